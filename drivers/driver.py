@@ -1,0 +1,156 @@
+"""The contracts of drivers and lines. A driver is Asked or Told; a line is an open wire, owned by one thread.
+
+`drivers/protocols/<kind>.py` holds `class Driver`, `class Options` (its keys in a `[devices.NAME]` table) and
+`class Row` (its keys in a row of a profile's `[quantities]`). `drivers/lines/<kind>.py` holds `class Line` and
+`class Options` (its keys in `[lines.NAME]`). The file name is the kind; there is no registry.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from threading import Event
+from typing import Protocol, runtime_checkable
+
+from config.device import Profile
+from config.series import Series
+from config.table import Table
+from drivers.reading import Batch, Clock, Delivery, Receipt, Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Everything that a driver is made from; put together from the site file and the profile."""
+
+    station: str
+    name: str
+    profile: Profile
+    options: Table
+    """An instance of the protocol's `Options`."""
+    line_options: Table
+    """An instance of the line's `Options`: baud rate, framing …"""
+    interval_s: float
+    """How often to ask, or how often the device is expected to speak."""
+
+    def series(self, quantity: str, channel: str = "") -> Series:
+        """The series of one measured quantity of this device."""
+        return Series(self.station, self.name, quantity, channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Values that are read together in one go of the timetable."""
+
+    name: str
+    interval_s: float
+    priority: int
+    """Lower is read first when several are due."""
+    line_time_s: float
+    """How long the exchange occupies the line, for the load forecast."""
+    series: tuple[Series, ...]
+    """What comes out: these are MISSING when nothing is answered."""
+
+
+class Wire(Protocol):
+    """An open line. Every wait ends at its deadline or when the daemon stops, whichever is first."""
+
+    clock: Clock
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on the wire, keeping the line's silent interval before them. Raises LineError."""
+        ...
+
+    def receive(self, want: Callable[[bytes], int], timeout_s: float) -> bytes:
+        """Bytes until `want(so_far)` says how many more are needed: 0 = complete, -1 = cannot become a frame.
+
+        Returns what came (also when the time is over or the frame is hopeless). Raises LineError if the wire is gone.
+        """
+        ...
+
+    def drain(self) -> int:
+        """Throw away what arrived unasked (late answers); gives the number of bytes."""
+        ...
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A device that answers when asked: Modbus, SDI-12, DL/T 645."""
+
+    def groups(self) -> tuple[Group, ...]:
+        """What to ask and how often."""
+        ...
+
+    def poll(self, group: Group, wire: Wire) -> Batch:
+        """One reading of the group. What came is kept, the rest is NaN with its reason.
+
+        Raises DeviceError if nothing came at all, LineError if the wire is gone.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message as it was heard."""
+
+    topic: str
+    payload: bytes
+    stamp: Stamp
+    retained: bool = False
+    receipt: Receipt | None = None
+
+
+@runtime_checkable
+class Told(Protocol):
+    """A device that speaks by itself: MQTT, streaming serial, HTTP. Pure: no threads, no waiting."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """MQTT filters that it wants to hear; empty on a line that has no topics."""
+        ...
+
+    def wants(self, heard: Heard) -> bool:
+        """Is this message for this device?"""
+        ...
+
+    def hear(self, heard: Heard) -> Iterable[Batch]:
+        """The readings in a message. Raises Undecodable: it is set aside and acknowledged."""
+        ...
+
+    def expected(self) -> tuple[tuple[Series, float], ...]:
+        """Series known beforehand and their period in seconds; one that stays silent for longer is MISSING."""
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A device that keeps its own record and can be asked for what was missed."""
+
+    def history(self, since_ns: int, until_ns: int, wire: Wire) -> Iterator[Batch]:
+        """Readings after `since_ns` up to and with `until_ns`, oldest first."""
+        ...
+
+
+class Deliver(Protocol):
+    """How a line hands on what it heard. Bounded: see `gateway.intake`."""
+
+    def __call__(self, delivery: Delivery, wait_s: float) -> bool:
+        """True: taken. False: full for `wait_s` (nothing taken). A delivery with a receipt is always taken."""
+        ...
+
+
+class AskedLine(Protocol):
+    """`drivers/lines/{serial,tcp}.py`: gives a wire to its one owner."""
+
+    def open(self, stop: Event, clock: Clock) -> Wire:
+        """An open wire, or LineError. Everything that can be slow (DNS, connect) is bounded."""
+        ...
+
+    def close(self) -> None:
+        """Let the wire go; harmless if it is not open."""
+        ...
+
+
+class ToldLine(Protocol):
+    """`drivers/lines/mqtt.py`: runs in its own thread until `stop`."""
+
+    def run(self, drivers: tuple[Told, ...], deliver: Deliver, stop: Event, clock: Clock) -> None:
+        """Connect, subscribe, hear, acknowledge; reconnects by itself. Returns when `stop` is set."""
+        ...

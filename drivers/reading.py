@@ -1,0 +1,120 @@
+"""What a driver gives: columns of readings, the time they were heard, and the receipt that is owed for them."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.series import Origin, Series
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """One instant on this box: which boot, its monotonic clock, its idea of UTC, and whether UTC can be believed."""
+
+    boot: str
+    mono_ns: int
+    utc_ns: int
+    sure: bool = True
+
+
+class Clock(Protocol):
+    """The only source of time for drivers and the core, so that a test can be the clock."""
+
+    def now(self) -> Stamp:
+        """This instant. `utc_ns` is cut to whole milliseconds: no sensor answer is known to be finer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Readings of one device, one row a value; all columns have length n.
+
+    A row with `raw` NaN is a value that was asked for and did not come; `reason` says why.
+    """
+
+    series: tuple[Series, ...]
+    which: NDArray[np.int32]
+    """int32[n]: index into `series`."""
+    at: NDArray[np.int64]
+    """int64[n], UTC ns: the END of the interval that the value describes."""
+    span: NDArray[np.int64]
+    """int64[n], ns: length of the interval, 0 = instant."""
+    raw: NDArray[np.float64]
+    """float64[n] in the quantity's unit, before calibration; NaN = asked and not answered."""
+    reason: NDArray[np.uint8]
+    """uint8[n]: what the device says of itself (`Reason`), else N."""
+    stamp: Stamp
+    """When it was heard."""
+    own_time: bool = False
+    """True: `at` is the source's own time. False: `at` is our stamp, and is put off while our clock is unsure."""
+    origin: Origin = Origin.LIVE
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+
+class Receipt(Protocol):
+    """Owed to a source that keeps a message until we say that it is safe (MQTT QoS 1 and 2, fleet)."""
+
+    line: str
+    packet: int
+    """The source's number for the message on this connection."""
+    digest: bytes
+    """16 bytes over topic and payload: with `packet` and `again` it recognises a redelivery after a crash."""
+    again: bool
+    """The source says that it sends this a second time."""
+
+    def release(self) -> None:
+        """Acknowledge. Called by the core after the commit, from the core's thread: must not block or raise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A message that no driver could read, kept for people to look at."""
+
+    topic: str
+    payload: bytes
+    """At most 4 kB of it."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What travels from a line to the core as one unit: it is committed whole and then acknowledged once."""
+
+    line: str
+    batches: tuple[Batch, ...] = ()
+    receipt: Receipt | None = None
+    aside: Aside | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of readings in it."""
+        return sum(map(len, self.batches))
+
+
+@dataclass(slots=True)
+class Readings:
+    """Collects values row by row and gives the `Batch`; the ordinary way for a driver to build one."""
+
+    stamp: Stamp
+    own_time: bool = False
+    origin: Origin = Origin.LIVE
+    _index: dict[Series, int] = field(default_factory=dict)
+    _rows: list[tuple[int, int, int, float, int]] = field(default_factory=list)
+
+    def add(self, series: Series, raw: float, reason: int, at_ns: int | None = None, span_ns: int = 0) -> None:
+        """Append one value; `at_ns` left out is the stamp's UTC."""
+        which = self._index.setdefault(series, len(self._index))
+        self._rows.append((which, self.stamp.utc_ns if at_ns is None else at_ns, span_ns, raw, reason))
+
+    def batch(self) -> Batch:
+        """The columns."""
+        which, at, span, raw, reason = zip(*self._rows, strict=True) if self._rows else ((), (), (), (), ())
+        return Batch(
+            tuple(self._index), np.array(which, np.int32), np.array(at, np.int64), np.array(span, np.int64),
+            np.array(raw, np.float64), np.array(reason, np.uint8), self.stamp, self.own_time, self.origin,
+        )
