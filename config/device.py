@@ -1,0 +1,42 @@
+"""A device profile: what a model of sensor measures and where it keeps it. One TOML file in `config/devices/` each."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from config.table import Table
+from config.units import Duration
+
+
+class ProfileFile(Table):
+    """The keys of a profile file; the rows of `quantities` belong to the protocol (its `Row`) and are checked there."""
+
+    maker: str
+    model: str
+    medium: Literal["water", "air", "weather", "noise", "soil", "vegetation", "emission", "energy"]
+    protocol: str
+    source: str
+    """Where the figures come from: which manual, which page."""
+    verified: Literal["A", "B", "C", "M", "S"]
+    """A maker's text, B two sources, C one, M memory; S our own simulated device."""
+    evidence: Literal["example", "layout"] = "layout"
+    interval: Duration
+    default: dict[str, Any] = {}
+    """As it leaves the factory: baudrate, format, address … the site file overrides."""
+    timing: dict[str, Any] = {}
+    """What the planner needs; the protocol's `Timing` checks it."""
+    quantities: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    recognise: dict[str, Any] = {}
+    siblings: dict[str, Any] = {}
+
+
+class Profile(Table):
+    """A profile, checked: its rows are instances of the protocol's `Row`."""
+
+    name: str
+    path: str
+    packaged: bool
+    file: ProfileFile
+    rows: dict[str, Table]
+    """Quantity (or quantity:channel) → row."""
+    timing: Table | None = None

@@ -1,0 +1,42 @@
+"""The vocabulary: what can be measured, in which unit, and how its values behave."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import tomllib
+
+from config.table import Table
+from config.units import unit
+
+
+class Quantity(Table):
+    """One row of quantities.toml."""
+
+    unit: str
+    medium: Literal["water", "air", "weather", "noise", "soil", "vegetation", "emission", "energy", "technical"]
+    behaves: Literal["level", "sound", "angle", "counter", "amount", "state"] = "level"
+    """How a mean of it is made: level arithmetic, sound energetic, angle vectorial; amount is summed; counter and state have none."""
+    plausible: tuple[float, float]
+    """Outside of this no real place has such a value: FAIL."""
+    rate: float | None = None
+    """Fastest believable change, unit per second; faster is SUSPECT."""
+    decimals: int = 1
+    """Digits that a person reads."""
+    en: str
+    zh: str
+    cf: str = ""
+    """CF standard name."""
+    hj212: str = ""
+    """Factor code of HJ 212-2017 annex B."""
+
+
+@cache
+def vocabulary() -> dict[str, Quantity]:
+    """Every quantity by name. Raises ValueError if the packaged table is broken (a bug, tested)."""
+    table = tomllib.loads(files("config").joinpath("quantities.toml").read_text("utf-8"))
+    found = {name: Quantity(**row) for name, row in table.items()}
+    for name, row in found.items():
+        if row.unit != unit(row.unit):
+            raise ValueError(f"quantities.toml: {name}: write the unit as {unit(row.unit)}")
+    return found

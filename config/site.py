@@ -1,0 +1,218 @@
+"""The site file's tables. What a kind of line, sink, channel or device needs beside these stands in its plug-in's `Options`.
+
+Reading a file, and every error with its place and repair, is `config.reading_site`'s work.
+"""
+
+from enum import IntEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from config.series import Series
+from config.table import Table
+from config.units import Duration, LimitField, Size
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+class Severity(IntEnum):
+    """The four warning colours (Emergency Response Law, art. 42 of the 2007 text), rising."""
+
+    BLUE = 1
+    YELLOW = 2
+    ORANGE = 3
+    RED = 4
+
+    @property
+    def colour(self) -> str:
+        """The word that people read and write."""
+        return self.name.lower()
+
+
+Colour = Literal["blue", "yellow", "orange", "red"]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def severity(colour: str) -> Severity:
+    """The severity of a colour word."""
+    return Severity[colour.upper()]
+
+
+class Secret(Table):
+    """A secret by name: the only way to give one."""
+
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+class Station(Table):
+    """The place that numbers belong to."""
+
+    name: str = ""
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    area: str = ""
+    time_zone: str = "UTC"
+
+
+class LineTable(Table):
+    """What every line has beside its kind's own keys."""
+
+    station: str = ""
+    where: str = ""
+
+
+class Span(Table):
+    """Where a value may lie: `fail` outside of it is FAIL, `suspect` outside of it is SUSPECT; in the quantity's unit."""
+
+    low: float
+    high: float
+
+
+class Quality(Table):
+    """Limits of one quantity of one device, where the quantity's own do not fit."""
+
+    range: tuple[LimitField, LimitField] | None = None
+    """Written "0..500 mg/L": outside is FAIL."""
+    suspect: tuple[LimitField, LimitField] | None = None
+    """Written "0..100 mg/L": outside is SUSPECT."""
+    rate: LimitField | None = None
+    """Written "50 mg/L per h": a faster change is SUSPECT; kept here per second."""
+
+
+class DeviceTable(Table):
+    """What every device has beside its protocol's own keys."""
+
+    profile: str
+    line: str = ""
+    station: str = ""
+    name: str = ""
+    serial: str = ""
+    interval: Duration | None = None
+    quality: dict[str, Quality] = {}
+
+
+class Selector(Table):
+    """Which series something is about; left out = all."""
+
+    station: tuple[str, ...] = ()
+    device: tuple[str, ...] = ()
+    quantity: tuple[str, ...] = ()
+    medium: tuple[str, ...] = ()
+    area: tuple[str, ...] = ()
+
+    def takes(self, series: Series, medium: str, area: str) -> bool:
+        """Is this series meant?"""
+        wanted = ((self.station, series.station), (self.device, series.device), (self.quantity, series.quantity),
+                  (self.medium, medium), (self.area, area))
+        return all(not names or name in names for names, name in wanted)
+
+
+class Rule(Selector):
+    """What is not right, and how sure to be."""
+
+    mean: Duration | None = None
+    """Judge the rolling mean over this long; left out = every reading."""
+    above: dict[Colour, LimitField] = {}
+    below: dict[Colour, LimitField] = {}
+    severity: Colour = "yellow"
+    """Of a single limit; a ladder names its own."""
+    hold: Annotated[Duration, Field(alias="for")] = 0.0
+    dead_band: LimitField | None = None
+    end_for: Duration = 0.0
+    source: str = ""
+    advice: str = ""
+
+
+class ChannelTable(Table):
+    """What every channel has beside its kind's own keys (nothing yet)."""
+
+
+def _no_doubles(to: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(to)) != len(to):
+        raise ValueError("names a recipient twice")
+    return to
+
+
+class Subscription(Selector):
+    """Who is told what."""
+
+    to: Annotated[Names, AfterValidator(_no_doubles)]
+    """CHANNEL:ADDRESS, or CHANNEL alone where the channel has one address of its own."""
+    severity: Colour = "blue"
+    """This and worse."""
+    about: Literal["environment", "technical", "all"] = "environment"
+
+
+class SinkTable(Selector):
+    """What every sink has beside its kind's own keys."""
+
+
+class Journal(Table):
+    """Where readings are kept, for how long and in how much room."""
+
+    path: str = ""
+    """Folder; empty = $STATE_DIRECTORY, else journal/ beside the site file."""
+    keep: Duration = 400 * 86400.0
+    max_size: Size = 8 * 10**9
+    on_full: Literal["thin", "stop"] = "thin"
+
+
+class Console(Table):
+    """The box's own page."""
+
+    enabled: bool = True
+    listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$")] = "127.0.0.1:8080"
+
+
+class ClockTable(Table):
+    """When the box's own time is believed."""
+
+    trust: Literal["plausible", "synchronised"] = "plausible"
+    """plausible: later than this software and everything journalled. synchronised: only what the kernel calls so."""
+
+
+class Line(Table):
+    """A line: its kind, the keys that all lines have, and those of its kind."""
+
+    kind: str
+    common: LineTable
+    options: Table
+
+
+class SiteDevice(Table):
+    """A device: the keys that all devices have (line and station filled in), and those of its protocol."""
+
+    common: DeviceTable
+    options: Table
+
+
+class Channel(Table):
+    """A channel: its kind and the keys of its kind."""
+
+    kind: str
+    common: ChannelTable
+    options: Table
+
+
+class Sink(Table):
+    """A sink: its kind, which series it gets, and the keys of its kind."""
+
+    kind: str
+    common: SinkTable
+    options: Table
+
+
+class Site(Table):
+    """A whole site file, checked: every name in it leads somewhere."""
+
+    file: str = ""
+    stations: dict[Slug, Station]
+    lines: dict[Slug, Line] = {}
+    devices: dict[Slug, SiteDevice] = {}
+    rules: dict[Slug, Rule] = {}
+    channels: dict[Slug, Channel] = {}
+    subscriptions: dict[Slug, Subscription] = {}
+    sinks: dict[Slug, Sink] = {}
+    journal: Journal = Journal()
+    console: Console = Console()
+    clock: ClockTable = ClockTable()

@@ -1,0 +1,94 @@
+"""What people may see of the running house: one read-only face for the console, `status` and the control socket.
+
+Everything is plain data that JSON can carry. Times are UTC ns. Nothing here waits for the core.
+"""
+
+from typing import Protocol, TypedDict
+
+
+class Live(TypedDict):
+    """The newest row of one series."""
+
+    id: int
+    """Series id, the key for `chart`."""
+    series: str
+    """station/device/quantity…"""
+    station: str
+    device: str
+    quantity: str
+    channel: str
+    statistic: str
+    period_s: int
+    medium: str
+    unit: str
+    decimals: int
+    label: dict[str, str]
+    """en, zh."""
+    at: int
+    value: float | None
+    """None = MISSING."""
+    flag: int
+    reason: str
+    """One letter, see config.series.Reason."""
+    share: float | None
+
+
+class Point(TypedDict):
+    """One row of a series, for a chart."""
+
+    at: int
+    value: float | None
+    flag: int
+
+
+class AlertView(TypedDict):
+    """One alert, firing or ended."""
+
+    id: str
+    """What people call it: 1121-3."""
+    rule: str
+    about: str
+    """environment or technical."""
+    series: str
+    state: str
+    """firing or ended."""
+    colour: str
+    """Now, or at the end the worst."""
+    since: int
+    until: int | None
+    value: float | None
+    limit: float | None
+    unit: str
+    what: str
+    """One line for people."""
+    history: list[dict[str, object]]
+    """[{"at", "kind", "colour", "value"}], oldest first."""
+
+
+class View(Protocol):
+    """Asked by the console and the control socket from their own threads."""
+
+    def status(self) -> dict[str, object]:
+        """The object that `ecosentry status --json` prints: lines, devices, sinks, recipients, conservation, journal, clock.
+
+        {"format": 1, "version", "site", "since", "stations": {id: {name, latitude, longitude}},
+         "lines": [{name, kind, state, where, words, devices, polls, late, errors}],
+         "devices": [{name, station, line, state, age_s, words}],
+         "sinks": [{name, kind, state, words, journalled, sent, refused, skipped, thinned, owed, waiting, behind_s}],
+         "recipients": [{name, waiting, sent, dead, words}],
+         "conservation": {received, journalled, duplicate, undecodable, quarantined, held, holds: true},
+         "journal": {bytes, limit, rows, events, state}, "clock": {sure, words}, "notes": [text]}
+        """
+        ...
+
+    def live(self) -> list[Live]:
+        """The newest row of every series, by station, medium, device, quantity."""
+        ...
+
+    def chart(self, series_id: int, since_ns: int, until_ns: int, most: int) -> list[Point]:
+        """Rows of one series in (since, until], oldest first, thinned to at most `most` (keeping extremes and gaps)."""
+        ...
+
+    def alerts(self, most: int) -> list[AlertView]:
+        """Firing ones first, worst first; then the newest ended ones; at most `most`."""
+        ...
