@@ -1,0 +1,44 @@
+"""`@kernel`: one source, compiled by numba where it has a wheel, plain Python everywhere else.
+
+Never `fastmath`: it assumes that NaN does not occur, and NaN is how a missing value is written.
+`nogil`: a kernel that held the GIL would stall the line threads for as long as it runs.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def _place_for_cache() -> None:
+    """numba refuses to import a cached function where neither the source folder nor a home can be written."""
+    if "NUMBA_CACHE_DIR" in os.environ or os.access(Path(__file__).parent, os.W_OK):
+        return
+    base = os.environ.get("CACHE_DIRECTORY") or os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()
+    os.environ["NUMBA_CACHE_DIR"] = str(Path(base) / f"ecosentry-numba-{os.getuid()}-py{sys.version_info[1]}")
+
+
+def _compiler() -> Callable[[Function], Function] | None:
+    if os.environ.get("ECOSENTRY_NUMBA", "1") == "0":
+        return None
+    _place_for_cache()
+    try:
+        from numba import njit
+    except ImportError:  # no wheel for this processor: the same source runs as plain Python
+        return None
+    compiled: Callable[[Function], Function] = njit(cache=True, nogil=True)
+    return compiled
+
+
+_compile = _compiler()
+ENGINE = "python" if _compile is None else "numba"
+"""Which build of the kernels this process runs; results are bit-equal within one."""
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function of scalars and C-contiguous 1-D arrays; outputs and state are arguments."""
+    return function if _compile is None else _compile(function)
