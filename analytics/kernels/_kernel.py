@@ -5,8 +5,6 @@ Never `fastmath`: it assumes that NaN does not occur, and NaN is how a missing v
 """
 
 import os
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,23 +12,26 @@ from typing import TypeVar
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def _place_for_cache() -> None:
-    """numba refuses to import a cached function where neither the source folder nor a home can be written."""
+def _can_cache() -> bool:
+    """Whether a folder for compiled kernels can be written, and is ours alone: a cache is code that we will run."""
     if "NUMBA_CACHE_DIR" in os.environ or os.access(Path(__file__).parent, os.W_OK):
-        return
-    base = os.environ.get("CACHE_DIRECTORY") or os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()
-    os.environ["NUMBA_CACHE_DIR"] = str(Path(base) / f"ecosentry-numba-{os.getuid()}-py{sys.version_info[1]}")
+        return True
+    folder = os.environ.get("CACHE_DIRECTORY") or os.environ.get("XDG_CACHE_HOME")
+    if folder and os.access(folder, os.W_OK):
+        os.environ["NUMBA_CACHE_DIR"] = str(Path(folder) / "ecosentry-numba")
+        return True
+    return os.access(Path.home(), os.W_OK)  # numba then takes the user's own cache folder
 
 
 def _compiler() -> Callable[[Function], Function] | None:
     if os.environ.get("ECOSENTRY_NUMBA", "1") == "0":
         return None
-    _place_for_cache()
+    cache = _can_cache()
     try:
         from numba import njit
     except ImportError:  # no wheel for this processor: the same source runs as plain Python
         return None
-    compiled: Callable[[Function], Function] = njit(cache=True, nogil=True)
+    compiled: Callable[[Function], Function] = njit(cache=cache, nogil=True)
     return compiled
 
 
