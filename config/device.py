@@ -13,7 +13,8 @@ class ProfileFile(Table):
 
     maker: str
     model: str
-    medium: Literal["water", "air", "weather", "noise", "soil", "vegetation", "emission", "energy"]
+    medium: Literal["water", "air", "weather", "noise", "soil", "vegetation", "emission", "energy", "technical", "any"]
+    """What it is sold for; any = the profile of a format rather than of an instrument."""
     protocol: str
     source: str
     """Where the figures come from: which manual, which page."""
