@@ -1,0 +1,277 @@
+"""Modbus bytes, both sides, without any I/O: RTU frames (CRC-16) and TCP frames (MBAP).
+
+Source: Modbus Application Protocol V1.1b3, Modbus over Serial Line V1.02, Modbus Messaging on TCP/IP V1.0b.
+The master knows what it asked, so it knows how long the answer is: no silence is ever waited for. An answer counts only
+if unit, function and byte count are those of the question; whole frames of others before it are stepped over.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from config.errors import DeviceError
+
+EXCEPTIONS = {
+    1: "illegal function", 2: "illegal register", 3: "illegal value or count", 4: "device failure", 5: "acknowledged, still working",
+    6: "busy", 7: "negative acknowledge", 8: "memory parity error", 10: "gateway path unavailable",
+    11: "gateway: the device does not answer",
+}  # fmt: skip
+BIT_FUNCTIONS = (1, 2)
+READ_FUNCTIONS = (1, 2, 3, 4)
+MOST = {1: 2000, 2: 2000, 3: 125, 4: 125}
+"""The most coils or registers that one request of a function may ask for."""
+_STRAY_BYTES = 4
+"""Bus drivers that switch over put a stray byte or two on the line before an answer."""
+
+
+class DeclinedError(DeviceError):
+    """The device answered with an exception: `code` says which."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        cause = "busy" if code in (5, 6) else "silent" if code == 11 else "exception"
+        super().__init__(f"exception {code} ({EXCEPTIONS.get(code, 'unknown')})", cause)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One read request: `count` coils (functions 1, 2) or registers (3, 4) from `first` on."""
+
+    unit: int
+    function: int
+    first: int
+    count: int
+
+    @property
+    def pdu(self) -> bytes:
+        """Function, first, count."""
+        return struct.pack(">BHH", self.function, self.first, self.count)
+
+    @property
+    def data_bytes(self) -> int:
+        """How many bytes of values the answer carries."""
+        return -(-self.count // 8) if self.function in BIT_FUNCTIONS else 2 * self.count
+
+
+class Framing(Protocol):
+    """How requests and answers are wrapped."""
+
+    def ask(self, question: Question, number: int) -> bytes:
+        """The whole request; `number` tells requests apart where the frame can carry it (TCP)."""
+        ...
+
+    def still(self, question: Question, number: int, so_far: bytes) -> int:
+        """How many bytes the answer still needs: 0 = complete, -1 = no answer can come of this stream any more."""
+        ...
+
+    def answer(self, question: Question, number: int, frame: bytes) -> list[int]:
+        """The values. Raises DeviceError: silent, short, noise, wrong or exception."""
+        ...
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16/MODBUS; sent low byte first.
+
+    >>> hex(crc16(b"123456789"))
+    '0x4b37'
+    """
+    crc = 0xFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
+    return crc
+
+
+def _table() -> tuple[int, ...]:
+    rows = []
+    for row in range(256):
+        for _ in range(8):
+            row = row >> 1 ^ (0xA001 if row & 1 else 0)
+        rows.append(row)
+    return tuple(rows)
+
+
+_TABLE = _table()
+
+
+def seal(body: bytes) -> bytes:
+    """A serial frame: unit and PDU with their CRC behind."""
+    return body + crc16(body).to_bytes(2, "little")
+
+
+def is_sealed(frame: bytes) -> bool:
+    """Does the CRC fit? False for anything shorter than an exception's five bytes less one (a frame has at least 4)."""
+    return len(frame) >= 4 and crc16(frame) == 0
+
+
+def wrap(number: int, unit: int, pdu: bytes) -> bytes:
+    """A TCP frame: MBAP header and PDU."""
+    return struct.pack(">HHHB", number, 0, len(pdu) + 1, unit) + pdu
+
+
+class Rtu:
+    """Serial frames, on a serial line or through a transparent TCP converter."""
+
+    def ask(self, question: Question, number: int) -> bytes:
+        """See Framing; a serial frame has no number."""
+        return seal(bytes([question.unit]) + question.pdu)
+
+    def still(self, question: Question, number: int, so_far: bytes) -> int:
+        """See Framing. Before the header is there, an ordinary answer is expected: one wait for the whole frame."""
+        return self._find(question, so_far).missing
+
+    def answer(self, question: Question, number: int, frame: bytes) -> list[int]:
+        """See Framing."""
+        found = self._find(question, frame)
+        mine = frame[found.start :]
+        if not frame:
+            raise DeviceError("no answer", "silent")
+        if not mine and found.stepped is None:
+            raise DeviceError("only our own request came back: the adapter echoes", "silent")
+        if found.stepped is not None and found.missing:
+            late = found.stepped == question.unit
+            raise DeviceError("only an answer to another question came" if late else
+                              f"unit {found.stepped} answered instead of {question.unit}", "late" if late else "wrong")
+        if found.missing:
+            raise DeviceError(f"answer ends after {len(mine)} bytes, {found.missing} are missing", "short")
+        size = self._size(question, mine)
+        if not is_sealed(mine[:size]):
+            raise DeviceError("the checksum does not fit", "noise")
+        return values(question, mine[1 : size - 2])
+
+    def _find(self, question: Question, so_far: bytes) -> "_Found":
+        """Where our answer begins: behind an echo of the request, whole frames of others, a few stray bytes."""
+        request = self.ask(question, 0)
+        start, stepped = (len(request) if so_far.startswith(request) else 0), None
+        header = bytes([question.unit, question.function, question.data_bytes])
+        while True:
+            rest = so_far[start:]
+            size = self._size(question, rest)
+            if self._is_ours(question, rest):
+                break
+            if len(rest) >= size and is_sealed(rest[:size]):
+                start, stepped = start + size, rest[0]
+                continue
+            stray = rest.find(header, 1, 1 + _STRAY_BYTES + len(header))
+            if stray < 0:
+                break
+            start += stray
+        return _Found(start, max(0, size - len(rest)), stepped)
+
+    @staticmethod
+    def _is_ours(question: Question, rest: bytes) -> bool:
+        declined = rest[1:2] == bytes([question.function | 0x80])
+        return rest[:1] == bytes([question.unit]) and (declined or rest[1:3] == bytes([question.function, question.data_bytes]))
+
+    @staticmethod
+    def _size(question: Question, rest: bytes) -> int:
+        """The length of the frame that begins here, by its function and byte count; before these are there, of ours."""
+        if len(rest) >= 2 and rest[1] & 0x80:
+            return 5
+        if len(rest) >= 3 and rest[1] in READ_FUNCTIONS:
+            return 5 + rest[2]
+        return 5 + question.data_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    start: int
+    missing: int
+    stepped: int | None
+    """The unit of the last whole frame that was not ours."""
+
+
+class Mbap:
+    """TCP frames: the transaction number tells a late answer from ours."""
+
+    def ask(self, question: Question, number: int) -> bytes:
+        """See Framing."""
+        return wrap(number, question.unit, question.pdu)
+
+    def still(self, question: Question, number: int, so_far: bytes) -> int:
+        """See Framing."""
+        return self._look(number, so_far)[1]
+
+    def answer(self, question: Question, number: int, frame: bytes) -> list[int]:
+        """See Framing."""
+        start, missing = self._look(number, frame)
+        mine = frame[start:]
+        if missing < 0:
+            raise DeviceError("what came is not Modbus TCP", "noise")
+        if missing:
+            raise DeviceError("no answer" if not mine else f"answer ends after {len(mine)} bytes", "short" if mine else "silent")
+        if mine[6] != question.unit:
+            raise DeviceError(f"unit {mine[6]} answered instead of {question.unit}", "wrong")
+        return values(question, mine[7 : 6 + int.from_bytes(mine[4:6])])
+
+    @staticmethod
+    def _look(number: int, so_far: bytes) -> tuple[int, int]:
+        """(where our answer begins, how many bytes it still needs; -1 = the stream has lost its frames)."""
+        start = 0
+        while True:
+            have = len(so_far) - start
+            if have < 6:
+                return start, 9 - have
+            transaction, protocol, length = struct.unpack_from(">HHH", so_far, start)
+            if protocol or not 3 <= length <= 254:
+                return start, -1
+            if have < 6 + length:
+                return start, 6 + length - have
+            if transaction == number:
+                return start, 0
+            start += 6 + length
+
+
+def values(question: Question, pdu: bytes) -> list[int]:
+    """The registers (0..65535) or coils (0, 1) of a good answer. Raises DeclinedError, or DeviceError `wrong`."""
+    if len(pdu) == 2 and pdu[0] == question.function | 0x80:
+        raise DeclinedError(pdu[1])
+    size = question.data_bytes
+    if len(pdu) != 2 + size or pdu[0] != question.function or pdu[1] != size:
+        raise DeviceError(f"answer of function {pdu[0]} with {len(pdu) - 2} bytes instead of {question.function} with {size}", "wrong")
+    if question.function in BIT_FUNCTIONS:
+        return [pdu[2 + i // 8] >> i % 8 & 1 for i in range(question.count)]
+    return list(struct.unpack_from(f">{question.count}H", pdu, 2))
+
+
+def request_size(so_far: bytes) -> int:
+    """Device side: the whole length of a serial request that begins with these bytes; 0 = cannot be told yet, -1 = no request."""
+    if len(so_far) < 2:
+        return 0
+    if so_far[1] in (*READ_FUNCTIONS, 5, 6):
+        return 8
+    if so_far[1] in (15, 16):
+        return 9 + so_far[6] if len(so_far) > 6 else 0
+    return -1
+
+
+def read_question(unit: int, pdu: bytes) -> Question:
+    """Device side: the question in a request. Raises DeclinedError with the code that a real device would answer."""
+    if not pdu or pdu[0] not in READ_FUNCTIONS:
+        raise DeclinedError(1)
+    if len(pdu) != 5:
+        raise DeclinedError(3)
+    function, first, count = struct.unpack(">BHH", pdu)
+    if not 1 <= count <= MOST[function]:
+        raise DeclinedError(3)
+    if first + count > 0x10000:
+        raise DeclinedError(2)
+    return Question(unit, function, first, count)
+
+
+def answer_pdu(question: Question, read: Sequence[int]) -> bytes:
+    """Device side: the answer that carries these registers or coils."""
+    head = bytes([question.function, question.data_bytes])
+    if question.function in BIT_FUNCTIONS:
+        packed = sum((value & 1) << place for place, value in enumerate(read))
+        return head + packed.to_bytes(question.data_bytes, "little")
+    return head + struct.pack(f">{len(read)}H", *read)
+
+
+def exception_pdu(function: int, code: int) -> bytes:
+    """Device side: the answer that declines."""
+    return bytes([function | 0x80, code])
+
+
+FRAMINGS: dict[Literal["rtu", "tcp"], Framing] = {"rtu": Rtu(), "tcp": Mbap()}
+"""By the name that a line's options use."""

@@ -1,0 +1,185 @@
+"""Registers ↔ numbers, decimal-true: what the device means, not what binary arithmetic makes of it.
+
+A register that holds 332 tenths is 33.2, never 33.200000000000003; a float32 of 35.4 is 35.4, never 35.400001525878906.
+Linear maps are kept as whole numbers and divided once: Python's int / int is correctly rounded, so every result is the
+float64 nearest to the exact decimal. The same table serves the simulated devices the other way round.
+"""
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from typing import Literal, get_args
+
+import numpy as np
+
+NumberType = Literal["bit", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
+"""bit: one coil or contact of functions 1 and 2. The others: unsigned, signed, IEEE 754 float of so many bits."""
+Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+"""The bytes on the wire, A = most significant, named for 32 bit; see `orders` for 16 and 64 bit."""
+
+_CODES = {"u16": "H", "s16": "h", "u32": "I", "s32": "i", "u64": "Q", "s64": "q", "f32": "f", "f64": "d"}
+_WORDS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "s64": 4, "f32": 2, "f64": 4, "bit": 1}
+TYPES: tuple[NumberType, ...] = get_args(NumberType)
+ORDERS: tuple[Order, ...] = get_args(Order)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one number lies in its registers. Refuses combinations that mean nothing (ValueError).
+
+    value = raw / 10**decimals, or raw * scale + offset; not both. With `bit`, raw is the field of `bits` bits that
+    begins there (0 = least significant). A raw equal to one of `missing` (before scaling; signed types also by their
+    unsigned pattern), a NaN and an infinity are missing.
+    """
+
+    type: NumberType = "u16"
+    order: Order = "ABCD"
+    decimals: int = 0
+    scale: Decimal = Decimal(1)
+    offset: Decimal = Decimal(0)
+    missing: tuple[int | float, ...] = ()
+    bit: int | None = None
+    bits: int = 1
+
+    def __post_init__(self) -> None:
+        if self.decimals and (self.scale != 1 or self.offset):
+            raise ValueError("has decimals and scale or offset; write one of them")
+        if not (self.scale.is_finite() and self.offset.is_finite()) or self.scale == 0:
+            raise ValueError("has a scale or offset that is not a finite number, or a scale of 0")
+        if self.bit is not None:
+            if self.type[0] in "fb":
+                raise ValueError(f'takes a bit out of type "{self.type}"; only whole numbers have bits')
+            if not (self.bits >= 1 and self.bit >= 0 and self.bit + self.bits <= self.registers * 16):
+                raise ValueError(f"has bit {self.bit} with {self.bits} bits; {self.type} has {self.registers * 16}")
+        elif self.bits != 1:
+            raise ValueError("has bits but no bit: say where the field begins")
+
+    @property
+    def registers(self) -> int:
+        """How many registers (or coils) it takes."""
+        return _WORDS[self.type]
+
+    @property
+    def _line(self) -> tuple[int, int, int]:
+        """(a, b, d): value = (raw * a + b) / d in whole numbers."""
+        if self.decimals:
+            return (1, 0, 10**self.decimals) if self.decimals > 0 else (10**-self.decimals, 0, 1)
+        (a, d), (b, e) = self.scale.as_integer_ratio(), self.offset.as_integer_ratio()
+        return a * e, b * d, d * e
+
+
+def decode(form: Form, registers: Sequence[int]) -> float:
+    """The number in `registers` (uint16 each, as many as `form.registers`); NaN if the device says it has none.
+
+    >>> decode(Form("s16", decimals=1), [0xFF9B]), decode(Form("f32", "CDAB"), [0x999A, 0x420D])
+    (-10.1, 35.4)
+    """
+    if form.type == "bit":
+        return float(registers[0] & 1)
+    packed = _reorder(struct.pack(f">{len(registers)}H", *registers), form.order)
+    raw = struct.unpack(">" + _CODES[form.type], packed)[0]
+    if form.type[0] == "f":
+        return _from_float(form, raw)
+    if raw in form.missing or int.from_bytes(packed) in form.missing:
+        return math.nan
+    if form.bit is not None:
+        raw = int.from_bytes(packed) >> form.bit & (1 << form.bits) - 1
+    a, b, d = form._line  # noqa: SLF001 - the same module
+    return _quotient(raw * a + b, d)
+
+
+def encode(form: Form, value: float) -> tuple[int, ...]:
+    """The registers that decode to `value`, rounded to the nearest step the form can hold (half to even).
+
+    A bit field comes back in its place with all other bits 0. NaN becomes the first `missing`, or a float NaN.
+    Raises ValueError if the form cannot hold it.
+    """
+    if form.type == "bit":
+        return (int(value != 0),)
+    if form.type[0] == "f":
+        packed = struct.pack(">" + _CODES[form.type], _to_float(form, value))
+    else:
+        raw = _to_whole(form, value)
+        packed = (raw % (1 << 16 * form.registers)).to_bytes(2 * form.registers)
+    return struct.unpack(f">{form.registers}H", _reorder(packed, form.order))
+
+
+def shortest(single: float) -> float:
+    """The float64 of the shortest decimal that names this float32.
+
+    >>> shortest(35.400001525878906)
+    35.4
+    """
+    return float(str(np.float32(single)))
+
+
+def _reorder(packed: bytes, order: Order) -> bytes:
+    """Between wire and most significant first; each order is its own inverse.
+
+    CDAB: words turned round. BADC: the two bytes of each word exchanged. DCBA: both.
+    """
+    if order == "ABCD":
+        return packed
+    if order == "DCBA":
+        return packed[::-1]
+    turned = packed[::-1]
+    swapped = bytes(b for pair in zip(turned[1::2], turned[::2], strict=True) for b in pair)  # words turned round
+    return swapped if order == "CDAB" else swapped[::-1]
+
+
+def _quotient(top: int, bottom: int) -> float:
+    try:
+        return top / bottom
+    except OverflowError:
+        return math.nan
+
+
+def _from_float(form: Form, raw: float) -> float:
+    value = shortest(raw) if form.type == "f32" and math.isfinite(raw) else raw
+    if not math.isfinite(value) or value in form.missing or raw in form.missing:
+        return math.nan
+    a, b, d = form._line  # noqa: SLF001 - the same module
+    if (a, b, d) == (1, 0, 1):
+        return value
+    top, bottom = Decimal(repr(value)).as_integer_ratio()
+    return _quotient(top * a + b * bottom, bottom * d)
+
+
+def _raw(form: Form, value: float) -> Decimal:
+    """The exact raw figure of a decimal value."""
+    a, b, d = form._line  # noqa: SLF001 - the same module
+    with localcontext(prec=60):
+        return (Decimal(repr(value)) * d - b) / a
+
+
+def _to_float(form: Form, value: float) -> float:
+    if math.isnan(value):
+        return form.missing[0] if form.missing else math.nan
+    raw = float(_raw(form, value)) if form._line != (1, 0, 1) else value  # noqa: SLF001 - the same module
+    if form.type == "f32" and math.isfinite(raw) and not np.isfinite(_single(raw)):
+        raise ValueError(f"{value} does not fit into f32")
+    return raw
+
+
+def _single(raw: float) -> np.float32:
+    with np.errstate(over="ignore"):
+        return np.float32(raw)
+
+
+def _to_whole(form: Form, value: float) -> int:
+    size = 16 * form.registers if form.bit is None else form.bits
+    signed = form.type[0] == "s" and form.bit is None
+    low, high = (-(1 << size - 1), (1 << size - 1) - 1) if signed else (0, (1 << size) - 1)
+    if math.isnan(value):
+        if not form.missing:
+            raise ValueError(f"{form.type} has no value that means missing")
+        return int(form.missing[0])
+    if math.isinf(value):
+        raise ValueError(f"{value} does not fit into {form.type}")
+    with localcontext(prec=60):
+        raw = int(_raw(form, value).to_integral_value(ROUND_HALF_EVEN))
+    if not low <= raw <= high:
+        raise ValueError(f"{value} does not fit: {raw} is not within {low}..{high}")
+    return raw << (form.bit or 0)
