@@ -1,0 +1,116 @@
+"""A serial port (RS-232, RS-485 through an adapter): exclusive, opened by its stable name, every fault a LineError."""
+
+import termios
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from threading import Event
+from typing import Annotated, Any, Literal, Self
+
+import serial
+from pydantic import Field
+
+from config.errors import LineError
+from config.table import Table
+from drivers.lines._wire import DescriptorWire
+from drivers.reading import Clock
+
+_BAUDRATE = 9600
+_FORMAT = "8N1"
+
+
+class Options(Table):
+    """Keys of a line of kind serial. `baudrate` and `format` left out come from the profiles of its devices."""
+
+    port: Annotated[str, Field(min_length=1)]
+    """/dev/serial/by-path/… or by-id/…: these names stay when adapters are replugged, ttyUSB0 does not."""
+    baudrate: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
+    format: Annotated[str, Field(pattern=r"^[5678][NEO][12]$")] | None = None
+    """Data bits, parity (N, E, O), stop bits."""
+
+    def filled(self, defaults: Iterable[Mapping[str, Any]]) -> Self:
+        """With baudrate and format taken from the `[default]` tables of the profiles of its devices, in their order.
+
+        Raises ValueError if they differ: then the site file has to say what the devices were set to.
+        """
+        tables = list(defaults)
+        found = {key: self._agreed(key, tables) for key in ("baudrate", "format") if getattr(self, key) is None}
+        return type(self).model_validate({**self.model_dump(), **{k: v for k, v in found.items() if v is not None}})
+
+    @staticmethod
+    def _agreed(key: str, tables: list[Mapping[str, Any]]) -> Any:  # noqa: ANN401 - checked by the model
+        values = list(dict.fromkeys(table[key] for table in tables if key in table))
+        if len(values) > 1:
+            names = " and ".join(str(value) for value in values)
+            raise ValueError(f"has devices that leave the factory with {key} {names}: set all to one and write {key} here")
+        return values[0] if values else None
+
+    @property
+    def framing(self) -> Literal["rtu", "tcp"]:
+        """Serial frames."""
+        return "rtu"
+
+    @property
+    def character_s(self) -> float:
+        """Start bit, data, parity, stop."""
+        bits = self.format or _FORMAT
+        return (1 + int(bits[0]) + (bits[1] != "N") + int(bits[2])) / (self.baudrate or _BAUDRATE)
+
+    @property
+    def silence_s(self) -> float:
+        """t3.5: 3.5 characters up to 19200 baud, 1.75 ms above (Modbus over Serial Line V1.02, 2.5.1.1)."""
+        return 3.5 * self.character_s if (self.baudrate or _BAUDRATE) <= 19200 else 0.00175
+
+    @property
+    def round_trip_s(self) -> float:
+        """A wire adds none."""
+        return 0.0
+
+
+class Line:
+    """See AskedLine."""
+
+    def __init__(self, name: str, options: Options, secret: Callable[[str], str]) -> None:
+        """A serial line needs no secret."""
+        self.name = name
+        self._options = options
+        self._port: serial.Serial | None = None
+
+    def open(self, stop: Event, clock: Clock) -> DescriptorWire:
+        """See AskedLine. The name is looked up anew each time, so a replugged adapter is found again."""
+        self.close()
+        options = self._options
+        bits = options.format or _FORMAT
+        try:
+            self._port = serial.Serial(options.port, options.baudrate or _BAUDRATE, int(bits[0]), bits[1], int(bits[2]),
+                                       timeout=0, write_timeout=0, exclusive=True)
+            self._port.reset_input_buffer()
+        except (OSError, ValueError, termios.error) as error:
+            self.close()
+            raise LineError(_words(options.port, error)) from error
+        self._hasten(self._port)
+        return DescriptorWire(self._port.fileno(), clock, stop, options.character_s, options.silence_s)
+
+    def close(self) -> None:
+        """See AskedLine."""
+        port, self._port = self._port, None
+        if port is not None:
+            with suppress(OSError):  # the adapter is gone: nothing is left to close
+                port.close()
+
+    @staticmethod
+    def _hasten(port: serial.Serial) -> None:
+        """USB adapters hold bytes back for up to 16 ms unless told otherwise; many ports have no such switch."""
+        with suppress(OSError, ValueError, NotImplementedError):
+            port.set_low_latency_mode(True)
+
+
+def _words(port: str, error: Exception) -> str:
+    """What is wrong with a port, and what to do."""
+    text = str(error)
+    if "No such file" in text:
+        return f"{port} is not there: is the adapter plugged in? `ls /dev/serial/by-path` shows what is"
+    if "Permission denied" in text:
+        return f"{port} may not be opened by this user: add it to the group dialout"
+    if "exclusively lock" in text or "busy" in text:
+        return f"{port} is in use by another program"
+    return f"{port} cannot be opened: {text}"
