@@ -130,7 +130,7 @@ class LineHealth:
             self._devices[device].late += polls
 
     def count(self, cause: str, times: int = 1) -> None:
-        """An error of the line that belongs to no device: undecodable, dropped, foreign …"""
+        """An error of the line that belongs to no device: undecodable, dropped, foreign and so on."""
         with self._lock:
             self._causes[cause] += times
 
