@@ -1,0 +1,124 @@
+"""The life of an alert as people see it: raised, climbed, fell, ended. Written with the readings that caused it."""
+
+import hashlib
+import math
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from analytics.kernels.rules import CLIMBED, ENDED, FELL, RAISED
+from analytics.rules import Transition
+from analytics.state import State
+from config.quantity import vocabulary
+from config.series import Series
+from config.site import Severity, Site
+from config.units import Limit
+from gateway.contracts import Notice
+from gateway.journal import alert_tables
+from gateway.journal.writer import Writer
+from gateway.subscriptions import Concern, recipients
+from gateway.wiring import Plan, Watch
+
+KINDS = {RAISED: "alert.raised", CLIMBED: "alert.climbed", FELL: "alert.fell", ENDED: "alert.ended"}
+SILENT = "device_silent"
+"""The rule that is always on: a device gives nothing for three of its periods."""
+
+
+def iso(ns: int, zone: str = "UTC") -> str:
+    """A time for people and programs: ISO 8601 with milliseconds and offset."""
+    return datetime.fromtimestamp(ns / 1e9, ZoneInfo(zone)).isoformat(timespec="milliseconds")
+
+
+class Alerts:
+    """Turns transitions of the step into alerts, log entries and messages."""
+
+    def __init__(self, site: Site, journal_id: str) -> None:
+        self._site = site
+        self._journal_id = journal_id[:8]
+
+    def write(self, writer: Writer, event: int, plan: Plan, watches: list[Watch], transitions: list[Transition]) -> list[str]:
+        """Journal what happened; gives one line a transition for the log."""
+        return [self._one(writer, event, plan, watches, t) for t in transitions]
+
+    def _one(self, writer: Writer, event: int, plan: Plan, watches: list[Watch], t: Transition) -> str:
+        if t.watch >= 0:
+            watch = watches[t.watch]
+            series, rule = writer.series[watch.series], watch.name
+            facts = self._facts(series, watch, t)
+        else:
+            station, _, device = plan.layout.keys["device"][t.device].partition("/")
+            series, rule = Series(station, device, ""), SILENT
+            where = self._where(device)
+            facts = {"what": f"{station}/{device} gives no value" + (f" ({where})" if where else ""), "advice": "Power? Cable? Address?"}
+        return self.tell(writer, event, series, watches[t.watch].series if t.watch >= 0 else -1, rule, t, facts)
+
+    def _where(self, device: str) -> str:
+        known = self._site.devices.get(device)
+        line = self._site.lines.get(known.common.line) if known else None
+        return line.common.where if line else ""
+
+    def _facts(self, series: Series, watch: Watch, t: Transition) -> dict[str, object]:
+        known, rule = vocabulary()[series.quantity], watch.rule
+        level = t.severity or t.before
+        limit: Limit | None = watch.limits.get(level)
+        value = None if math.isnan(t.value) else round(t.value, known.decimals + 1)
+        mean = f"mean {_duration(rule.mean)} " if rule.mean else ""
+        sign = "<" if watch.below else ">"
+        what = f"{series} {mean}{value} {sign if t.severity else 'back from'} {limit}"
+        return {"what": what, "value": t.value if value is not None else None, "limit": limit.value if limit else None, "unit": known.unit,
+                "mean_s": rule.mean, "side": "below" if watch.below else "above", "source": rule.source, "advice": rule.advice,
+                "label": {"en": known.en, "zh": known.zh}}
+
+    def tell(
+        self, writer: Writer, event: int, series: Series, series_id: int, rule: str, t: Transition, facts: dict[str, object],
+    ) -> str:
+        """Journal one transition and put it into the outbox of everyone it concerns; gives one line for the log."""
+        kind = KINDS[t.kind]
+        station = self._site.stations.get(series.station)
+        zone = station.time_zone if station else "UTC"
+        known = alert_tables.alert(writer, t.alert)
+        if known is None:
+            day = datetime.fromtimestamp(t.at / 1e9, ZoneInfo(zone)).strftime("%m%d")
+            key = alert_tables.raise_alert(writer, t.alert, day, rule, series_id, t.severity, t.at, {**facts, "series": list(series[:4])})
+            since, worst = t.at, t.severity
+        else:
+            key, since, worst = known.key, known.since, max(known.worst, t.severity)
+            alert_tables.change_alert(writer, t.alert, t.severity, t.at if t.kind == ENDED else None)
+        number = alert_tables.log_alert(writer, t.alert, event, t.at, kind, t.severity, facts)
+        technical = t.watch < 0
+        data = {
+            "alert": key, "no": number, "rule": rule, "about": "technical" if technical else "environment",
+            "state": "ended" if t.kind == ENDED else "firing",
+            "series": str(series), "station": series.station,
+            "station_name": station.name if station else "", "area": station.area if station else "",
+            "latitude": station.latitude if station else None, "longitude": station.longitude if station else None,
+            "device": series.device, "quantity": series.quantity, "channel": series.channel,
+            "colour": Severity(t.severity or t.before).colour, "severity": t.severity, "previous": t.before, "worst": worst,
+            "since": iso(since, zone), "at": iso(t.at, zone), **facts,
+        }
+        line = f"{kind.removeprefix('alert.').upper():8} {data['colour']:6} {facts['what']}  #{key}"
+        for recipient in recipients(self._site, Concern(series, technical, worst)):
+            tail = hashlib.sha256(recipient.encode()).hexdigest()[:8]
+            alert_tables.post(writer, recipient, Notice(f"es_{self._journal_id}_{t.alert}_{number}_{tail}", t.at, kind, line, data))
+        return line
+
+    def orphans(self, writer: Writer, event: int, state: State, now_ns: int) -> list[str]:
+        """End alerts whose rule, series or device is no longer in the site file."""
+        alive = {int(n) for n, s in zip(state["watch_alert"], state["watch_severity"], strict=True) if s}
+        alive |= {int(n) for n, s in zip(state["device_alert"], state["device_firing"], strict=True) if s}
+        lines = []
+        for number in alert_tables.firing(writer):
+            if number not in alive:
+                known = alert_tables.alert(writer, number)
+                assert known is not None
+                series = Series(*known.series)
+                what = f"{series}: no longer watched (the site file has changed)"
+                ended = Transition(0, -1, ENDED, 0, known.worst, now_ns, math.nan, number, -1)
+                lines.append(self.tell(writer, event, series, -1, "", ended, {"what": what}))
+        return lines
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"

@@ -1,0 +1,368 @@
+"""The core's cycle: take what is there, step it, commit it, release the receipts, wake those who wait for rows.
+
+One thread, one write connection, one order of events. What a line handed over is on disk before anyone hears of it.
+"""
+
+import logging
+import math
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from threading import Event as Flagged
+
+import numpy as np
+
+from analytics.kernels._kernel import ENGINE
+from analytics.state import State, carry, load
+from config.series import Origin, Series
+from config.site import Site
+from drivers.reading import Aside, Batch, Clock, Delivery, Stamp
+from gateway.alerts import Alerts
+from gateway.contracts import Rows
+from gateway.duplicates import Recent, Redeliveries
+from gateway.intake import Intake, Note
+from gateway.journal import progress
+from gateway.journal.columns import Columns
+from gateway.journal.reader import EventRecord, Reader
+from gateway.journal.writer import READINGS, START, TICK, JournalError, Writer
+from gateway.step import Effects, Event, PartFailed, step
+from gateway.wiring import Expected, Plan, Wiring, restore
+
+log = logging.getLogger("ecosentry.core")
+_S = 1_000_000_000
+_MOST_ROWS = 2000
+_COALESCE_S = 0.1
+_CHECKPOINT_EVERY_S = 300.0
+_OLDEST_NS = 1_577_836_800 * _S
+_YOUNGEST_NS = 600 * _S
+_REDO_AT_ONCE = 500
+_EMPTY = Columns(*(np.empty(0, t) for t in ("i4", "i8", "i8", "f8", "f8", "u1", "u1", "u4", "i4", "u1", "f8")))
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one cycle took, sorted out: rows for the step, and everything else that goes into the same commit."""
+
+    deliveries: list[Delivery]
+    notes: list[Note]
+    series: list[Series] = field(default_factory=list)
+    rows: list[tuple[int, int, int, float, int, int]] = field(default_factory=list)
+    """(index into series, at, span, raw, reason, origin)."""
+    held: list[tuple[str, int, int, int, int, float, int, int]] = field(default_factory=list)
+    """(boot, mono, utc, index into series, span, raw, reason, origin)."""
+    asides: list[tuple[str, Aside]] = field(default_factory=list)
+    receipts: list[tuple[str, int, bytes]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    unheld: bool = False
+    """The held rows are among these rows now."""
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter of the conservation identity."""
+        self.counts[name] = self.counts.get(name, 0) + n
+
+
+class Core:
+    """Owns the journal's writer, the plan and the state; everything here runs in one thread."""
+
+    def __init__(self, writer: Writer, site: Site, expected: Iterable[Expected], clock: Clock, intake: Intake,
+                 grown: Callable[[], None], software: str) -> None:
+        self._writer = writer
+        self._site = site
+        self._wiring = Wiring(site, expected)
+        self._clock = clock
+        self._intake = intake
+        self._grown = grown
+        self._software = software
+        self._recent = Recent()
+        self._off: frozenset[str] = frozenset()
+        self._last_commit = -math.inf
+        self._last_checkpoint = -math.inf
+        self._event = 0
+        self.trouble = ""
+        """Why the journal cannot be written right now; empty = it can."""
+        self.commits = 0
+        self.give_up = Flagged()
+        """Set when the daemon stops: a journal that cannot be written then raises instead of being tried again."""
+
+    # ── start and stop ───────────────────────────────────────────────────────────────────────────────────────────────
+    def start(self) -> None:
+        """Bring the state to where the journal ends, then say in the journal that we are here. Raises JournalError."""
+        stamp = self._clock.now()
+        with self._writer.transaction():
+            self._offset = self._writer.boot(stamp.boot, stamp.mono_ns, stamp.utc_ns)
+            progress.sign_on(self._writer, tuple(self._site.sinks))
+            self._make_plan()
+        with Reader(self._writer.path.parent) as reader:
+            self._held = reader.held()
+            self._alerts = Alerts(self._site, str(reader.meta("journal_id")))
+            self._redeliveries = Redeliveries(reader.receipts())
+            self._recent.learn(reader.rows_after(reader.last_n() - 20_000, 20_000))
+            last = reader.last_event()
+            self._now = last.now if last else 0
+            self._steady = last.steady if last else 0
+            self._state = carry(self._redo(reader), self._plan.layout)
+        self._commit_event(START, Taken([], []), stamp)
+
+    def _make_plan(self) -> None:
+        self._plan, self._watches = self._wiring.wire(self._writer.series, self._writer.ids, self._off)
+        site = self._site.model_dump_json(exclude_defaults=True)
+        self._version = self._writer.plan(self._plan.fingerprint, self._software, ENGINE, site, zlib.compress(self._plan.dump(), 6))
+
+    def _redo(self, reader: Reader) -> State:
+        """The state after the newest event: the newest good checkpoint, then the events after it, effects thrown away."""
+        state, done = State(self._plan.layout), 0
+        for event, body in reader.checkpoints():
+            try:
+                state, done = load(body, self._plan.layout), event
+                break
+            except ValueError as error:
+                log.warning("checkpoint after event %d cannot be used: %s", event, error)
+        plans: dict[int, Plan] = {}
+        waiting = reader.events_after(done)
+        while waiting:
+            version = waiting[0].plan
+            run = 0
+            while run < min(len(waiting), _REDO_AT_ONCE) and waiting[run].plan == version:
+                run += 1
+            plan = plans.setdefault(version, restore(reader.plan(version)))
+            state, _ = step(plan, carry(state, plan.layout), [_recall(reader, record) for record in waiting[:run]])
+            self._event = waiting[run - 1].id
+            waiting = waiting[run:]
+        self._event = max(self._event, done)
+        return state
+
+    def stop(self) -> None:
+        """A clean end: what waits is committed, the state is kept. Raises JournalError."""
+        while self._intake.rows:
+            self.cycle(0.0)
+        self.cycle(0.0)
+        with self._writer.transaction():
+            self._checkpoint()
+            self._writer.meta("clean_stop", self._event)
+
+    def run(self, stop: Flagged) -> None:
+        """Cycle until `stop`; a journal that cannot be written is tried again every second, and nothing is acknowledged."""
+        while not stop.is_set():
+            self.cycle(1.0)
+
+    # ── the cycle ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def cycle(self, wait_s: float) -> bool:
+        """One turn; True if something was committed. Waits at most `wait_s` for something to do."""
+        deliveries, notes = self._intake.take(min(wait_s, self._until_due_s()), _MOST_ROWS)
+        if deliveries and wait_s > 0:
+            deliveries, notes = self._coalesce(deliveries, notes)
+        stamp = self._clock.now()
+        taken = self._sort(deliveries, notes, stamp)
+        if not (deliveries or notes or taken.rows) and self._until_due_s() > 0:
+            self._keep_checkpoint()
+            return False
+        kind = READINGS if taken.rows else TICK if self._until_due_s() <= 0 else 0
+        self._persist(kind, taken, stamp)
+        return True
+
+    def _coalesce(self, deliveries: list[Delivery], notes: list[Note]) -> tuple[list[Delivery], list[Note]]:
+        """At once after a pause; under load wait a little, so that one fsync serves many."""
+        rest = self._last_commit + _COALESCE_S - time.monotonic()
+        rows = sum(d.rows for d in deliveries)
+        while rest > 0 and rows < _MOST_ROWS:
+            more, others = self._intake.take(rest, _MOST_ROWS - rows)
+            deliveries, notes = deliveries + more, notes + others
+            rows += sum(d.rows for d in more)
+            rest = self._last_commit + _COALESCE_S - time.monotonic()
+        return deliveries, notes
+
+    def _until_due_s(self) -> float:
+        """How long nothing will happen by time alone."""
+        stamp = self._clock.now()
+        by_utc = int(self._state["hour_first_due"][0]) - self._utc(stamp)
+        by_steady = int(self._state["silence_first_due"][0]) - (stamp.mono_ns + self._offset)
+        return max(0.0, min(by_utc, by_steady) / _S)
+
+    def _utc(self, stamp: Stamp) -> int:
+        """What we take for UTC: our clock, or while it is unsure the newest known instant and what has passed since."""
+        return stamp.utc_ns if stamp.sure else self._now + max(0, stamp.mono_ns + self._offset - self._steady)
+
+    # ── sorting out ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def _sort(self, deliveries: list[Delivery], notes: list[Note], stamp: Stamp) -> Taken:
+        taken = Taken(deliveries, notes)
+        index: dict[Series, int] = {}
+        for delivery in deliveries:
+            if delivery.aside:
+                taken.count("received")
+                taken.count("undecodable")
+                taken.asides.append((delivery.line, delivery.aside))
+            taken.count("received", delivery.rows)
+            if delivery.receipt:
+                if self._redeliveries.known(delivery.receipt):
+                    taken.count("duplicate", delivery.rows)
+                    if delivery.aside:
+                        taken.count("undecodable", -1)
+                        taken.count("duplicate")
+                        taken.asides.pop()
+                    continue
+                taken.receipts.append(self._redeliveries.remember(delivery.receipt))
+            for batch in delivery.batches:
+                self._sort_batch(taken, index, delivery.line, batch, stamp)
+        if self._held and stamp.sure:
+            self._unhold(taken, index, stamp)
+        taken.series = list(index)
+        return taken
+
+    def _sort_batch(self, taken: Taken, index: dict[Series, int], line: str, batch: Batch, stamp: Stamp) -> None:
+        places = [index.setdefault(s, len(index)) for s in batch.series]
+        columns = (batch.which.tolist(), batch.at.tolist(), batch.span.tolist(), batch.raw.tolist(), batch.reason.tolist())
+        origin = int(batch.origin)
+        ids = self._known_ids(batch.series) if batch.own_time else ()
+        for which, at, span, raw, reason in zip(*columns, strict=True):
+            late = 0
+            if batch.own_time:
+                if at < _OLDEST_NS or (stamp.sure and at > stamp.utc_ns + _YOUNGEST_NS):
+                    taken.count("quarantined")
+                    taken.asides.append((line, Aside(str(batch.series[which]), repr(raw).encode(), f"its time {at} ns is not believable")))
+                    continue
+                met = self._recent.meet(ids[which], at, raw)
+                if met == "again":
+                    taken.count("duplicate")
+                    continue
+                late = int(Origin.LATE) if met == "late" else 0
+            elif not batch.stamp.sure:
+                taken.count("held")
+                taken.held.append((batch.stamp.boot, batch.stamp.mono_ns, at, places[which], span, raw, reason, origin))
+                continue
+            taken.count("journalled")
+            taken.rows.append((places[which], at, span, raw, reason, origin | late))
+
+    def _known_ids(self, series: tuple[Series, ...]) -> list[int]:
+        known = self._writer.known
+        new = [s for s in series if s not in known]
+        if new:
+            self._patiently(lambda: self._register(new))
+        return [known[s] for s in series]
+
+    def _register(self, new: list[Series]) -> None:
+        with self._writer.transaction():
+            self._writer.ids(new)
+
+    def _unhold(self, taken: Taken, index: dict[Series, int], stamp: Stamp) -> None:
+        """The clock is true now: readings of this boot get their real time, older ones what the clock said then, marked."""
+        with Reader(self._writer.path.parent) as reader:
+            for boot, mono, utc, series, span, raw, reason, origin in reader.held_rows():
+                same = boot == stamp.boot
+                at = (stamp.utc_ns - (stamp.mono_ns - mono)) // 1_000_000 * 1_000_000 if same else utc
+                mark = Origin.RESTAMPED if same else Origin.UNSURE
+                taken.rows.append((index.setdefault(series, len(index)), at, span, raw, reason, origin | int(mark)))
+                taken.count("held", -1)
+                taken.count("journalled")
+        taken.unheld = True
+
+    # ── step and commit ──────────────────────────────────────────────────────────────────────────────────────────────
+    def _persist(self, kind: int, taken: Taken, stamp: Stamp) -> None:
+        self._patiently(lambda: self._commit_event(kind, taken, stamp))
+        for delivery in taken.deliveries:
+            if delivery.receipt:
+                delivery.receipt.release()
+        self._last_commit = time.monotonic()
+        self._grown()
+
+    def _patiently(self, work: Callable[[], None]) -> None:
+        """Try until the journal takes it: until then nothing is acknowledged and the lines have to wait."""
+        while True:
+            try:
+                work()
+            except JournalError as error:
+                if str(error) != self.trouble:
+                    log.critical("journal: %s", error)
+                self.trouble = str(error)
+                if self.give_up.wait(1.0):
+                    raise
+                continue
+            if self.trouble:
+                log.warning("journal: can be written again")
+                self.trouble = ""
+            return
+
+    def _commit_event(self, kind: int, taken: Taken, stamp: Stamp) -> None:
+        ids = self._writer.known
+        if any(s not in ids for s in taken.series) or len(self._writer.series) != len(self._plan.hourly):
+            with self._writer.transaction():
+                self._writer.ids(taken.series)
+                self._make_plan()
+            self._state = carry(self._state, self._plan.layout)
+        event = self._event_of(kind, taken, stamp)
+        state, effects = self._step_guarded(event) if kind else (self._state, None)
+        with self._writer.transaction():
+            lines = self._write(event, effects, taken, state)
+        self._state = state
+        self.commits += 1
+        if kind:
+            self._now, self._steady, self._event = event.now, event.steady, self._writer.next_event - 1
+        if taken.unheld:
+            self._held = 0
+        self._held += len(taken.held)
+        for line in lines:
+            log.warning("%s", line)
+        if kind == START:
+            self._keep_checkpoint(at_once=True)
+
+    def _event_of(self, kind: int, taken: Taken, stamp: Stamp) -> Event:
+        columns = list(zip(*taken.rows, strict=True)) if taken.rows else [()] * 6
+        ids = np.array([self._writer.known[s] for s in taken.series], np.int32)
+        which = ids[np.array(columns[0], np.intp)] if taken.rows else np.empty(0, np.int32)
+        return Event(kind, self._utc(stamp), stamp.mono_ns + self._offset, which, np.array(columns[1], np.int64),
+                     np.array(columns[2], np.int64), np.array(columns[3], np.float64), np.array(columns[4], np.uint8), np.array(columns[5], np.uint8))
+
+    def _step_guarded(self, event: Event) -> tuple[State, Effects]:
+        """Step; a part that fails is switched off for good (until the next start) and the event is stepped without it."""
+        while True:
+            try:
+                state, effects = step(self._plan, self._state, [event])
+            except PartFailed as failed:
+                log.critical("%s; switched off until the next start, readings go on without it", failed)
+                self._off |= {failed.part}
+                self._plan = replace(self._plan, off=self._off)
+                with self._writer.transaction():
+                    self._writer.count({f"switched_off.{failed.part}": 1})
+                    self._make_plan()
+                continue
+            return state, effects[0]
+
+    def _write(self, event: Event, effects: Effects | None, taken: Taken, state: State) -> list[str]:
+        writer = self._writer
+        lines: list[str] = []
+        if effects is not None:
+            number = writer.event(event.kind, event.now, event.steady, self._version, effects.rows, effects.derived)
+            if event.kind == START:
+                lines += self._alerts.orphans(writer, number, state, event.now)
+            lines += self._alerts.write(writer, number, self._plan, self._watches, effects.transitions)
+        for line, aside in taken.asides:
+            writer.set_aside(event.now, line, aside)
+        if taken.unheld:
+            writer.release_held()
+        writer.hold([(h[0], h[1], h[2], writer.ids([taken.series[h[3]]])[0], *h[4:]) for h in taken.held])
+        writer.receipts(taken.receipts)
+        writer.count(taken.counts)
+        for note in taken.notes:
+            note.write(writer)
+        return lines
+
+    def _keep_checkpoint(self, *, at_once: bool = False) -> None:
+        if at_once or time.monotonic() - self._last_checkpoint > _CHECKPOINT_EVERY_S:
+            with self._writer.transaction():
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        self._writer.checkpoint(self._event, self._version, self._state.dump())
+        self._last_checkpoint = time.monotonic()
+
+    # ── for those who look on ────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def state(self) -> State:
+        """The state after the newest committed event; never changed in place."""
+        return self._state
+
+
+def _recall(reader: Reader, record: EventRecord) -> Event:
+    rows: Rows = reader.rows_of_event(record)
+    return Event(record.kind, record.now, record.steady, rows.which, rows.at, rows.span, rows.raw, rows.reason, rows.origin)
+

@@ -1,0 +1,80 @@
+"""The bounded queue into the core: deliveries of the lines, and notes of those who deliver onwards.
+
+A polled line waits when it is full. A delivery with a receipt is always taken: its number is bounded by the broker's
+in-flight window, and refusing it would only make the broker send it again.
+"""
+
+import time
+from collections import deque
+from threading import Condition
+from typing import Protocol
+
+from drivers.reading import Delivery
+from gateway.journal.writer import Writer
+
+
+class Note(Protocol):
+    """Something that changes no result (a sink's progress, a message that was told); written with the next commit."""
+
+    def write(self, writer: Writer) -> None:
+        """Called inside the core's transaction."""
+        ...
+
+
+class Intake:
+    """Many threads deliver, the core takes."""
+
+    def __init__(self, most_rows: int = 4000) -> None:
+        self._most_rows = most_rows
+        self._changed = Condition()
+        self._deliveries: deque[Delivery] = deque()
+        self._notes: deque[Note] = deque()
+        self._rows = 0
+        self._awake = False
+
+    def deliver(self, delivery: Delivery, wait_s: float) -> bool:
+        """True: taken. False: full for `wait_s`, nothing taken. Always taken if a receipt is owed."""
+        deadline = time.monotonic() + wait_s
+        with self._changed:
+            while delivery.receipt is None and self._rows and self._rows + delivery.rows > self._most_rows:
+                rest = deadline - time.monotonic()
+                if rest <= 0 or not self._changed.wait(rest):
+                    return False
+            self._deliveries.append(delivery)
+            self._rows += delivery.rows
+            self._changed.notify_all()
+        return True
+
+    def tell(self, note: Note) -> None:
+        """Never waits: notes are few and small."""
+        with self._changed:
+            self._notes.append(note)
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let the core look at its clock or at its stop mark."""
+        with self._changed:
+            self._awake = True
+            self._changed.notify_all()
+
+    def take(self, wait_s: float, most_rows: int) -> tuple[list[Delivery], list[Note]]:
+        """What is there, oldest first, at most about `most_rows` rows; waits for the first thing."""
+        with self._changed:
+            if not (self._deliveries or self._notes or self._awake) and wait_s > 0:
+                self._changed.wait(wait_s)
+            self._awake = False
+            taken: list[Delivery] = []
+            rows = 0
+            while self._deliveries and (not taken or rows + self._deliveries[0].rows <= most_rows):
+                taken.append(self._deliveries.popleft())
+                rows += taken[-1].rows
+            self._rows -= rows
+            notes = list(self._notes)
+            self._notes.clear()
+            self._changed.notify_all()
+        return taken, notes
+
+    @property
+    def rows(self) -> int:
+        """Readings that wait now."""
+        return self._rows

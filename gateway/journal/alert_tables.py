@@ -1,0 +1,71 @@
+"""What the journal keeps of alerts and of messages to people; written in the transaction of the readings that caused it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.contracts import Notice
+from gateway.journal.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRecord:
+    """An alert as it stands before a transition."""
+
+    id: int
+    key: str
+    worst: int
+    since: int
+    entries: int
+    """Log entries so far."""
+    series: tuple[str, str, str, str]
+    """station, device, quantity, channel."""
+
+
+def alert(writer: Writer, number: int) -> AlertRecord | None:
+    """The alert of that number, None if it was never raised."""
+    found = writer.db.execute(
+        "SELECT id, key, worst, since, (SELECT count(*) FROM alert_log WHERE alert = id), body FROM alert WHERE id = ?", (number,)).fetchone()
+    if not found:
+        return None
+    identity, key, worst, since, entries, body = found
+    station, device, quantity, channel = json.loads(body)["series"]
+    return AlertRecord(identity, key, worst, since, entries, (station, device, quantity, channel))
+
+
+def firing(writer: Writer) -> list[int]:
+    """Numbers of the alerts that fire."""
+    return [int(r[0]) for r in writer.db.execute("SELECT id FROM alert WHERE state = 'firing' ORDER BY id")]
+
+
+def raise_alert(writer: Writer, number: int, day: str, rule: str, series: int, severity: int, since: int, body: Mapping[str, object]) -> str:
+    """A new alert; gives what people call it: the day and its number on that day, 1121-3."""
+    last = writer.db.execute("SELECT count(*) FROM alert WHERE key LIKE ? AND since > ?", (f"{day}-%", since - 300 * 86400 * 10**9)).fetchone()[0]
+    key = f"{day}-{last + 1}"
+    writer.db.execute("INSERT INTO alert VALUES (?,?,?,?,'firing',?,?,?,NULL,?)",
+                      (number, key, rule, series, severity, severity, since, json.dumps(body, ensure_ascii=False)))
+    return key
+
+
+def change_alert(writer: Writer, number: int, severity: int, ended_at: int | None) -> None:
+    """The alert has a new severity, or has ended."""
+    writer.db.execute('UPDATE alert SET severity = ?, worst = max(worst, ?), state = ?, "until" = ? WHERE id = ?',
+                      (severity, severity, "firing" if ended_at is None else "ended", ended_at, number))
+
+
+def log_alert(writer: Writer, number: int, event: int, at: int, kind: str, severity: int, body: Mapping[str, object]) -> int:
+    """One entry of its log, chained by hash to the one before; gives its number in the log."""
+    last = writer.db.execute("SELECT no, hash FROM alert_log WHERE alert = ? ORDER BY no DESC LIMIT 1", (number,)).fetchone() or (0, b"")
+    words = json.dumps(body, ensure_ascii=False, sort_keys=True)
+    chained = hashlib.sha256(b"\0".join((bytes(last[1]), f"{number} {last[0] + 1} {event} {at} {kind} {severity}".encode(), words.encode())))
+    writer.db.execute("INSERT INTO alert_log VALUES (?,?,?,?,?,?,?,?,?)",
+                      (number, last[0] + 1, event, at, kind, severity, words, bytes(last[1]), chained.digest()))
+    return int(last[0]) + 1
+
+
+def post(writer: Writer, recipient: str, notice: Notice) -> None:
+    """A message for a recipient; the same message twice is one."""
+    body = json.dumps({"at": notice.at_ns, "kind": notice.kind, "subject": notice.subject, "data": notice.data}, ensure_ascii=False)
+    writer.db.execute("INSERT OR IGNORE INTO outbox(recipient, message, due, tries, state, words, body) VALUES (?,?,0,0,'waiting','',?)",
+                      (recipient, notice.id, body))

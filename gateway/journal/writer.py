@@ -1,0 +1,189 @@
+"""The only write connection to the journal; the core's thread owns it.
+
+Acknowledged means committed here: WAL with `synchronous=FULL`, one transaction a cycle. When a commit fails nothing of
+it is there, and the connection is opened anew before the next try: after a failed fsync the kernel may have dropped the
+pages that we believe to be written.
+"""
+
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from config.series import Series
+from drivers.reading import Aside
+from gateway.journal.columns import Columns, series_table
+
+FORMAT = 1
+START, READINGS, TICK = 1, 2, 3
+_KEEP_ASIDE = 1000
+
+
+class JournalError(Exception):
+    """The journal cannot be written or read (full, read-only, damaged, wrong format); says what to do."""
+
+
+def _explain(error: sqlite3.Error, path: Path) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return f"{path.parent}: no space left on the disk; nothing is acknowledged until there is room"
+    if name.startswith("SQLITE_READONLY"):
+        return f"{path.parent}: the file system is read-only; nothing is acknowledged until it can be written"
+    if name.startswith("SQLITE_IOERR"):
+        return f"{path.parent}: the disk reports an error ({name}); replace the card or disk"
+    if name == "SQLITE_CANTOPEN":
+        return f"{path}: cannot be opened; check the folder's owner and mode"
+    return f"{path}: {error}"
+
+
+class Writer:
+    """Everything that is written; what is said here is said inside `with writer.transaction():`."""
+
+    def __init__(self, folder: Path, synchronous: str = "FULL") -> None:
+        self.path = folder / "live.db"
+        self._synchronous = synchronous
+        self._db: sqlite3.Connection | None = None
+        self.series: list[Series] = []
+        self.known: dict[Series, int] = {}
+        """Id of every series."""
+        self.open()
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The connection, opened anew if the last commit failed."""
+        if self._db is None:
+            self.open()
+        assert self._db is not None
+        return self._db
+
+    def open(self) -> None:
+        """Open or create the journal. Raises JournalError."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
+            self._prepare(db)
+            self._db = db
+            self.series = series_table(db)
+            self.known = {series: i for i, series in enumerate(self.series)}
+            self.next_n = 1 + db.execute("SELECT coalesce(max(n), 0) FROM hot").fetchone()[0]
+            self.next_event = 1 + db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(_explain(error, self.path) if isinstance(error, sqlite3.Error) else str(error)) from error
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found > FORMAT:
+            raise JournalError(f"{self.path} is of format {found}, this software writes {FORMAT}: use the newer software again")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {self._synchronous}")
+        db.execute("PRAGMA journal_size_limit = 16000000")
+        if found == 0:
+            db.executescript("BEGIN;" + files("gateway.journal").joinpath("schema.sql").read_text("utf-8"))
+            db.execute("INSERT INTO meta VALUES ('journal_id', ?)", (uuid.uuid4().hex,))
+            db.execute("COMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and on disk when it ends without an error. Raises JournalError: then nothing of it is there."""
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            yield
+            self.db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise JournalError(_explain(error, self.path)) from error
+        finally:
+            if self._db is not None and self._db.in_transaction:
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Roll back and let go of the connection; the next use opens a new one."""
+        if self._db is not None:
+            self._db.close()
+        self._db = None
+
+    def close(self) -> None:
+        """Close for good; the WAL is folded into the file."""
+        self.abandon()
+
+    # ── what is said in a transaction ────────────────────────────────────────────────────────────────────────────────
+    def ids(self, wanted: Iterable[Series]) -> list[int]:
+        """Ids of series; new ones are added for ever."""
+        found = []
+        for series in wanted:
+            known = self.known.get(series)
+            if known is None:
+                known = self.known[series] = len(self.series)
+                self.series.append(series)
+                self.db.execute("INSERT INTO series VALUES (?,?,?,?,?,?,?,?)", (known, *series))
+            found.append(known)
+        return found
+
+    def event(self, kind: int, now: int, steady: int, plan: int, rows: Columns, derived: Columns) -> int:
+        """One numbered event with its rows and what the step derived from it; gives its number."""
+        number: int = self.next_event
+        n_from = self.next_n
+        db = self.db
+        db.execute("INSERT INTO event VALUES (?,?,?,?,?,?,?,?)", (number, kind, now, steady, plan, n_from, len(rows), len(derived)))
+        for columns in (rows, derived):
+            if len(columns):
+                db.executemany("INSERT INTO hot VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", columns.records(self.next_n))
+                self.next_n += len(columns)
+        self.next_event += 1
+        return number
+
+    def count(self, counts: dict[str, int]) -> None:
+        """Add to the counters."""
+        self.db.executemany("INSERT INTO counter VALUES (?,?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
+                            [(name, n) for name, n in counts.items() if n])
+
+    def receipts(self, owed: Iterable[tuple[str, int, bytes]]) -> None:
+        """Remember (line, packet, digest) of what is about to be acknowledged."""
+        self.db.executemany("INSERT OR REPLACE INTO receipt VALUES (?,?,?)", owed)
+
+    def set_aside(self, at: int, line: str, aside: Aside) -> None:
+        """Keep an undecodable message for people; the newest 1000 are kept."""
+        cursor = self.db.execute("INSERT INTO aside(at, line, topic, payload, why) VALUES (?,?,?,?,?)",
+                                 (at, line, aside.topic[:1000], aside.payload[:4096], aside.why[:500]))
+        if cursor.lastrowid:
+            self.db.execute("DELETE FROM aside WHERE id <= ?", (cursor.lastrowid - _KEEP_ASIDE,))
+
+    def hold(self, rows: Iterable[tuple[object, ...]]) -> None:
+        """Keep readings that wait for a true clock: (boot, mono, utc, series, span, raw, reason, origin)."""
+        self.db.executemany("INSERT INTO held(boot, mono, utc, series, span, raw, reason, origin) VALUES (?,?,?,?,?,?,?,?)", rows)
+
+    def release_held(self) -> None:
+        """The held readings have become rows."""
+        self.db.execute("DELETE FROM held")
+
+    def checkpoint(self, event: int, plan: int, body: bytes) -> None:
+        """Keep the state as it is after `event`; two are kept."""
+        self.db.execute("INSERT OR REPLACE INTO checkpoint VALUES (?,?,?)", (event, plan, body))
+        self.db.execute("DELETE FROM checkpoint WHERE event NOT IN (SELECT event FROM checkpoint ORDER BY event DESC LIMIT 2)")
+
+    def plan(self, sha256: bytes, software: str, engine: str, site: str, body: bytes) -> int:
+        """The version of a plan; the same plan keeps its version."""
+        self.db.execute("INSERT OR IGNORE INTO plan(sha256, software, engine, site, body) VALUES (?,?,?,?,?)",
+                        (sha256, software, engine, site, body))
+        return int(self.db.execute("SELECT version FROM plan WHERE sha256 = ?", (sha256,)).fetchone()[0])
+
+    def boot(self, identity: str, mono: int, utc: int) -> int:
+        """The offset that makes steady time of this boot's monotonic clock; steady time never goes back.
+
+        While the box was off, steady time passes as UTC did, if UTC went forward by less than a year.
+        """
+        known = self.db.execute("SELECT offset FROM boot WHERE uuid = ?", (identity,)).fetchone()
+        if known:
+            return int(known[0])
+        last = self.db.execute("SELECT steady, now FROM event ORDER BY id DESC LIMIT 1").fetchone()
+        offset = 0
+        if last:
+            passed = utc - last[1]
+            offset = last[0] + (passed if 0 < passed < 366 * 86400 * 10**9 else 0) - mono
+        self.db.execute("INSERT INTO boot(uuid, offset) VALUES (?,?)", (identity, offset))
+        return int(offset)
+
+    def meta(self, key: str, value: str | int) -> None:
+        """One word about the journal itself."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))

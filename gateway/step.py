@@ -1,0 +1,124 @@
+"""The step: numbered events in, flags, means and alert transitions out. Pure; the only times it sees are the events' own.
+
+*Law of folding:* cutting a run of events anywhere gives the same bits. So it holds for a restart, which steps the events
+after the last checkpoint again and throws their effects away, and for a replay.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics import means, quality, rules
+from analytics.state import State
+from config.series import Flag, Origin, Reason
+from gateway.journal.columns import Columns
+from gateway.journal.writer import START
+from gateway.wiring import Plan
+
+PARTS = ("quality", "means", "rules")
+_HOUR_NS = 3600 * 10**9
+_EPOCH_NS = 1_577_836_800 * 10**9
+"""2020-01-01."""
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened, with its recorded times; readings are columns of length n in arrival order (n = 0 for time alone)."""
+
+    kind: int
+    now: int
+    """UTC ns, as far as it was known."""
+    steady: int
+    """ns on the monotonic clock carried over restarts."""
+    which: NDArray[np.int32]
+    at: NDArray[np.int64]
+    span: NDArray[np.int64]
+    raw: NDArray[np.float64]
+    reason: NDArray[np.uint8]
+    origin: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What an event led to."""
+
+    rows: Columns
+    """Its readings, calibrated and flagged."""
+    derived: Columns
+    """Means that were issued, and MISSING rows of sources that did not speak."""
+    transitions: list[rules.Transition]
+
+
+class PartFailed(Exception):
+    """A part of the step has a bug: it is switched off, measured values go on."""
+
+    def __init__(self, part: str, words: str) -> None:
+        self.part = part
+        super().__init__(f"{part}: {words}")
+
+
+def _guard(part: str, plan: Plan, work: Callable[[], Result], instead: Result) -> Result:
+    if part in plan.off:
+        return instead
+    try:
+        return work()
+    except Exception as error: # the core's guard: a formula must never cost a reading
+        raise PartFailed(part, f"{type(error).__name__}: {error}") from error
+
+
+def step(plan: Plan, state: State, events: list[Event]) -> tuple[State, list[Effects]]:
+    """The state after `events`, and what each of them led to; `state` itself stays as it was. Raises PartFailed."""
+    state = state.copy()
+    return state, [_one(plan, state, event) for event in events]
+
+
+def _one(plan: Plan, state: State, event: Event) -> Effects:
+    if event.kind == START:
+        _guard("rules", plan, lambda: rules.start(plan.expect, state, event.steady), None)
+    hours = [_guard("means", plan, lambda: means.close(plan.kinds, state, event.now), None)]
+    nobody = (np.empty(0, np.int32), np.empty(0, np.int64), list[rules.Transition]())
+    no_hours: list[means.Hours] = []
+    no_transitions: list[rules.Transition] = []
+    silent, silent_at, transitions = _guard("rules", plan, lambda: rules.advance(plan.expect, state, event.steady, event.now), nobody)
+    if event.now < _EPOCH_NS:  # the box has never known the time: nothing of ours gets a time yet
+        silent, silent_at = nobody[:2]
+    value = event.raw
+    n = len(event.which)
+    none = (np.where(np.isnan(value), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED)), np.zeros(n, np.uint32))
+    flag, tests = _guard("quality", plan, lambda: quality.flags(plan.limits, state, event.which, event.at, value, event.reason), none)
+    if n:
+        hours += _guard("means", plan, lambda: means.take(plan.kinds, state, event.now, event.which, event.at, value, flag), no_hours)
+        transitions = transitions + _guard("rules", plan, lambda: _rules(plan, state, event, value, flag), no_transitions)
+    rows = Columns(event.which, event.at, event.span, event.raw, value, flag, event.reason, tests,
+                   np.zeros(n, np.int32), event.origin, np.full(n, np.nan))
+    return Effects(rows, _derived(plan, silent, silent_at, [h for h in hours if h is not None and len(h)]), transitions)
+
+
+def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:
+    heard = rules.hear(plan.expect, state, event.steady, event.which, event.at, value)
+    return heard + rules.watch(plan.watches, state, event.which, event.at, value, flag)
+
+
+def _derived(plan: Plan, silent: NDArray[np.int32], silent_at: NDArray[np.int64], hours: list[means.Hours]) -> Columns:
+    k = len(silent)
+    n = k + sum(map(len, hours))
+    nan = np.full(n, np.nan)
+
+    def join(first: NDArray[np.generic], rest: list[NDArray[np.generic]], dtype: type[np.generic]) -> NDArray[np.generic]:
+        return np.concatenate([first, *rest]).astype(dtype)
+
+    ones = np.ones(k)
+    which = join(silent, [plan.hourly[h.series] for h in hours], np.int32)
+    at = join(silent_at, [h.end for h in hours], np.int64)
+    span = join(ones * 0, [np.full(len(h), _HOUR_NS) for h in hours], np.int64)
+    value = join(ones * np.nan, [h.value for h in hours], np.float64)
+    flag = join(ones * int(Flag.MISSING), [h.flag for h in hours], np.uint8)
+    reason = join(ones * int(Reason.SILENT), [np.full(len(h), int(Reason.NORMAL)) for h in hours], np.uint8)
+    revision = join(ones * 0, [h.revision for h in hours], np.int32)
+    share = join(ones * np.nan, [h.share for h in hours], np.float64)
+    return Columns(which, at, span, nan, value, flag, reason, np.zeros(n, np.uint32), revision,  # type: ignore[arg-type]
+                   np.full(n, int(Origin.LIVE), np.uint8), share)  # type: ignore[arg-type]

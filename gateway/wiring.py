@@ -1,0 +1,215 @@
+"""Makes a `Plan` of site file and series table: the flat arrays that the step runs on, and the names that people read.
+
+A plan is numbered and kept in the journal, so that every event can be stepped again exactly as it was, even after the
+site file, a profile or the vocabulary has changed.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from analytics import means, quality, rules
+from analytics.kernels.rules import LEVELS
+from analytics.state import Layout
+from config.quantity import vocabulary
+from config.series import Series
+from config.site import Rule, Severity, Site, severity
+from config.units import Limit
+
+_S = 1_000_000_000
+_BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.ANGLE, "amount": means.AMOUNT}
+_STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum"}
+COLUMNS = quality.COLUMNS + means.COLUMNS + rules.COLUMNS
+_UNKNOWN_GAP_NS = 3600 * _S
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A series that a driver promises, how often, and whether it comes by itself."""
+
+    series: Series
+    period_s: float
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The people's side of one watch: which rule on which series, with its written limits by severity."""
+
+    name: str
+    rule: Rule
+    series: int
+    below: bool
+    limits: dict[int, Limit]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that `step` needs. Arrays are per series id, per watch or per device."""
+
+    limits: quality.Limits
+    kinds: means.Kinds
+    watches: rules.Watches
+    expect: rules.Expectations
+    hourly: np.ndarray[Any, np.dtype[np.int32]]
+    """int32[series]: id of the hourly mean's series, -1 = none."""
+    layout: Layout
+    off: frozenset[str] = frozenset()
+    """Parts of the step that are switched off because they failed."""
+
+    def dump(self) -> bytes:
+        """Everything numeric, for the journal."""
+        arrays = [getattr(part, f.name) for part in (self.limits, self.kinds, self.watches, self.expect) for f in fields(part)]
+        arrays.append(self.hourly)
+        head = json.dumps({"keys": {per: list(keys) for per, keys in self.layout.keys.items()}, "off": sorted(self.off),
+                           "arrays": [[a.dtype.str, len(a)] for a in arrays]}, separators=(",", ":"), ensure_ascii=False)
+        return head.encode() + b"\n" + b"".join(a.tobytes() for a in arrays)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Equal for plans that give equal results."""
+        return hashlib.sha256(self.dump()).digest()
+
+
+def restore(body: bytes) -> Plan:
+    """A plan as it was kept (compressed `dump`)."""
+    plain = zlib.decompress(body)
+    line, _, rest = plain.partition(b"\n")
+    head = json.loads(line)
+    arrays, offset = [], 0
+    for dtype, length in head["arrays"]:
+        arrays.append(np.frombuffer(rest, dtype, length, offset).copy())
+        offset += arrays[-1].nbytes
+    parts = []
+    for kind in (quality.Limits, means.Kinds, rules.Watches, rules.Expectations):
+        names = fields(kind)
+        parts.append(kind(*arrays[: len(names)]))
+        arrays = arrays[len(names) :]
+    layout = Layout(COLUMNS, {per: tuple(keys) for per, keys in head["keys"].items()})
+    limits, kinds, watches, expect = parts
+    assert isinstance(limits, quality.Limits)
+    assert isinstance(kinds, means.Kinds)
+    assert isinstance(watches, rules.Watches)
+    assert isinstance(expect, rules.Expectations)
+    return Plan(limits, kinds, watches, expect, arrays[0], layout, frozenset(head["off"]))
+
+
+class Wiring:
+    """Makes the plans of one site; one more whenever a new series turns up."""
+
+    def __init__(self, site: Site, expected: Iterable[Expected]) -> None:
+        self.site = site
+        self.expected = {e.series: e for e in expected}
+
+    def measured(self, series: Series) -> bool:
+        """Whether a device of this site measures it."""
+        return not series.statistic and series.device in self.site.devices
+
+    def wire(
+        self, table: list[Series], ids: Callable[[Iterable[Series]], list[int]], off: frozenset[str] = frozenset(),
+    ) -> tuple[Plan, list[Watch]]:
+        """The plan for all series of `table` and all that are expected; `ids` registers series (it may grow `table`)."""
+        ids(self.expected)
+        active = [i for i, s in enumerate(table) if self.measured(s)]
+        hours = self._hours(table, active, ids)
+        count = len(table)
+        watches = self._watches(table, active)
+        devices = sorted({self._device(table[i]) for i in active})
+        layout = Layout(COLUMNS, {
+            "series": tuple(map(str, table)), "device": tuple(devices),
+            "watch": tuple(f"{w.name}|{table[w.series]}|{'<' if w.below else '>'}|{w.rule.mean or 0}" for w in watches)})
+        hourly = np.full(count, -1, np.int32)
+        behaves = np.zeros(count, np.uint8)
+        for i, (kind, target) in hours.items():
+            hourly[i], behaves[i] = target, kind
+        period = self._periods(table)
+        plan = Plan(self._limits(table, active), means.Kinds(behaves, period), self._arrays(count, watches, period),
+                    self._expectations(table, active, devices, period), hourly, layout, off)
+        return plan, watches
+
+    @staticmethod
+    def _device(series: Series) -> str:
+        return f"{series.station}/{series.device}"
+
+    def _period_s(self, series: Series) -> float:
+        known = self.expected.get(series)
+        if known:
+            return known.period_s
+        same = [e.period_s for s, e in self.expected.items() if s.device == series.device]
+        return min(same, default=self.site.devices[series.device].common.interval or 0.0) if self.measured(series) else 0.0
+
+    def _periods(self, table: list[Series]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return np.array([round(self._period_s(s) * _S) for s in table], np.int64)
+
+    def _hours(self, table: list[Series], active: list[int], ids: Callable[[Iterable[Series]], list[int]]) -> dict[int, tuple[int, int]]:
+        found = {}
+        for i in active:
+            kind = _BEHAVES.get(vocabulary()[table[i].quantity].behaves, means.NONE)
+            if kind != means.NONE:
+                found[i] = (kind, ids([table[i]._replace(statistic=_STATISTIC[kind], period_s=3600)])[0])
+        return found
+
+    def _limits(self, table: list[Series], active: list[int]) -> quality.Limits:
+        columns = np.full((5, len(table)), np.nan)
+        for i in active:
+            series = table[i]
+            known = vocabulary()[series.quantity]
+            own = self.site.devices[series.device].common.quality.get(series.quantity)
+            fail = (own.range[0].value, own.range[1].value) if own and own.range else known.plausible
+            suspect = (own.suspect[0].value, own.suspect[1].value) if own and own.suspect else fail
+            rate = own.rate.value if own and own.rate else known.rate
+            columns[:, i] = (*fail, *suspect, np.nan if rate is None else rate)
+        return quality.Limits(*(np.ascontiguousarray(c) for c in columns))
+
+    def _watches(self, table: list[Series], active: list[int]) -> list[Watch]:
+        found = []
+        for i in active:
+            series = table[i]
+            medium, area = vocabulary()[series.quantity].medium, self.site.stations[series.station].area
+            for name, rule in sorted(self.site.rules.items()):
+                if rule.takes(series, medium, area):
+                    found += [Watch(name, rule, i, below, {int(severity(c)): x for c, x in ladder.items()})
+                              for below, ladder in ((False, rule.above), (True, rule.below)) if ladder]
+        return found
+
+    def _arrays(self, count: int, watches: list[Watch], period: np.ndarray[Any, np.dtype[np.int64]]) -> rules.Watches:
+        first, last = np.zeros(count, np.int32), np.zeros(count, np.int32)
+        limit = np.full(len(watches) * LEVELS, np.nan)
+        columns: list[tuple[float, int, float, int, int, float, int]] = []
+        for w, watch in enumerate(watches):
+            if last[watch.series] == 0:
+                first[watch.series] = w
+            last[watch.series] = w + 1
+            for level, x in watch.limits.items():
+                limit[w * LEVELS + level - Severity.BLUE] = x.value
+            rule, step = watch.rule, int(period[watch.series])
+            hold, window = round(rule.hold * _S), round((watch.rule.mean or 0) * _S)
+            if window < 2 * step:
+                window = 0  # a mean over less than two readings is the reading itself
+            gap = max(3 * step, hold, window) if step else max(_UNKNOWN_GAP_NS, hold, window)
+            columns.append((-1.0 if watch.below else 1.0, hold, rule.dead_band.value if rule.dead_band else 0.0,
+                            round(rule.end_for * _S), window, window / step / 2 if step and window else 1.0, gap))
+        sign, hold_ns, dead, end_hold, windows, least, gaps = zip(*columns, strict=True) if columns else ((),) * 7
+        return rules.Watches(
+            first, last, limit, np.array(sign, "f8"), np.array(hold_ns, "i8"), np.array(dead, "f8"), np.array(end_hold, "i8"),
+            np.array(windows, "i8"), np.array(least, "f8"), np.array(gaps, "i8"))
+
+    def _expectations(
+        self, table: list[Series], active: list[int], devices: list[str], period: np.ndarray[Any, np.dtype[np.int64]],
+    ) -> rules.Expectations:
+        told, device = np.zeros(len(table), np.uint8), np.full(len(table), -1, np.int32)
+        device_period = np.zeros(len(devices), np.int64)
+        place = {name: i for i, name in enumerate(devices)}
+        for i in active:
+            known = self.expected.get(table[i])
+            told[i] = bool(known and known.told)
+            device[i] = place[self._device(table[i])]
+            if period[i] > 0:
+                before = device_period[device[i]]
+                device_period[device[i]] = period[i] if before == 0 else min(before, period[i])
+        return rules.Expectations(told, period, device, device_period)
