@@ -1,0 +1,183 @@
+"""Journalled rows as InfluxDB line protocol; `docs/influxdb.md` is the contract that this module keeps.
+
+One point is one (series, interval): its tags spell the series out, its time is the interval's start. The tags of a
+series never change, so they are escaped once and kept (measured: that is what makes this many times faster than
+building points one by one).
+
+Names come from the wire too (an MQTT topic can be a channel), so nothing about them is taken for granted. Line
+protocol has no way to write a line feed or a backslash before a separator in a tag, so those characters are percent-
+encoded; so is `%` itself, which makes the spelling reversible: two names are never one.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.quantity import vocabulary
+from config.series import Flag, Reason, Series
+from config.site import Station
+from gateway.contracts import Rows
+
+MEASURED = "measured"
+"""The tag `statistic` of a value as measured: a tag that is absent cannot be chosen in Grafana's editor."""
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\\\\%\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE_OR_NOT_ASCII = re.compile(r"[^\x20-\x7e]|[\\%]")
+_SEPARATOR = re.compile("([,= ])")
+_UNITS = ((3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"))
+_SAYS_SOMETHING = np.isin(np.arange(256), [Flag.SUSPECT, Flag.FAIL])
+
+
+def tag(name: str) -> str:
+    r"""A name as a tag's value, escaped; different names give different spellings.
+
+    Control, bidirectional and half characters, `\` and `%` are percent-encoded in UTF-8. A name that is not in
+    Unicode's composed form (NFC) is percent-encoded wherever it is not ASCII: what looks equal is equal.
+
+    >>> tag("a b=c,d"), tag("two\nlines"), tag("ends in \\"), tag("100 %")
+    ('a\\ b\\=c\\,d', 'two%0Alines', 'ends\\ in\\ %5C', '100\\ %25')
+    """
+    spelled = _UNSAFE.sub(_percent, name)
+    if not (unicodedata.is_normalized("NFC", name) and unicodedata.is_normalized("NFC", spelled)):
+        spelled = _UNSAFE_OR_NOT_ASCII.sub(_percent, name)
+    return _SEPARATOR.sub(r"\\\1", spelled)
+
+
+def text(label: str) -> str:
+    r"""A label for people as a string field, quoted; line feeds and other control characters become spaces.
+
+    >>> text('He said "no"\\')
+    '"He said \\"no\\"\\\\"'
+    """
+    plain = re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", label).encode("utf-8", "replace").decode()
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def length(span_ns: int) -> str:
+    """A length of time as people write it in queries, exactly.
+
+    >>> length(3_600_000_000_000), length(86_400_000_000_000), length(1_500_000_000)
+    ('1h', '24h', '1500ms')
+    """
+    size, unit = next(pair for pair in _UNITS if span_ns % pair[0] == 0)
+    return f"{span_ns // size}{unit}"
+
+
+def medium(quantity: str) -> str:
+    """The measurement that a quantity belongs to; `other` for a name that the vocabulary does not know."""
+    row = vocabulary().get(quantity)
+    return row.medium if row else "other"
+
+
+def start_of_line(series: Series, span_ns: int, measurement: str) -> str:
+    """Measurement and tags of a row, with the space before its fields. Tags are sorted; an empty one is left out."""
+    statistic = series.statistic
+    if statistic.rstrip("_") == MEASURED:
+        statistic += "_"  # so that a statistic of that very name stays another series
+    tags = {
+        "channel": series.channel, "device": series.device, "method": series.method,
+        "period": length(series.period_s * 1_000_000_000) if series.period_s else "",
+        "quantity": series.quantity,
+        "span": length(span_ns) if span_ns != series.period_s * 1_000_000_000 else "",
+        "station": series.station, "statistic": statistic or MEASURED,
+    }
+    return ",".join([measurement, *(f"{key}={tag(value)}" for key, value in tags.items() if value)]) + " "
+
+
+def station_line(name: str, station: Station, day_ns: int) -> str:
+    """What is known of a station, as a point of the measurement `station` at the start of a UTC day."""
+    fields = [f"{key}={text(value)}" for key, value in
+              (("area", station.area), ("name", station.name), ("time_zone", station.time_zone)) if value]
+    fields += [f"{key}={value!r}" for key, value in
+               (("latitude", station.latitude), ("longitude", station.longitude)) if value is not None]
+    return f"station,station={tag(name)} {','.join(sorted(fields))} {day_ns}" if fields else ""
+
+
+class Encoder:
+    """Writes rows as lines; remembers the escaped start of every series. For one thread."""
+
+    def __init__(self, medium_of: Callable[[str], str] = medium) -> None:
+        self._medium_of = medium_of
+        self._table: tuple[Series, ...] = ()
+        self._starts: list[str | None] = []
+        self._odd: dict[tuple[int, int], str] = {}
+        self._period: NDArray[np.int64] = np.empty(0, np.int64)
+        self._measured: NDArray[np.bool_] = np.empty(0, np.bool_)
+
+    def lines(self, rows: Rows) -> list[str]:
+        """One line a row, in the rows' order, without line feeds."""
+        self._learn(rows.series)
+        starts = self._starts_of(rows)
+        values, flags, times = rows.value.tolist(), rows.flag.tolist(), (rows.at - rows.span).tolist()
+        more = self._more(rows)
+        lines = [f"{s}value={v!r},flag={f}i{m} {t}" for s, v, f, m, t in zip(starts, values, flags, more, times, strict=True)]
+        for i in np.flatnonzero(~np.isfinite(rows.value)).tolist():
+            lines[i] = f"{starts[i]}flag={flags[i]}i{more[i]} {times[i]}"
+        return lines
+
+    def _learn(self, table: tuple[Series, ...]) -> None:
+        if table is self._table:
+            return
+        known = len(self._table)
+        if table[:known] != self._table:  # another journal
+            known, self._starts, self._odd = 0, [], {}
+        self._starts += [None] * (len(table) - known)
+        self._period = np.array([s.period_s for s in table], np.int64) * 1_000_000_000
+        self._measured = np.array([not s.statistic for s in table], np.bool_)
+        self._table = table
+
+    def _starts_of(self, rows: Rows) -> list[str]:
+        which = rows.which.tolist()
+        starts = [self._starts[w] for w in which]
+        if None in starts:
+            starts = [start or self._ordinary(w) for start, w in zip(starts, which, strict=True)]
+        for i in np.flatnonzero(rows.span != self._period[rows.which]).tolist():
+            starts[i] = self._with_span(which[i], int(rows.span[i]))
+        return starts
+
+    def _ordinary(self, which: int) -> str:
+        series = self._table[which]
+        start = start_of_line(series, int(self._period[which]), self._medium_of(series.quantity))
+        self._starts[which] = start
+        return start
+
+    def _with_span(self, which: int, span_ns: int) -> str:
+        start = self._odd.get((which, span_ns))
+        if start is None:
+            if len(self._odd) >= 10_000:  # a device whose every span is another one
+                self._odd.clear()
+            series = self._table[which]
+            start = start_of_line(series, span_ns, self._medium_of(series.quantity))
+            self._odd[which, span_ns] = start
+        return start
+
+    def _more(self, rows: Rows) -> list[str]:
+        """The fields that a row has beside value and flag; a row of revision 0 leaves out what is ordinary.
+
+        A revision writes them all, because a point that is written again keeps every field that is not.
+        """
+        more = [""] * len(rows)
+        revised = rows.revision != 0
+        measured = self._measured[rows.which]
+        _extend(more, ",raw=", rows.raw, np.isfinite(rows.raw) & measured & (revised | (rows.raw != rows.value)))
+        _extend(more, ",share=", rows.share, np.isfinite(rows.share))
+        _extend(more, ",end=", rows.at, rows.span != 0, "i")
+        _extend(more, ",reason=", rows.reason, revised | (rows.reason != Reason.NORMAL), "i")
+        _extend(more, ",origin=", rows.origin, revised | (rows.origin != 0), "i")
+        _extend(more, ",tests=", rows.tests, revised | _SAYS_SOMETHING[rows.flag], "i")
+        _extend(more, ",revision=", rows.revision, revised, "i")
+        return more
+
+
+def _extend(more: list[str], name: str, column: NDArray[np.generic], choice: NDArray[np.bool_], suffix: str = "") -> None:
+    if choice.any():
+        chosen = np.flatnonzero(choice)
+        for i, value in zip(chosen.tolist(), column[chosen].tolist(), strict=True):
+            more[i] += f"{name}{value!r}{suffix}"
+
+
+def _percent(match: re.Match[str]) -> str:
+    return "".join(f"%{octet:02X}" for octet in match[0].encode("utf-8", "surrogatepass"))

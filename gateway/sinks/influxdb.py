@@ -1,0 +1,223 @@
+"""InfluxDB, and what speaks its write API: `/api/v2/write` of 2.x, 3.x and VictoriaMetrics, `/write` of 1.x.
+
+Sending is safe to repeat: a point is overwritten by itself. What is written is described in docs/influxdb.md; when
+the answer means keep, set aside or ask a human is decided here, in one table. A refusal is believed only if it is
+InfluxDB's own: a proxy that says 400 to everything must not make us set readings aside.
+"""
+
+import logging
+import time
+import zlib
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from config.errors import Halted, Refused, Unavailable
+from config.site import Secret
+from config.table import Table
+from config.units import Duration, Size
+from gateway.contracts import Rows, Surroundings
+from gateway.exchange import Answer, Exchange
+from gateway.sinks._line_protocol import Encoder, station_line
+from gateway.sinks._write_service import Carrier, Writes, write_service
+
+_log = logging.getLogger(__name__)
+_DAY_NS = 86_400_000_000_000
+_DAYS = 1 << 17  # more days than int64 ns can count
+
+
+class Options(Table):
+    """Keys of `[sinks.NAME]` with kind = "influxdb". With `org` it is 2.x or 3.x, with `database` 1.x."""
+
+    url: str
+    """Where it answers: "https://influx.example.org:8086"; a path before /write belongs here too."""
+    org: str = ""
+    bucket: str = ""
+    token: Secret | None = None
+    database: str = ""
+    user: str = ""
+    password: Secret | None = None
+    ca_file: str = ""
+    """Certificate authority of your own, PEM; left out = the system's."""
+    timeout: Duration = 30.0
+    """For one send, all of it together."""
+    gzip: bool = True
+    max_body: Annotated[Size, Field(ge=10_000)] = 5_000_000
+    """Longest body before compression; more is sent in several requests."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError('is not an address of a web server; write "https://HOST:8086"')
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("holds more than an address; write user and password as keys of their own, and no ?…")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        if bool(self.org) == bool(self.database):
+            raise ValueError("needs either org and bucket (InfluxDB 2.x, 3.x) or database (1.x)")
+        if self.org and not self.bucket:
+            raise ValueError("needs bucket beside org")
+        if self.org and (self.user or self.password):
+            raise ValueError("has user or password, which belong to 1.x; with org write token")
+        if self.database and (self.bucket or self.token):
+            raise ValueError("has bucket or token, which belong to 2.x and 3.x; with database write user and password")
+        return self
+
+
+class Sink:
+    """Writes rows to one database or bucket; one thread, `close` from any."""
+
+    def __init__(self, options: Options, around: Surroundings) -> None:
+        self._options = options
+        self._around = around
+        self._encoder = Encoder()
+        self._exchange = Exchange(f"EcoSentry/{around.version}", options.ca_file)
+        self._authorization = ""
+        self._deadline = 0.0
+        self._carrier = Carrier(self._post)
+        self._service: Writes | None = None
+        self._described: set[tuple[str, int]] = set()
+        """(station, UTC day) whose station point has been sent."""
+
+    def send(self, rows: Rows, deadline: float) -> None:
+        """Store all rows; return = InfluxDB said 204. Raises Unavailable, Refused or Halted."""
+        if not len(rows):
+            return
+        self._deadline = min(deadline, time.monotonic() + self._options.timeout)
+        for body in _bodies(self._encoder.lines(rows), self._options.max_body):
+            self._judge(self._write(body), alone=len(rows) == 1)
+        self._describe_stations(rows)
+
+    def check(self, deadline: float) -> str:
+        """Sends a write without a point: that is refused exactly when the login, the name or the right is missing."""
+        self._deadline = min(deadline, time.monotonic() + self._options.timeout)
+        answer = self._write(b"")
+        if not (answer.status == 400 and _is_influxdb(answer)):  # 2.x: "writing requires points", once it has seen the rest
+            self._judge(answer)
+        where = f"database {self._options.database}" if self._options.database else f"bucket {self._options.bucket}"
+        version = answer.headers.get("x-influxdb-version", "")
+        clear = urlsplit(self._options.url).scheme == "http" and (self._options.token or self._options.password)
+        return (f"{self._options.url} takes writes to {where}" + (f" (InfluxDB {version})" if version else "")
+                + ("; the secret travels in the clear: use https outside of your own network" if clear else ""))
+
+    def close(self) -> None:
+        """Let go; a send that runs ends soon with Unavailable."""
+        self._exchange.close()
+
+    def _write(self, body: bytes) -> Answer:
+        options = self._options
+        if options.gzip and body:
+            packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # gzip -1: a tenth of the CPU of -9 for 15 % more bytes
+            body = packer.compress(body) + packer.flush()
+            encoding = "gzip"
+        else:
+            encoding = "identity"
+        if options.database:
+            headers = {"Content-Type": "text/plain; charset=utf-8"} | ({"Content-Encoding": "gzip"} if encoding == "gzip" else {})
+            return self._post("/write", [("db", options.database), ("precision", "ns")], headers, body)
+        if self._service is None:
+            self._service = write_service(self._carrier)
+        self._service.post_write(options.org, options.bucket, body, precision="ns", content_encoding=encoding)
+        assert self._carrier.answer is not None, "WriteService did not send"
+        return self._carrier.answer
+
+    def _post(self, path: str, query: Sequence[tuple[str, str]], headers: Mapping[str, str], body: bytes) -> Answer:
+        url = f"{self._options.url}{path}?{urlencode(query, quote_via=quote)}"
+        return self._exchange.request("POST", url, self._deadline, body, {**headers, **self._login()})
+
+    def _login(self) -> dict[str, str]:
+        options = self._options
+        if not self._authorization:
+            if options.token:
+                self._authorization = f"Token {self._secret(options.token)}"
+            elif options.user:
+                word = self._secret(options.password) if options.password else ""
+                self._authorization = "Basic " + b64encode(f"{options.user}:{word}".encode()).decode()
+        return {"Authorization": self._authorization} if self._authorization else {}
+
+    def _secret(self, name: Secret) -> str:
+        word = self._around.secret(name.secret)
+        if not word.isprintable() or not word.isascii():
+            raise Halted(f"the secret {name.secret} holds characters that cannot be sent in a header")
+        return word
+
+    def _judge(self, answer: Answer, alone: bool = False) -> None:
+        """Nothing for 204, and only for 204; else the error that tells the courier what to do."""
+        status, words = answer.status, answer.words
+        if status == 204:
+            return
+        said = f"{status}: {words}" if words else str(status)
+        if status in (400, 422):
+            if _is_influxdb(answer):
+                raise Refused(words or said)
+            raise Unavailable(f"{self._options.url} answers {said}, which is not InfluxDB's answer; is that the right address?")
+        if status == 413 and not alone:
+            raise Refused(f"the request is too large for the server ({said}); set max_body below its limit")
+        if status == 429 or status >= 500 or status == 408:
+            raise Unavailable(f"InfluxDB answers {said}", answer.retry_after_s())
+        if 200 <= status < 300:
+            raise Unavailable(f"{self._options.url} answers {status} where InfluxDB says 204: a log-in page of the network, "
+                              "or not an InfluxDB")
+        if status in (401, 403):
+            self._authorization = ""  # the secret may be put right while we run
+        raise Halted(self._what_to_do(answer, said))
+
+    def _what_to_do(self, answer: Answer, said: str) -> str:
+        options = self._options
+        key, secret = ("password", options.password) if options.database else ("token", options.token)
+        named = f'the secret "{secret.secret}"' if secret else f"{key} (none is given)"
+        place = f'database "{options.database}"' if options.database else f'bucket "{options.bucket}" of org "{options.org}"'
+        match answer.status:
+            case 401:
+                return f"InfluxDB does not accept the login ({said}); check {named}"
+            case 403:
+                return f"InfluxDB does not let this login write to {place} ({said}); give it the right to"
+            case 404 if options.database:
+                return f'InfluxDB has no {place} ({said}); make it: influx -execute "CREATE DATABASE {options.database}"'
+            case 404:
+                return (f"InfluxDB has no {place} ({said}); make it or correct the names. InfluxDB 1.x does not know "
+                        "/api/v2/write: for it write database instead of org and bucket")
+            case status if 300 <= status < 400:
+                return (f"{options.url} sends us on to {answer.headers.get('location', 'nowhere')!r}, which is not followed; "
+                        "if that is right, write it as url")
+            case _:
+                return f"InfluxDB answers {said}; nothing is sent until that is put right"
+
+    def _describe_stations(self, rows: Rows) -> None:
+        """Sends what is known of each station once a day of its data; that it is refused holds no reading back."""
+        keys = np.unique(rows.which * np.int64(_DAYS) + rows.at // _DAY_NS).tolist()
+        used = {(rows.series[key // _DAYS].station, key % _DAYS) for key in keys}
+        new = sorted(used - self._described)
+        stations = self._around.site.stations
+        lines = [line for name, day in new if name in stations and (line := station_line(name, stations[name], day * _DAY_NS))]
+        try:
+            for body in _bodies(lines, self._options.max_body):
+                self._judge(self._write(body))
+        except Refused as error:
+            _log.warning("sink %s: the points of measurement station are refused: %s", self._around.name, error)
+        except (Unavailable, Halted):
+            return  # the readings are stored; the next send tries this again
+        self._described |= used
+        if len(self._described) > 10_000:
+            self._described = set(new)
+
+
+def _bodies(lines: list[str], most: int) -> list[bytes]:
+    """The lines as few bodies of at most `most` bytes; a single longer line is a body of its own."""
+    body = "\n".join(lines).encode()
+    if len(body) <= most or len(lines) <= 1:
+        return [body] if lines else []
+    half = len(lines) // 2
+    return _bodies(lines[:half], most) + _bodies(lines[half:], most)
+
+
+def _is_influxdb(answer: Answer) -> bool:
+    return bool({"error", "message"} & answer.said.keys()) or any(name.startswith("x-influxdb-") for name in answer.headers)
