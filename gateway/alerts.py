@@ -58,12 +58,12 @@ class Alerts:
 
     def _facts(self, series: Series, watch: Watch, t: Transition) -> dict[str, object]:
         known, rule = vocabulary()[series.quantity], watch.rule
-        level = t.severity or t.before
-        limit: Limit | None = watch.limits.get(level)
+        rises = t.kind in (RAISED, CLIMBED)
+        limit: Limit | None = watch.limits.get(t.severity if rises else t.before)
         value = None if math.isnan(t.value) else round(t.value, known.decimals + 1)
         mean = f"mean {_duration(rule.mean)} " if rule.mean else ""
         sign = "<" if watch.below else ">"
-        what = f"{series} {mean}{value} {sign if t.severity else 'back from'} {limit}"
+        what = f"{series} {mean}{value} {sign if rises else 'back from'} {limit}"
         return {"what": what, "value": t.value if value is not None else None, "limit": limit.value if limit else None, "unit": known.unit,
                 "mean_s": rule.mean, "side": "below" if watch.below else "above", "source": rule.source, "advice": rule.advice,
                 "label": {"en": known.en, "zh": known.zh}}

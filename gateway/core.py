@@ -175,6 +175,8 @@ class Core:
     def _until_due_s(self) -> float:
         """How long nothing will happen by time alone."""
         stamp = self._clock.now()
+        if not stamp.sure:
+            return math.inf
         by_utc = int(self._state["hour_first_due"][0]) - self._utc(stamp)
         by_steady = int(self._state["silence_first_due"][0]) - (stamp.mono_ns + self._offset)
         return max(0.0, min(by_utc, by_steady) / _S)
@@ -309,7 +311,7 @@ class Core:
         columns = list(zip(*taken.rows, strict=True)) if taken.rows else [()] * 6
         ids = np.array([self._writer.known[s] for s in taken.series], np.int32)
         which = ids[np.array(columns[0], np.intp)] if taken.rows else np.empty(0, np.int32)
-        return Event(kind, self._utc(stamp), stamp.mono_ns + self._offset, which, np.array(columns[1], np.int64),
+        return Event(kind, self._utc(stamp), stamp.sure, stamp.mono_ns + self._offset, which, np.array(columns[1], np.int64),
                      np.array(columns[2], np.int64), np.array(columns[3], np.float64), np.array(columns[4], np.uint8), np.array(columns[5], np.uint8))
 
     def _step_guarded(self, event: Event) -> tuple[State, Effects]:
@@ -331,7 +333,7 @@ class Core:
         writer = self._writer
         lines: list[str] = []
         if effects is not None:
-            number = writer.event(event.kind, event.now, event.steady, self._version, effects.rows, effects.derived)
+            number = writer.event(event.kind, event.now, event.sure, event.steady, self._version, effects.rows, effects.derived)
             if event.kind == START:
                 lines += self._alerts.orphans(writer, number, state, event.now)
             lines += self._alerts.write(writer, number, self._plan, self._watches, effects.transitions)
@@ -364,5 +366,5 @@ class Core:
 
 def _recall(reader: Reader, record: EventRecord) -> Event:
     rows: Rows = reader.rows_of_event(record)
-    return Event(record.kind, record.now, record.steady, rows.which, rows.at, rows.span, rows.raw, rows.reason, rows.origin)
+    return Event(record.kind, record.now, bool(record.sure), record.steady, rows.which, rows.at, rows.span, rows.raw, rows.reason, rows.origin)
 

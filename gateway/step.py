@@ -20,8 +20,6 @@ from gateway.wiring import Plan
 
 PARTS = ("quality", "means", "rules")
 _HOUR_NS = 3600 * 10**9
-_EPOCH_NS = 1_577_836_800 * 10**9
-"""2020-01-01."""
 Result = TypeVar("Result")
 
 
@@ -32,6 +30,8 @@ class Event:
     kind: int
     now: int
     """UTC ns, as far as it was known."""
+    sure: bool
+    """Whether the clock could be believed; while it cannot, nobody is called silent and no hour ends."""
     steady: int
     """ns on the monotonic clock carried over restarts."""
     which: NDArray[np.int32]
@@ -77,15 +77,17 @@ def step(plan: Plan, state: State, events: list[Event]) -> tuple[State, list[Eff
 
 
 def _one(plan: Plan, state: State, event: Event) -> Effects:
-    if event.kind == START:
+    regained = event.sure and not state["sure"][0]
+    state["sure"][0] = event.sure
+    if event.kind == START or regained:
         _guard("rules", plan, lambda: rules.start(plan.expect, state, event.steady), None)
-    hours = [_guard("means", plan, lambda: means.close(plan.kinds, state, event.now), None)]
+    hours = [_guard("means", plan, lambda: means.close(plan.kinds, state, event.now), None)] if event.sure else []
     nobody = (np.empty(0, np.int32), np.empty(0, np.int64), list[rules.Transition]())
     no_hours: list[means.Hours] = []
     no_transitions: list[rules.Transition] = []
-    silent, silent_at, transitions = _guard("rules", plan, lambda: rules.advance(plan.expect, state, event.steady, event.now), nobody)
-    if event.now < _EPOCH_NS:  # the box has never known the time: nothing of ours gets a time yet
-        silent, silent_at = nobody[:2]
+    silent, silent_at, transitions = nobody
+    if event.sure:
+        silent, silent_at, transitions = _guard("rules", plan, lambda: rules.advance(plan.expect, state, event.steady, event.now), nobody)
     value = event.raw
     n = len(event.which)
     none = (np.where(np.isnan(value), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED)), np.zeros(n, np.uint32))

@@ -15,7 +15,7 @@ import numpy as np
 
 from analytics import means, quality, rules
 from analytics.kernels.rules import LEVELS
-from analytics.state import Layout
+from analytics.state import Column, Layout
 from config.quantity import vocabulary
 from config.series import Series
 from config.site import Rule, Severity, Site, severity
@@ -24,7 +24,7 @@ from config.units import Limit
 _S = 1_000_000_000
 _BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.ANGLE, "amount": means.AMOUNT}
 _STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum"}
-COLUMNS = quality.COLUMNS + means.COLUMNS + rules.COLUMNS
+COLUMNS = (Column("sure", "u1", "one", fill=1), *quality.COLUMNS , *means.COLUMNS, *rules.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
 
 

@@ -23,6 +23,7 @@ class EventRecord:
     id: int
     kind: int
     now: int
+    sure: int
     steady: int
     plan: int
     n_from: int
@@ -122,12 +123,12 @@ class Reader:
     def events_after(self, event: int) -> list[EventRecord]:
         """Events with a higher number, in order."""
         return [EventRecord(*r) for r in self._db.execute(
-            "SELECT id, kind, now, steady, plan, n_from, rows, derived FROM event WHERE id > ? ORDER BY id", (event,))]
+            "SELECT id, kind, now, sure, steady, plan, n_from, rows, derived FROM event WHERE id > ? ORDER BY id", (event,))]
 
     def last_event(self) -> EventRecord | None:
         """The newest event."""
         found = self._db.execute(
-            "SELECT id, kind, now, steady, plan, n_from, rows, derived FROM event ORDER BY id DESC LIMIT 1").fetchone()
+            "SELECT id, kind, now, sure, steady, plan, n_from, rows, derived FROM event ORDER BY id DESC LIMIT 1").fetchone()
         return EventRecord(*found) if found else None
 
     def checkpoints(self) -> list[tuple[int, bytes]]:

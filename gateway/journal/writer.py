@@ -120,12 +120,12 @@ class Writer:
             found.append(known)
         return found
 
-    def event(self, kind: int, now: int, steady: int, plan: int, rows: Columns, derived: Columns) -> int:
+    def event(self, kind: int, now: int, sure: bool, steady: int, plan: int, rows: Columns, derived: Columns) -> int:
         """One numbered event with its rows and what the step derived from it; gives its number."""
         number: int = self.next_event
         n_from = self.next_n
         db = self.db
-        db.execute("INSERT INTO event VALUES (?,?,?,?,?,?,?,?)", (number, kind, now, steady, plan, n_from, len(rows), len(derived)))
+        db.execute("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", (number, kind, now, sure, steady, plan, n_from, len(rows), len(derived)))
         for columns in (rows, derived):
             if len(columns):
                 db.executemany("INSERT INTO hot VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", columns.records(self.next_n))
