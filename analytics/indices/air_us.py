@@ -1,0 +1,213 @@
+"""The US air quality index (40 CFR 58 appendix G, EPA-454/B-24-002) and the NowCasts of particles and ozone."""
+
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.indices._exact import NONE, Figure, Result, Subindex, category_words, maybe, rounded, scale_of, subindex
+from config.standard import Standard
+
+_HOURS = 336
+_LAGS = 96
+_ENOUGH = 252
+_LONGEST_GAP = 7
+
+
+def _score(law: Standard, pollutant: str, averaging: str, value: Figure | None) -> Subindex:
+    assert law.rounding is not None, "an index standard has rounding rules, or it would not have been read"
+    return subindex(scale_of(law, pollutant, averaging), law.rounding, maybe(value))
+
+
+def _ozone(law: Standard, inputs: Mapping[str, Figure | None]) -> Subindex:
+    """The larger of 8 h and 1 h; the 8 h table defines nothing above 0.200 ppm, the 1 h table nothing below 0.125 ppm (note 2)."""
+    found = [_score(law, "O3", mean, inputs.get(f"O3_{mean}")) for mean in ("8h", "1h")]
+    return max(found, key=lambda item: -1 if item.index is None else item.index)
+
+
+def _sulphur(law: Standard, inputs: Mapping[str, Figure | None]) -> Subindex:
+    """Up to 304 ppb the 1 h table; from 305 ppb the 24 h table, which begins at 305 ppb: below it the index is exactly 200."""
+    hourly, daily = maybe(inputs.get("SO2_1h")), maybe(inputs.get("SO2_24h"))
+    scale = scale_of(law, "SO2", "1h")
+    if hourly is not None and hourly // 1 <= scale.segments[-1][1]:
+        return _score(law, "SO2", "1h", hourly)
+    found = _score(law, "SO2", "24h", daily)
+    if hourly is not None and daily is not None and found.index is None:
+        return Subindex(int(scale.segments[-1][3]))
+    return found if hourly is not None or found.index is not None else NONE
+
+
+def aqi_us(inputs: Mapping[str, Figure | None], *, law: Standard) -> Result:
+    """US AQI of a day: sub-index by pollutant, the largest of them, the pollutants that give it, the category.
+
+    inputs : by POLLUTANT_AVERAGING ("O3_8h" ppm, "PM2.5_24h" µg/m³, "CO_8h" ppm, "SO2_1h" ppb …), None = missing.
+    Concentrations are truncated, the index rounded to the nearest, and extended beyond 500. Source: EPA-454/B-24-002 table 6.
+
+    >>> from config.reading_standards import standards
+    >>> aqi_us({"O3_8h": "0.078", "PM2.5_24h": "35.9", "CO_8h": "8.4"}, law=standards().named("US-EPA-AQI-2024"))["aqi"]
+    126
+    """
+    found: dict[str, Subindex] = {}
+    for key in inputs:
+        pollutant, _, averaging = key.partition("_")
+        scale_of(law, pollutant, averaging)
+        if pollutant == "O3":
+            found[pollutant] = _ozone(law, inputs)
+        elif pollutant == "SO2":
+            found[pollutant] = _sulphur(law, inputs)
+        else:
+            found[pollutant] = _score(law, pollutant, averaging, inputs[key])
+    known = {name: item.index for name, item in found.items() if item.index is not None}
+    aqi = max(known.values(), default=None)
+    return {"sub": {name: item.index for name, item in found.items()}, "aqi": aqi,
+            "main": sorted(name for name, index in known.items() if index == aqi), "category": category_words(law, Subindex(aqi))[1]}
+
+
+def _shown(value: Fraction) -> str:
+    """A fraction with up to 12 decimals, without trailing zeros."""
+    digits = (Decimal(value.numerator) / Decimal(value.denominator)).quantize(Decimal("1e-12"), rounding=ROUND_HALF_EVEN)
+    text = format(digits, "f").rstrip("0").rstrip(".")
+    return text or "0"
+
+
+def nowcast_fraction(hours_most_recent_first: Sequence[Figure | None]) -> tuple[Fraction, Fraction] | None:
+    """The weight and the NowCast of 12 hourly means, exactly; None with fewer than two valid of the three most recent hours.
+
+    w = min/max of the valid hours, at least 1/2; NowCast = sum(w^i c_i) / sum(w^i), i the hour's true age: a missing hour
+    is left out of both sums and keeps its exponent. All zero: w = 1. Source: EPA-454/B-24-002 pages 16-17.
+
+    >>> nowcast_fraction(["12.3", "11.7"])
+    (Fraction(39, 41), Fraction(4803, 400))
+    """
+    hours = [maybe(value) for value in hours_most_recent_first[:12]]
+    if sum(value is not None for value in hours[:3]) < 2:
+        return None
+    valid = [(age, Fraction(value)) for age, value in enumerate(hours) if value is not None]
+    least, most = min(value for _, value in valid), max(value for _, value in valid)
+    weight = min(max(least / most, Fraction(1, 2)), Fraction(1)) if most > 0 else Fraction(1)
+    return weight, sum((weight**age * value for age, value in valid), Fraction(0)) / sum((weight**age for age, _ in valid), Fraction(0))
+
+
+def nowcast_pm(pollutant: str, hours_most_recent_first: Sequence[Figure | None], *, law: Standard) -> Result:
+    """The NowCast of PM2.5 or PM10 (µg/m³) from up to 12 hourly means, its AQI and category.
+
+    hours_most_recent_first : µg/m³, None = missing, older hours that are not given are missing.
+    The NowCast is truncated like a 24 h mean (PM2.5 0.1, PM10 1). Source: EPA-454/B-24-002 pages 16-17.
+
+    >>> from config.reading_standards import standards
+    >>> found = nowcast_pm("PM2.5", ["9.0", "9.1"], law=standards().named("US-EPA-AQI-2024"))
+    >>> found["nowcast_exact"], found["nowcast_truncated"], found["aqi"]
+    ('1638/181', '9.0', 50)
+    """
+    scale = scale_of(law, pollutant, "24h")
+    found = nowcast_fraction(hours_most_recent_first)
+    if found is None:
+        return {"valid": False, "weight": None, "nowcast": None, "nowcast_truncated": None, "aqi": None, "category": None}
+    weight, value = found
+    places = scale.decimals or 0
+    units = value.numerator * 10**places // value.denominator if value >= 0 else -(-value.numerator * 10**places // value.denominator)
+    cut = Decimal(units).scaleb(-places)
+    scored = _score(law, pollutant, "24h", cut)
+    return {"valid": True, "weight": _shown(weight), "nowcast": _shown(value), "nowcast_exact": f"{value.numerator}/{value.denominator}",
+            "nowcast_truncated": str(cut), "aqi": scored.index, "category": category_words(law, scored)[1]}
+
+
+def _filled(hours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Missing hours from their neighbours: four on each side (more where all are missing), weighted 1/2 a step away."""
+    filled = hours.copy()
+    known = np.flatnonzero(~np.isnan(hours))
+    for place in np.flatnonzero(np.isnan(hours)):
+        reach = 4
+        while np.count_nonzero(np.abs(known - place) <= reach) < 2:
+            reach += 1
+        near = known[np.abs(known - place) <= reach]
+        weights = 0.5 ** np.abs(near - place)
+        filled[place] = float(np.sum(weights * hours[near]) / np.sum(weights))
+    return filled
+
+
+def _running_8h(hours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of the hours -4 … +3 around each, NaN with fewer than 6 of them or beyond the ends."""
+    means = np.full(hours.size, np.nan)
+    for place in range(4, hours.size - 3):
+        window = hours[place - 4:place + 4]
+        if np.count_nonzero(~np.isnan(window)) >= 6:
+            means[place] = float(np.nanmean(window))
+    return means
+
+
+def _regressed(hours: NDArray[np.float64]) -> float:
+    """Ordinary least squares with intercept of the 8 h means on the 96 hours before: what the partial least squares of all 96 components are."""
+    filled, means = _filled(hours), _running_8h(hours)
+    rows = np.lib.stride_tricks.sliding_window_view(filled, _LAGS)
+    target = means[_LAGS - 1:]
+    usable = ~np.isnan(target)
+    if np.count_nonzero(~usable) > 0.25 * target.size:
+        return float("nan")
+    design = np.column_stack((np.ones(np.count_nonzero(usable)), rows[usable]))
+    solved = np.linalg.lstsq(design, target[usable], rcond=None)[0]
+    return float(solved[0] + rows[-1] @ solved[1:])
+
+
+def nowcast_o3_ppb(hours: NDArray[np.float64]) -> tuple[float, str]:
+    """The NowCast of ozone (ppb) of the last of 336 hourly values (ppb, oldest first, NaN = missing), and how it was made.
+
+    ways : regression, surrogate, zero, none, earlier_1h and earlier_2h (the NowCast of an hour or two before). Fewer than
+    252 valid hours or more than 7 missing in a row: surrogate 0.85 O3 + 4.5 of the newest of the last three hours.
+    Source: EPA's ozone NowCast of 2019 (Reff, Mintz, Naess).
+
+    >>> nowcast_o3_ppb(np.array([40.0]))
+    (38.5, 'surrogate')
+    """
+    series = np.full(_HOURS, np.nan)
+    given = hours[-_HOURS:]
+    series[_HOURS - given.size:] = given
+    missing = np.isnan(series)
+    recent = [float(value) for value in series[::-1][:3]]
+    newest = next((value for value in recent if value == value), None)
+    if missing.all():
+        return float("nan"), "none"
+    runs = np.diff(np.flatnonzero(np.concatenate(([True], ~missing, [True])))) - 1
+    if np.count_nonzero(~missing) < _ENOUGH or int(runs.max(initial=0)) > _LONGEST_GAP:
+        return (0.85 * newest + 4.5, "surrogate") if newest is not None else (float("nan"), "none")
+    if float(np.nansum(series)) == 0:
+        return 0.0, "zero"
+    if newest is None:
+        return float("nan"), "none"
+    age = next(age for age, value in enumerate(recent) if value == value)
+    if age:
+        return nowcast_o3_ppb(hours[:-age])[0], f"earlier_{age}h"
+    return max(_regressed(series), 0.0), "regression"
+
+
+def nowcast_o3(hours_most_recent_first: Sequence[Figure | None], *, law: Standard) -> Result:
+    """The NowCast of ozone as published: ppb, how it was made, the AQI of it as an 8 h value and the category.
+
+    hours_most_recent_first : 1 h means in ppb, up to 336, None = missing. See `nowcast_o3_ppb`.
+
+    >>> from config.reading_standards import standards
+    >>> nowcast_o3(["60"], law=standards().named("US-EPA-AQI-2024"))["nowcast_ppb"]
+    '55.50'
+    """
+    newest_first = [maybe(value) for value in hours_most_recent_first]
+    value, way = nowcast_o3_ppb(np.array([float("nan") if item is None else float(item) for item in reversed(newest_first)], dtype=np.float64))
+    if value != value:
+        return {"valid": False, "method": way, "nowcast_ppb": None, "aqi": None, "category": None}
+    if way == "surrogate":
+        newest = next(item for item in newest_first if item is not None)
+        shown = format(rounded(newest * Decimal("0.85") + Decimal("4.5"), "half-even", 2), "f")
+    else:
+        shown = format(Decimal(repr(value)).quantize(Decimal("1e-10")), "f")
+    scored = _score(law, "O3", "8h", Decimal(shown) / 1000)
+    return {"valid": True, "method": way, "nowcast_ppb": shown, "aqi": scored.index, "category": category_words(law, scored)[1]}
+
+
+def surrogate_o3(o3_1h_ppb: Figure) -> Decimal:
+    """The surrogate of the ozone NowCast, 0.85 O3 + 4.5 ppb, used where the regression has too few hours.
+
+    >>> surrogate_o3(75)
+    Decimal('68.25')
+    """
+    return Decimal("0.85") * Decimal(str(o3_1h_ppb)) + Decimal("4.50")
