@@ -1,10 +1,9 @@
 """The vocabulary: what can be measured, in which unit, and how its values behave."""
 
+import tomllib
 from functools import cache
 from importlib.resources import files
 from typing import Literal
-
-import tomllib
 
 from config.table import Table
 from config.units import unit

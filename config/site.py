@@ -4,13 +4,13 @@ Reading a file, and every error with its place and repair, is `config.reading_si
 """
 
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from config.series import Series
 from config.table import Table
-from config.units import Duration, LimitField, Size
+from config.units import Duration, LimitField, RangeField, RateField, Size
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
@@ -30,7 +30,16 @@ class Severity(IntEnum):
 
 
 Colour = Literal["blue", "yellow", "orange", "red"]
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def _several(written: object) -> object:
+    """One name stands for a list of one."""
+    return (written,) if isinstance(written, str) else written
+
+
+_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1), WithJsonSchema(_ONE_OR_MORE, mode="validation")]
+"""One name, or a list of names of which any is meant."""
 
 
 def severity(colour: str) -> Severity:
@@ -71,11 +80,11 @@ class Span(Table):
 class Quality(Table):
     """Limits of one quantity of one device, where the quantity's own do not fit."""
 
-    range: tuple[LimitField, LimitField] | None = None
+    range: RangeField | None = None
     """Written "0..500 mg/L": outside is FAIL."""
-    suspect: tuple[LimitField, LimitField] | None = None
+    suspect: RangeField | None = None
     """Written "0..100 mg/L": outside is SUSPECT."""
-    rate: LimitField | None = None
+    rate: RateField | None = None
     """Written "50 mg/L per h": a faster change is SUSPECT; kept here per second."""
 
 
@@ -94,11 +103,11 @@ class DeviceTable(Table):
 class Selector(Table):
     """Which series something is about; left out = all."""
 
-    station: tuple[str, ...] = ()
-    device: tuple[str, ...] = ()
-    quantity: tuple[str, ...] = ()
-    medium: tuple[str, ...] = ()
-    area: tuple[str, ...] = ()
+    station: Names = ()
+    device: Names = ()
+    quantity: Names = ()
+    medium: Names = ()
+    area: Names = ()
 
     def takes(self, series: Series, medium: str, area: str) -> bool:
         """Is this series meant?"""
@@ -107,13 +116,21 @@ class Selector(Table):
         return all(not names or name in names for names, name in wanted)
 
 
+_LIMIT_OR_LADDER = {"anyOf": [
+    {"type": ["string", "number"], "examples": ["1.0 mg/L"]},
+    {"type": "object", "additionalProperties": False, "minProperties": 1,
+     "properties": {colour: {"type": ["string", "number"]} for colour in ("blue", "yellow", "orange", "red")}}]}
+Ladder = Annotated[dict[Colour, LimitField], WithJsonSchema(_LIMIT_OR_LADDER, mode="validation")]
+"""A limit for each colour; written as a single limit it has the rule's severity."""
+
+
 class Rule(Selector):
     """What is not right, and how sure to be."""
 
     mean: Duration | None = None
     """Judge the rolling mean over this long; left out = every reading."""
-    above: dict[Colour, LimitField] = {}
-    below: dict[Colour, LimitField] = {}
+    above: Ladder = {}
+    below: Ladder = {}
     severity: Colour = "yellow"
     """Of a single limit; a ladder names its own."""
     hold: Annotated[Duration, Field(alias="for")] = 0.0
@@ -121,6 +138,16 @@ class Rule(Selector):
     end_for: Duration = 0.0
     source: str = ""
     advice: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_limit(cls, written: object) -> object:
+        """A single limit, above = "1.0 mg/L", is a ladder of one step, in the rule's severity."""
+        if not isinstance(written, dict):
+            return written
+        colour = written.get("severity", "yellow")
+        return {**written, **{side: {colour: written[side]} for side in ("above", "below")
+                              if isinstance(written.get(side), str | int | float) and colour in get_args(Colour)}}
 
 
 class ChannelTable(Table):
