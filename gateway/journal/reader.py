@@ -151,11 +151,11 @@ class Reader:
         """How far every sink has come."""
         return {r[0]: SinkRecord(*r) for r in self._db.execute("SELECT name, n, sent, refused, skipped, thinned, state, words FROM sink")}
 
-    def waiting(self, recipient: str) -> Waiting | None:
-        """The oldest message that a recipient has not got."""
+    def waiting(self, recipient: str, after: int = 0) -> Waiting | None:
+        """The oldest message after number `after` that a recipient has not got."""
         found = self._db.execute(
-            "SELECT id, due, tries, message, body FROM outbox WHERE recipient = ? AND state = 'waiting' ORDER BY id LIMIT 1",
-            (recipient,)).fetchone()
+            "SELECT id, due, tries, message, body FROM outbox WHERE recipient = ? AND id > ? AND state = 'waiting' ORDER BY id LIMIT 1",
+            (recipient, after)).fetchone()
         if not found:
             return None
         body = json.loads(found[4])

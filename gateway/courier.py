@@ -1,0 +1,114 @@
+"""Carries rows from the journal to one sink: a position that moves when the store has accepted, and never before.
+
+A sink that is down costs disk, not data. What a store refuses is halved until the offending rows stand alone; they are
+set aside with the store's words and everything else goes on.
+"""
+
+import logging
+import random
+import time
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+
+from config.errors import Halted, Refused, Unavailable
+from config.quantity import vocabulary
+from config.site import SinkTable, Site
+from gateway.bell import Bell
+from gateway.breaker import Backoff
+from gateway.contracts import Rows, Sink
+from gateway.intake import Intake
+from gateway.journal.progress import SinkMoved, SinkSays
+from gateway.journal.reader import Reader
+
+log = logging.getLogger("ecosentry.courier")
+_AT_ONCE = 5000
+_REQUEST_S = 30.0
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+_HUMAN_PAUSE_S = 120.0
+"""A store that needs a human is tried this often: the human may have come."""
+
+
+class Courier:
+    """The worker of one sink."""
+
+    def __init__(self, name: str, sink: Sink, choice: SinkTable, site: Site, folder: Path, intake: Intake, bell: Bell, seed: int = 0) -> None:
+        self._name = name
+        self._sink = sink
+        self._choice = choice
+        self._site = site
+        self._folder = folder
+        self._intake = intake
+        self._bell = bell
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, random.Random(f"{name}{seed}"))  # noqa: S311 - jitter, not a secret
+        self._said = ""
+        self._wanted = np.empty(0, np.bool_)
+
+    def run(self, stop: Event) -> None:
+        """Follow the journal until `stop`."""
+        with Reader(self._folder) as reader:
+            position = reader.sinks()[self._name].n
+            heard = 0
+            while not stop.is_set():
+                rows = reader.rows_after(position, _AT_ONCE)
+                if not len(rows):
+                    heard = self._bell.wait(heard, 1.0)
+                    continue
+                pause_s = self.carry(rows)
+                if pause_s is None:
+                    position = int(rows.n[-1])
+                else:
+                    stop.wait(pause_s)
+        self._sink.close()
+
+    def carry(self, rows: Rows) -> float | None:
+        """Deliver rows and note the new position; None = done, else nothing has moved and it wants a pause of so many seconds."""
+        chosen = rows.pick(self._chosen(rows))
+        refused: list[tuple[int, int, str]] = []
+        try:
+            if len(chosen):
+                self._send(chosen, refused)
+        except Unavailable as error:
+            return self._pause("unavailable", str(error), error.after_s)
+        except Halted as error:
+            return self._pause("halted", str(error), _HUMAN_PAUSE_S)
+        self._backoff.reset()
+        self._say("ok", "")
+        self._intake.tell(SinkMoved(self._name, int(rows.n[-1]), len(chosen) - len(refused), len(rows) - len(chosen), tuple(refused)))
+        return None
+
+    def _send(self, rows: Rows, refused: list[tuple[int, int, str]]) -> None:
+        try:
+            self._sink.send(rows, time.monotonic() + _REQUEST_S)
+        except Refused as error:
+            if len(rows) > 1:
+                half = len(rows) // 2
+                self._send(rows.pick(slice(None, half)), refused)
+                self._send(rows.pick(slice(half, None)), refused)
+                return
+            refused.append((int(rows.n[0]), time.time_ns(), str(error)))
+            log.error("sink %s refuses row %d (%s): %s", self._name, rows.n[0], rows.series[rows.which[0]], error)
+
+    def _chosen(self, rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        known = len(self._wanted)
+        if known < len(rows.series):
+            more = [self._wants(rows, i) for i in range(known, len(rows.series))]
+            self._wanted = np.concatenate([self._wanted, np.array(more, np.bool_)])
+        return self._wanted[rows.which]
+
+    def _wants(self, rows: Rows, series_id: int) -> bool:
+        series = rows.series[series_id]
+        quantity, station = vocabulary().get(series.quantity), self._site.stations.get(series.station)
+        return self._choice.takes(series, quantity.medium if quantity else "", station.area if station else "")
+
+    def _pause(self, state: str, words: str, after_s: float | None) -> float:
+        self._say(state, words)
+        return max(after_s or 0.0, self._backoff.next_ns() / 1e9)
+
+    def _say(self, state: str, words: str) -> None:
+        if (line := f"{state}: {words}") != self._said:
+            self._said = line
+            log.log(logging.INFO if state == "ok" else logging.WARNING, "sink %s %s", self._name, line)
+            self._intake.tell(SinkSays(self._name, state, words))

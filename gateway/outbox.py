@@ -1,0 +1,83 @@
+"""Tells one recipient what is in their outbox: in order, one after another, again and again until it is told.
+
+A message is in the journal since the readings that caused it; it leaves the outbox when the other side has it. A crash
+in between tells it twice with the same id.
+"""
+
+import logging
+import random
+import time
+from pathlib import Path
+from threading import Event
+
+from config.errors import Gone, Halted, Refused, Unavailable
+from drivers.reading import Clock
+from gateway.bell import Bell
+from gateway.contracts import Channel
+from gateway.intake import Intake
+from gateway.journal.progress import Told
+from gateway.journal.reader import Reader, Waiting
+
+log = logging.getLogger("ecosentry.outbox")
+_REQUEST_S = 20.0
+_PAUSES_S = (5.0, 15.0, 60.0, 300.0, 600.0)
+_HUMAN_PAUSE_S = 120.0
+_DEAD_AFTER_NS = 24 * 3600 * 10**9
+
+
+class Messenger:
+    """The worker of one recipient."""
+
+    def __init__(self, recipient: str, channel: Channel, folder: Path, intake: Intake, bell: Bell, clock: Clock) -> None:
+        self._recipient = recipient
+        self._channel = channel
+        self._folder = folder
+        self._intake = intake
+        self._bell = bell
+        self._clock = clock
+        self._random = random.Random(recipient)  # noqa: S311 - jitter, not a secret
+
+    def run(self, stop: Event) -> None:
+        """Empty the outbox until `stop`."""
+        with Reader(self._folder) as reader:
+            done = heard = tries = 0
+            while not stop.is_set():
+                waiting = reader.waiting(self._recipient, done)
+                if waiting is None:
+                    heard = self._bell.wait(heard, 1.0)
+                    continue
+                pause_s = self.tell(waiting, max(waiting.tries, tries))
+                if pause_s is None:
+                    done, tries = waiting.id, 0
+                else:
+                    tries += 1
+                    stop.wait(pause_s)
+        self._channel.close()
+
+    def tell(self, waiting: Waiting, tries: int) -> float | None:
+        """One try; None = this message is dealt with, else seconds until the next try."""
+        try:
+            self._channel.tell(waiting.notice, time.monotonic() + _REQUEST_S)
+        except Unavailable as error:
+            return self._later(waiting, tries, str(error), error.after_s or 0.0)
+        except (Halted, Gone) as error:
+            return self._later(waiting, tries, str(error), _HUMAN_PAUSE_S)
+        except Refused as error:
+            self._end(waiting, "dead", tries, str(error))
+            return None
+        self._end(waiting, "told", tries, "")
+        return None
+
+    def _end(self, waiting: Waiting, state: str, tries: int, words: str) -> None:
+        log.log(logging.INFO if state == "told" else logging.ERROR, "%s %s: %s %s", self._recipient, state, waiting.notice.subject, words)
+        self._intake.tell(Told(waiting.id, state, 0, tries + 1, words))
+
+    def _later(self, waiting: Waiting, tries: int, words: str, after_s: float) -> float | None:
+        now = self._clock.now()
+        if now.sure and now.utc_ns - waiting.notice.at_ns > _DEAD_AFTER_NS:
+            self._end(waiting, "dead", tries, words)
+            return None
+        pause_s = max(after_s, _PAUSES_S[min(tries, len(_PAUSES_S) - 1)] * self._random.uniform(0.7, 1.0))
+        log.warning("%s not told (try %d, next in %.0f s): %s", self._recipient, tries + 1, pause_s, words)
+        self._intake.tell(Told(waiting.id, "waiting", now.utc_ns + round(pause_s * 1e9), tries + 1, words))
+        return pause_s

@@ -1,0 +1,162 @@
+"""`gateway.view.View` over the journal and the health of the running parts; also over a journal alone, when no daemon runs."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Lock
+
+from config.quantity import vocabulary
+from config.series import Series
+from config.site import Severity, Site
+from drivers.reading import Clock
+from gateway.alerts import iso
+from gateway.contracts import Rows
+from gateway.health import LineHealth
+from gateway.journal.reader import Reader
+from gateway.view import AlertView, Live, Point
+
+_LOOK_BACK = 50_000
+"""How many of the newest rows a fresh overview reads to find the newest of every series."""
+_SCAN = 200_000
+"""How many rows of one series a chart looks at, at most."""
+Facts = Callable[[], Mapping[str, object]]
+
+
+class Overview:
+    """Asked from any thread; one question at a time, each a few short reads."""
+
+    def __init__(self, folder: Path, site: Site, version: str, clock: Clock, lines: list[LineHealth], facts: Facts) -> None:
+        """`facts` gives what only the running daemon knows: {"since", "trouble", "queue", "workers", "notes"}."""
+        self._site = site
+        self._version = version
+        self._clock = clock
+        self._lines = lines
+        self._facts = facts
+        self._reader = Reader(folder)
+        self._lock = Lock()
+        self._newest: dict[int, tuple[int, float, int, int, float]] = {}
+        self._seen = max(0, self._reader.last_n() - _LOOK_BACK)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        with self._lock:
+            self._reader.close()
+
+    # ── live values and charts ───────────────────────────────────────────────────────────────────────────────────────
+    def live(self) -> list[Live]:
+        """The newest row of every series, by station, medium, device, quantity."""
+        with self._lock:
+            self._follow()
+            series = self._reader.series()
+            found = [self._live(i, series[i], row) for i, row in self._newest.items()]
+        return sorted(found, key=lambda one: (one["station"], one["medium"], one["device"], one["quantity"], one["channel"], one["statistic"]))
+
+    def _follow(self) -> None:
+        while len(rows := self._reader.rows_after(self._seen, 10_000)):
+            for i in range(len(rows)):
+                which, at = int(rows.which[i]), int(rows.at[i])
+                if which not in self._newest or at >= self._newest[which][0]:
+                    self._newest[which] = (at, float(rows.value[i]), int(rows.flag[i]), int(rows.reason[i]), float(rows.share[i]))
+            self._seen = int(rows.n[-1])
+
+    def _live(self, number: int, series: Series, row: tuple[int, float, int, int, float]) -> Live:
+        known = vocabulary()[series.quantity]
+        at, value, flag, reason, share = row
+        return Live(
+            id=number, series=str(series), station=series.station, device=series.device, quantity=series.quantity, channel=series.channel,
+            statistic=series.statistic, period_s=series.period_s, medium=known.medium, unit=known.unit, decimals=known.decimals,
+            label={"en": known.en, "zh": known.zh}, at=at, value=_plain(value), flag=flag, reason=chr(reason), share=_plain(share))
+
+    def chart(self, series_id: int, since_ns: int, until_ns: int, most: int) -> list[Point]:
+        """Rows of one series in (since, until], oldest first, thinned to at most `most`: extremes and gaps stay."""
+        with self._lock:
+            rows = self._reader.rows_of_series(series_id, since_ns, until_ns, _SCAN)
+        order = rows.at.argsort(kind="stable")
+        return _thin(rows.pick(order), most)
+
+    # ── alerts ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    def alerts(self, most: int) -> list[AlertView]:
+        """Firing ones first, worst first; then the newest ended ones; at most `most`."""
+        with self._lock:
+            return [_alert(record) for record in self._reader.alerts(most)]
+
+    # ── status ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    def status(self) -> dict[str, object]:
+        """The object that `ecosentry status --json` prints; see gateway.view.View."""
+        stamp, facts = self._clock.now(), self._facts()
+        with self._lock:
+            counters, last, size = self._reader.counters(), self._reader.last_n(), self._reader.size()
+            sinks, recipients, event = self._reader.sinks(), self._reader.recipients(), self._reader.last_event()
+            behind = {name: self._behind_s(record.n, stamp.utc_ns) for name, record in sinks.items()}
+        counted = {name: counters.get(name, 0) for name in ("received", "journalled", "duplicate", "undecodable", "quarantined", "held")}
+        holds = counted["received"] == sum(n for name, n in counted.items() if name != "received")
+        return {
+            "format": 1, "version": self._version, "site": self._site.file, "since": facts.get("since"), "now": iso(stamp.utc_ns),
+            "stations": {name: {"name": s.name, "latitude": s.latitude, "longitude": s.longitude} for name, s in self._site.stations.items()},
+            "lines": [line.line() for line in self._lines],
+            "devices": [device for line in self._lines for device in line.devices(stamp.mono_ns)],
+            "sinks": [{
+                "name": r.name, "kind": self._site.sinks[r.name].kind, "state": r.state, "words": r.words, "journalled": last, "sent": r.sent,
+                "refused": r.refused, "skipped": r.skipped, "thinned": r.thinned, "owed": 0, "waiting": last - r.n, "behind_s": behind[r.name],
+                "holds": last == r.sent + r.refused + r.skipped + r.thinned + (last - r.n),
+            } for r in sinks.values() if r.name in self._site.sinks],
+            "recipients": [{"name": name, "waiting": states.get("waiting", 0), "sent": states.get("told", 0), "dead": states.get("dead", 0)}
+                           for name, states in sorted(recipients.items())],
+            "conservation": {**counted, "holds": holds},
+            "journal": {"bytes": size, "limit": self._site.journal.max_size, "rows": last, "events": event.id if event else 0,
+                        "state": facts.get("trouble") or "ok"},
+            "clock": {"sure": stamp.sure, "words": "believed" if stamp.sure else "not yet true: readings that we would stamp are held"},
+            "queue": facts.get("queue", 0), "workers": facts.get("workers", []), "notes": facts.get("notes", []),
+        }
+
+    def _behind_s(self, n: int, now_ns: int) -> float:
+        """Age of the oldest row that waits."""
+        waiting = self._reader.rows_after(n, 1)
+        return max(0.0, (now_ns - int(waiting.at[0])) / 1e9) if len(waiting) else 0.0
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _thin(rows: Rows, most: int) -> list[Point]:
+    points = [Point(at=at, value=_plain(value), flag=flag)
+              for at, value, flag in zip(rows.at.tolist(), rows.value.tolist(), rows.flag.tolist(), strict=True)]
+    if len(points) <= most or most < 4:
+        return points[-most:]
+    kept: list[Point] = []
+    size = -(-len(points) // max(1, most // 3))
+    for start in range(0, len(points), size):
+        part = points[start : start + size]
+        values = [p for p in part if p["value"] is not None]
+        keep = {id(part[-1]): part[-1]} if not values else {}
+        for p in (min(values, key=_value), max(values, key=_value)) if values else ():
+            keep[id(p)] = p
+        gap = next((p for p in part if p["value"] is None), None)
+        if gap is not None:
+            keep[id(gap)] = gap
+        kept += sorted(keep.values(), key=lambda p: p["at"])
+    return kept
+
+
+def _value(point: Point) -> float:
+    assert point["value"] is not None
+    return point["value"]
+
+
+def _alert(record: dict[str, object]) -> AlertView:
+    log = record["log"]
+    assert isinstance(log, list)
+    facts = log[-1][3]
+    firing = record["state"] == "firing"
+    level = record["severity"] if firing else record["worst"]
+    assert isinstance(level, int)
+    body = record["body"]
+    assert isinstance(body, dict)
+    return AlertView(
+        id=str(record["key"]), rule=str(record["rule"]), about="technical" if record["series"] == -1 else "environment",
+        series=str(Series(*body["series"])).rstrip("/"), state=str(record["state"]), colour=Severity(level).colour,
+        since=int(str(record["since"])), until=None if firing else int(str(record["until"])),
+        value=facts.get("value"), limit=facts.get("limit"), unit=facts.get("unit", ""), what=facts["what"],
+        history=[{"at": at, "kind": kind, "colour": Severity(severity).colour if severity else "", "value": words.get("value")}
+                 for at, kind, severity, words in log])

@@ -1,0 +1,160 @@
+"""Plain, obvious twins of the kernels: objects, lists and exact arithmetic, written from the meaning and not from the code."""
+
+import math
+from collections import defaultdict
+from fractions import Fraction
+
+HOUR = 3600 * 10**9
+
+
+def flags(rows, limits):
+    """rows: (series, at, value, reason); limits: series -> (fail, suspect, rate per s), each None or given. Gives flags."""
+    newest = {}
+    out = []
+    for series, at, value, reason in rows:
+        if not math.isfinite(value):
+            out.append(9)
+            continue
+        fail, suspect, rate = limits[series]
+        grades = [1]
+        if fail and not fail[0] <= value <= fail[1]:
+            grades.append(4)
+        if suspect and not suspect[0] <= value <= suspect[1]:
+            grades.append(3)
+        if rate is not None and series in newest and at > newest[series][0]:
+            then, before = newest[series]
+            if abs(value - before) * 1e9 > rate * (at - then):
+                grades.append(3)
+        if chr(reason) in "DBF":
+            grades.append(4)
+        elif chr(reason) != "N":
+            grades.append(3)
+        out.append(max(grades))
+        if out[-1] != 4 and (series not in newest or at > newest[series][0]):
+            newest[series] = (at, value)
+    return out
+
+
+def hourly(rows, behaves, period_ns):
+    """rows: (at, value, flag) of one series. Gives {end: (value, flag, share)} of every hour, from all its rows at once."""
+    hours = defaultdict(list)
+    for at, value, flag in rows:
+        hours[-(-at // HOUR) * HOUR].append((value, flag))
+    out = {}
+    for end, members in hours.items():
+        good = [v for v, f in members if f in (1, 2, 3)]
+        suspect = sum(f == 3 for _, f in members)
+        share = len(good) / max(len(members), HOUR // period_ns if period_ns else 0)
+        if not good:
+            out[end] = (math.nan, 9, share)
+            continue
+        if behaves == 1:
+            value = float(sum(map(Fraction, good)) / len(good))
+        elif behaves == 2:
+            value = 10 * math.log10(math.fsum(10 ** (v / 10) for v in good) / len(good))
+        elif behaves == 3:
+            value = math.degrees(math.atan2(math.fsum(math.sin(math.radians(v)) for v in good),
+                                            math.fsum(math.cos(math.radians(v)) for v in good))) % 360
+        else:
+            value = float(sum(map(Fraction, good)))
+        out[end] = (value, 3 if share < 0.75 or 2 * suspect > len(good) else 1, share)
+    return out
+
+
+class Watch:
+    """One rule on one series, as a person would follow it: a history of judged values, looked at anew each time."""
+
+    def __init__(self, limits, above, hold, dead, end_hold, gap, window=0, least=1):
+        self.limits, self.above, self.hold, self.dead, self.end_hold, self.gap = limits, above, hold, dead, end_hold, gap
+        self.window, self.least = window, least
+        self.readings, self.judged, self.severity, self.newest = [], [], 0, None
+
+    def _beyond(self, value, limit):
+        return value > limit if self.above else value < limit
+
+    def _clear(self, value, limit):
+        if self._beyond(value, limit):
+            return False
+        return self.dead == 0 or (value < limit - self.dead if self.above else value > limit + self.dead)
+
+    def _since(self, holds):
+        """Since when `holds` has been true without a break, up to now; None = it is not true now."""
+        since = None
+        for at, value in reversed(self.judged):
+            if not holds(value):
+                break
+            since = at
+        return since
+
+    def _mean(self, at):
+        width = self.window // 60
+        part = lambda t: (t - 1) // width  # noqa: E731
+        parts = defaultdict(list)
+        for t, v in self.readings:
+            if part(at) - part(t) < 60:
+                parts[part(t)].append(v)
+        n = sum(map(len, parts.values()))
+        if 4 * (part(at) - min(parts) + 1) < 180 or n < self.least:
+            return None
+        total = 0.0
+        for key in sorted(parts):
+            inner = 0.0
+            for v in parts[key]:
+                inner += v
+            total += inner
+        return total / n
+
+    def take(self, at, value, flag):
+        """Gives (kind, severity) or None."""
+        if flag not in (1, 2) or (self.newest is not None and at <= self.newest):
+            return None
+        if self.newest is not None and at - self.newest > self.gap:
+            self.judged = []
+        self.newest = at
+        if self.window:
+            self.readings.append((at, value))
+            value = self._mean(at)
+            if value is None:
+                return None
+        self.judged.append((at, value))
+        reached = kept = 0
+        for level, limit in self.limits.items():
+            over = self._since(lambda v, limit=limit: self._beyond(v, limit))
+            clear = self._since(lambda v, limit=limit: self._clear(v, limit))
+            if over is not None and at - over >= self.hold:
+                reached = max(reached, level)
+            if level <= self.severity and (clear is None or at - clear < self.end_hold):
+                kept = max(kept, level)
+        before, self.severity = self.severity, max(reached, kept)
+        if self.severity == before:
+            return None
+        kind = "raised" if before == 0 else "ended" if self.severity == 0 else "climbed" if self.severity > before else "fell"
+        return kind, self.severity
+
+
+class Silence:
+    """Who has not spoken: every source and device with the instant by which it should have."""
+
+    MINUTE = 60 * 10**9
+
+    def __init__(self, period, start):
+        self.period, self.due, self.device_due, self.firing = period, start + period * 5 // 2, start + 3 * period, False
+
+    def hear(self, steady, value):
+        """Gives True if the device speaks again after an alert."""
+        if math.isnan(value):
+            return False
+        self.due, self.device_due = steady + self.period * 5 // 2, steady + 3 * self.period
+        ended, self.firing = self.firing, False
+        return ended
+
+    def advance(self, steady):
+        """Gives (MISSING due at, alert due at), each None if there is none."""
+        missing = alert = None
+        if self.due <= steady:
+            missing = self.due
+            while self.due <= steady:
+                self.due += max(self.period, self.MINUTE)
+        if not self.firing and self.device_due <= steady:
+            alert, self.firing = self.device_due, True
+        return missing, alert
