@@ -50,13 +50,19 @@ class Request:
 class ScriptedServer:
     """An HTTP/1.1 server on 127.0.0.1 that answers request after request from `answers`, and the last one for ever.
 
-    `tls` serves https. Requests are kept in `requests`. Not for load.
+    `by` decides by the request instead. `tls` serves https. `greeting` is said as soon as somebody connects, for
+    protocols where that is rude; nothing is read then. Requests are kept in `requests`. Not for load.
     """
 
-    def __init__(self, *answers: Answer, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *answers: Answer, by: Callable[[Request], Answer] | None = None, tls: ssl.SSLContext | None = None,
+        greeting: bytes = b"",
+    ) -> None:
         self.answers = list(answers) or [Answer()]
         self.requests: list[Request] = []
+        self.by = by
         self._tls = tls
+        self._greeting = greeting
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._open: set[socket.socket] = set()
@@ -129,19 +135,31 @@ class ScriptedServer:
             s.settimeout(30)
             if self._tls is not None:
                 s = self._tls.wrap_socket(s, server_side=True)
+                with self._lock:
+                    self._open.add(s)
+            if self._greeting:
+                s.sendall(self._greeting)
+                self._ended.wait(30)
+                return
             with s, cast("BinaryIO", s.makefile("rb")) as stream:
                 while not self._ended.is_set() and (request := _read(stream)) is not None:
                     with self._lock:
                         self.requests.append(request)
-                        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                        answer = self._answer(request)
                     if not self._say(s, answer):
                         return
         except (OSError, ValueError):
             pass  # the client went away: a test's own business
         finally:
             with self._lock:
-                self._open.discard(raw)
+                self._open -= {raw, s}
             raw.close()
+            s.close()
+
+    def _answer(self, request: Request) -> Answer:
+        if self.by is not None:
+            return self.by(request)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def _say(self, s: socket.socket, answer: Answer) -> bool:
         """True if the connection goes on."""
