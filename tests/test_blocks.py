@@ -1,0 +1,70 @@
+"""Registers are read in the blocks that take the least line time, and the forecast adds them up."""
+
+import itertools
+
+import modbus_devices
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.blocks import Cost, Want, cost, load, plan
+from drivers.lines import serial, tcp
+
+SLOW = cost(serial.Options(port="x", baudrate=9600), 0.02)
+rows = st.lists(st.builds(Want, st.just(3), st.integers(0, 60), st.sampled_from([1, 2, 4])), min_size=1, max_size=7)
+
+
+def naive_best(wants: list[Want], price: Cost, most: int) -> float:
+    """Twin: every way to cut the sorted rows into runs."""
+    order = sorted(set(wants), key=lambda want: (want.first, want.count))
+    best = float("inf")
+    for cuts in itertools.product([False, True], repeat=len(order) - 1):
+        runs, run = [], [order[0]]
+        for cut, want in zip(cuts, order[1:], strict=True):
+            if cut:
+                runs.append(run)
+                run = []
+            run.append(want)
+        runs.append(run)
+        counts = [max(w.first + w.count for w in run) - run[0].first for run in runs]
+        if max(counts) <= most:
+            best = min(best, sum(price.of(3, count) for count in counts))
+    return best
+
+
+@given(rows, st.sampled_from([4, 16, 125]), st.sampled_from([SLOW, Cost(0.001, 0.001), Cost(0.1, 0.0)]))
+@settings(max_examples=150)
+def test_no_other_cut_takes_less_line_time(wants, most, price):
+    blocks = plan(wants, price, most)
+    assert sorted(i for block in blocks for i in block.rows) == list(range(len(wants)))
+    for block in blocks:
+        assert block.count <= most
+        assert all(block.first <= wants[i].first and wants[i].first + wants[i].count <= block.first + block.count for i in block.rows)
+    assert sum(price.of(b.function, b.count) for b in blocks) <= naive_best(wants, price, most) + 1e-9
+
+
+def test_a_small_hole_is_read_over_and_a_large_one_is_not():
+    near, far = [Want(3, 0, 2), Want(3, 6, 2)], [Want(3, 0, 2), Want(3, 90, 2)]
+    assert [(b.first, b.count) for b in plan(near, SLOW)] == [(0, 8)]
+    assert [(b.first, b.count) for b in plan(far, SLOW)] == [(0, 2), (90, 2)]
+    quick = cost(tcp.Options(host="x"), 0.02)
+    assert [(b.first, b.count) for b in plan(far, quick)] == [(0, 92)]
+
+
+def test_forbidden_registers_and_other_functions_are_never_in_a_block():
+    wants = [Want(3, 0, 1), Want(3, 2, 1), Want(4, 5, 1)]
+    assert [(b.function, b.first, b.count) for b in plan(wants, SLOW, forbidden=[(1, 1)])] == [(3, 0, 1), (3, 2, 1), (4, 5, 1)]
+    assert [(b.first, b.count) for b in plan(wants[:2], SLOW, over_holes=False)] == [(0, 1), (2, 1)]
+
+
+def test_a_row_that_fits_into_no_request_is_refused():
+    with pytest.raises(ValueError, match="does not fit"):
+        plan([Want(3, 0, 4)], SLOW, max_registers=3)
+
+
+def test_the_forecast_is_the_share_of_the_lines_time():
+    of = modbus_devices.profile({"ph": {"register": 0}}, timing={"turnaround": "10 ms"})
+    driver = modbus_devices.driver(of, serial.Options(port="x", baudrate=9600), interval_s=0.5)
+    character = 10 / 9600
+    seconds = 8 * character + 0.010 + 7 * character + 3.5 * character
+    assert load(driver.groups()) == pytest.approx(seconds / 0.5)

@@ -1,0 +1,237 @@
+"""The Modbus driver keeps what came, says why the rest is missing, and never takes a late answer for the next."""
+
+import math
+import random
+from collections.abc import Callable
+
+import modbus_devices
+import numpy as np
+import pytest
+from virtual import VirtualClock, VirtualWire
+
+from config.errors import DeviceError, LineError
+from config.series import Reason
+from drivers.codecs import modbus
+from drivers.codecs.modbus import Question, seal
+from drivers.lines import serial, tcp
+from drivers.simulated.modbus import ProfileSource, SimulatedDevice, TableSource, burst
+
+SERIAL = serial.Options(port="none", baudrate=9600)
+TWO_BLOCKS = {"a": {"register": 0}, "b": {"register": 1000}}
+
+
+def wire(*devices: SimulatedDevice, framing: str = "rtu", change: Callable[[bytes], bytes] = bytes) -> VirtualWire:
+    """The simulated devices at the far end of a virtual wire."""
+
+    def respond(request: bytes) -> tuple[float, bytes] | None:
+        unit = request[0] if framing == "rtu" else request[6]
+        for device in devices:
+            if device.address == unit:
+                if framing == "rtu":
+                    reply = device.reply(request[1:-2], lambda u, pdu: seal(bytes([u]) + pdu))
+                else:
+                    reply = device.reply(request[7:], lambda u, pdu: modbus.wrap(int.from_bytes(request[:2]), u, pdu))
+                return None if reply is None else (reply.delay_s, change(reply.frame))
+        return None
+
+    return VirtualWire(VirtualClock(), respond, SERIAL.character_s if framing == "rtu" else 0.0)
+
+
+def table(address: int = 1, **registers: int) -> SimulatedDevice:
+    return SimulatedDevice(address, TableSource({int(key[1:]): value for key, value in registers.items()}))
+
+
+@pytest.mark.parametrize("line", [SERIAL, tcp.Options(host="x"), tcp.Options(host="x", framing="rtu")], ids=["serial", "tcp", "rtu-over-tcp"])
+def test_values_come_decimal_true_with_their_series_and_stamp(line):
+    of = modbus_devices.profile({"water_temperature": {"register": 0, "type": "s16", "decimals": 1}, "soil_moisture:10cm": {"register": 1}})
+    driver = modbus_devices.driver(of, line, address=5)
+    far = wire(table(5, r0=0xFF9B, r1=42), framing=line.framing)
+    batch = driver.poll(driver.groups()[0], far)
+    assert batch.raw.tolist() == [-10.1, 42.0]
+    assert [str(series) for series in batch.series] == ["st/probe/water_temperature", "st/probe/soil_moisture/10cm"]
+    assert batch.reason.tolist() == [Reason.NORMAL] * 2
+    assert batch.stamp == far.clock.now()
+    assert batch.at.tolist() == [batch.stamp.utc_ns] * 2
+
+
+def test_what_came_is_kept_when_another_block_fails():
+    driver = modbus_devices.driver(modbus_devices.profile(TWO_BLOCKS))
+    device = table(r0=7)
+    batch = driver.poll(driver.groups()[0], wire(device))
+    assert batch.raw[0] == 7.0
+    assert math.isnan(batch.raw[1])
+    assert batch.reason.tolist() == [Reason.NORMAL, Reason.DEVICE]
+
+
+def test_a_device_that_falls_silent_is_not_asked_for_its_other_blocks():
+    of = modbus_devices.profile({"a": {"register": 0}, "b": {"register": 1000}, "c": {"register": 2000}})
+    driver = modbus_devices.driver(of)
+    device = table(r0=7, r1000=8, r2000=9)
+    far = wire(device)
+    respond = far.respond
+    far.respond = lambda request: respond(request) if len(far.sent) == 1 else None
+    batch = driver.poll(driver.groups()[0], far)
+    assert batch.raw[0] == 7.0
+    assert np.isnan(batch.raw[1:]).all()
+    assert batch.reason.tolist() == [Reason.NORMAL, Reason.COMMUNICATION, Reason.COMMUNICATION]
+    assert len(far.sent) == 2
+
+
+def test_a_sentinel_is_missing_with_the_devices_own_reason():
+    of = modbus_devices.profile({"a": {"register": 0, "missing": 0xFFFF}, "b": {"register": 1}})
+    driver = modbus_devices.driver(of)
+    batch = driver.poll(driver.groups()[0], wire(table(r0=0xFFFF, r1=3)))
+    assert math.isnan(batch.raw[0])
+    assert batch.reason.tolist() == [Reason.FAULT, Reason.NORMAL]
+
+
+def test_a_declined_block_is_split_once_and_remembered():
+    driver = modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}, "b": {"register": 2}}))
+    device = table(r0=7, r2=9)
+    far = wire(device)
+    assert driver.poll(driver.groups()[0], far).raw.tolist() == [7.0, 9.0]
+    assert device.requests == 3
+    assert driver.poll(driver.groups()[0], far).raw.tolist() == [7.0, 9.0]
+    assert device.requests == 5
+
+
+def test_a_declined_block_without_holes_is_read_row_by_row():
+    driver = modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}, "b": {"register": 1}, "c": {"register": 2}}))
+    device = table(r0=7, r2=9)
+    batch = driver.poll(driver.groups()[0], wire(device))
+    assert batch.raw[[0, 2]].tolist() == [7.0, 9.0]
+    assert batch.reason.tolist() == [Reason.NORMAL, Reason.DEVICE, Reason.NORMAL]
+
+
+@pytest.mark.parametrize(("fault", "cause"), [
+    ({"silent": True}, "silent"), ({"exception": 4}, "exception"), ({"exception": 6}, "busy"), ({"exception": 11}, "silent"),
+    ({"truncate": 3}, "short"), ({"wrong_address": 9}, "wrong"), ({"noise": 1.0}, None), ({"delay_s": 0.9}, "silent"),
+])  # fmt: skip
+def test_nothing_usable_is_a_device_error_with_its_cause(fault, cause):
+    driver = modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}}))
+    device = table(r0=7)
+    for knob, value in fault.items():
+        setattr(device.faults, knob, value)
+    with pytest.raises(DeviceError) as error:
+        driver.poll(driver.groups()[0], wire(device))
+    assert cause is None or error.value.cause == cause
+
+
+def test_a_spoilt_answer_is_asked_for_once_more_at_once():
+    driver = modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}}))
+    device = table(r0=7)
+    chance = random.Random(3)
+    spoil = iter([True, False])
+    far = wire(device, change=lambda frame: burst(frame, chance) if next(spoil) else frame)
+    assert driver.poll(driver.groups()[0], far).raw.tolist() == [7.0]
+    assert device.requests == 2
+
+
+@pytest.mark.parametrize("line", [SERIAL, tcp.Options(host="x"), tcp.Options(host="x", framing="rtu")], ids=["serial", "tcp", "rtu-over-tcp"])
+@pytest.mark.parametrize("delay_s", [0.52, 0.55, 0.6, 0.7, 0.9, 0.99])
+def test_a_late_answer_is_never_taken_for_the_next_one(line, delay_s):
+    of = modbus_devices.profile({"a": {"register": 0}})
+    driver = modbus_devices.driver(of, line)
+    device = table(r0=111)
+    far = wire(device, framing=line.framing)
+    device.faults.delay_s = delay_s
+    with pytest.raises(DeviceError):
+        driver.poll(driver.groups()[0], far)
+    device.faults.delay_s = 0.0
+    device.source.registers[0] = 222
+    assert driver.poll(driver.groups()[0], far).raw.tolist() == [222.0]
+
+
+def test_a_late_answer_of_one_device_does_not_spoil_the_next_device():
+    of = modbus_devices.profile({"a": {"register": 0}})
+    first, second = modbus_devices.driver(of, name="first", address=1), modbus_devices.driver(of, name="second", address=2)
+    slow, other = table(1, r0=111), table(2, r0=222)
+    other.turnaround_s = 0.2
+    far = wire(slow, other)
+    slow.faults.delay_s = 0.6
+    with pytest.raises(DeviceError):
+        first.poll(first.groups()[0], far)
+    assert second.poll(second.groups()[0], far).raw.tolist() == [222.0]
+
+
+def test_the_answer_time_is_learned_and_bounded_by_the_profile():
+    of = modbus_devices.profile({"a": {"register": 0}}, timing={"answer": "800 ms"})
+    driver = modbus_devices.driver(of)
+    device = table(r0=1)
+    far = wire(device)
+
+    def silent_s() -> float:
+        device.faults.silent = True
+        began = far.virtual.mono_ns
+        with pytest.raises(DeviceError):
+            driver.poll(driver.groups()[0], far)
+        device.faults.silent = False
+        far.virtual.go_on(5)
+        return (far.virtual.mono_ns - began) / 1e9 - 5
+
+    assert silent_s() == pytest.approx(0.8, abs=0.03)
+    for _ in range(3):
+        driver.poll(driver.groups()[0], far)
+    assert silent_s() < 0.2
+    assert silent_s() == pytest.approx(0.8, abs=0.03)
+
+
+def test_no_noise_ever_becomes_a_value():
+    """2000 answers, each hit by a burst of at most 16 bits: the checksum finds every one of them."""
+    of = modbus_devices.profile({f"q{i}": {"register": i} for i in range(6)})
+    driver = modbus_devices.driver(of)
+    device = SimulatedDevice(1, ProfileSource(of, lambda quantity: 1000.0 + int(quantity[1:])))
+    device.faults.noise = 1.0
+    device.chance = random.Random(20)
+    far = wire(device)
+    for _ in range(1000):
+        with pytest.raises(DeviceError):
+            driver.poll(driver.groups()[0], far)
+        far.virtual.go_on(2)
+    assert device.requests >= 1000
+
+
+def test_a_stream_that_is_not_modbus_tcp_closes_the_line():
+    driver = modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}}), tcp.Options(host="x"))
+    far = wire(table(r0=1), framing="tcp", change=lambda frame: b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n")
+    with pytest.raises(LineError, match="not Modbus TCP"):
+        driver.poll(driver.groups()[0], far)
+
+
+def test_coils_and_contacts_are_states():
+    of = modbus_devices.profile({"pump": {"register": 3, "function": 1, "type": "bit"}, "door": {"register": 9, "function": 1, "type": "bit"}})
+    driver = modbus_devices.driver(of)
+    device = SimulatedDevice(1, TableSource({}, {i: int(i == 9) for i in range(16)}))
+    assert driver.poll(driver.groups()[0], wire(device)).raw.tolist() == [0.0, 1.0]
+
+
+def test_input_registers_are_chosen_by_row_or_by_the_site_file():
+    of = modbus_devices.profile({"a": {"register": 0}})
+    assert modbus_devices.driver(of, function=4)._blocks[0].function == 4
+    of = modbus_devices.profile({"a": {"register": 0, "function": 4}})
+    assert modbus_devices.driver(of)._blocks[0].function == 4
+
+
+@pytest.mark.parametrize("address", [0, 248, 255])
+def test_an_address_that_no_serial_device_can_have_is_refused(address):
+    with pytest.raises(ValueError, match="not a Modbus unit"):
+        modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}}), SERIAL, address=address)
+
+
+def test_the_address_comes_from_the_site_file_else_the_profile_else_1():
+    of = modbus_devices.profile({"a": {"register": 0}}, default={"address": 17})
+    assert modbus_devices.driver(of)._unit == 17
+    assert modbus_devices.driver(of, address=3)._unit == 3
+    assert modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}}))._unit == 1
+
+
+@pytest.mark.parametrize("row", [{"register": 65535, "type": "u32"}, {"register": 0, "function": 1}, {"register": 0, "type": "bit"},
+                                 {"register": 0, "decimals": 1, "scale": 0.5}, {"register": -1}, {"register": 0, "order": "BACD"}])
+def test_rows_that_cannot_be_read_are_refused(row):
+    with pytest.raises(ValueError, match=r"register|function|decimals|order"):
+        modbus_devices.profile({"a": row})
+
+
+def test_a_question_knows_its_answers_size():
+    assert Question(1, 1, 0, 9).data_bytes == 2
+    assert Question(1, 3, 0, 9).data_bytes == 18

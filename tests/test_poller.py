@@ -1,0 +1,312 @@
+"""A line keeps its timetable whatever its devices do. Virtual time: no thread, no waiting."""
+
+import logging
+import math
+from collections.abc import Callable
+from threading import Event
+
+import pytest
+from virtual import START_UTC_NS, Taker, VirtualClock, VirtualLine, VirtualWire
+
+from config.errors import DeviceError, LineError
+from config.series import Reason, Series
+from drivers.driver import Group, Wire
+from drivers.reading import Batch, Readings
+from gateway.health import LineHealth
+from gateway.poller import Poller
+
+MS = 1_000_000
+S = 1000 * MS
+
+
+class Device:
+    """An asked device whose exchange takes `takes_s`, or fails as `fault` says."""
+
+    def __init__(self, clock: VirtualClock, name: str, interval_s: float = 1.0, takes_s: float = 0.02, priority: int = 1) -> None:
+        self.clock = clock
+        self.takes_s = takes_s
+        self.fault: Exception | None = None
+        self.polled: list[int] = []
+        self.on_poll: Callable[[], None] = lambda: None
+        self.series = Series("st", name, "ph")
+        self._groups = (Group("all", interval_s, priority, takes_s, (self.series,)),)
+
+    def groups(self) -> tuple[Group, ...]:
+        return self._groups
+
+    def poll(self, group: Group, wire: Wire) -> Batch:
+        self.polled.append(self.clock.mono_ns)
+        self.on_poll()
+        self.clock.go_on(0.5 if isinstance(self.fault, DeviceError) else self.takes_s)
+        if self.fault is not None:
+            raise self.fault
+        readings = Readings(self.clock.now())
+        readings.add(self.series, 7.0, Reason.NORMAL)
+        return readings.batch()
+
+
+class House:
+    """One line with its poller; time goes on as fast as the steps say."""
+
+    def __init__(self, **devices: Callable[[VirtualClock, str], Device]) -> None:
+        self.clock = VirtualClock()
+        self.devices = {name: make(self.clock, name) for name, make in devices.items()}
+        self.line = VirtualLine(VirtualWire(self.clock, lambda request: None))
+        self.taker = Taker(self.clock)
+        self.health = LineHealth("bus", "serial", dict.fromkeys(self.devices, "st"))
+        self.stop = Event()
+        self.poller = Poller("bus", self.line, self.devices, self.clock, self.taker, self.health, seed=1)
+        self.start_ns = self.clock.mono_ns
+
+    def run_for(self, seconds: float) -> None:
+        until = self.clock.mono_ns + round(seconds * 1e9)
+        for _ in range(200_000):
+            if self.clock.mono_ns >= until:
+                return
+            wait_s = self.poller.step(self.stop)
+            self.clock.go_on(min(wait_s, (until - self.clock.mono_ns) / 1e9))
+        raise AssertionError("the poller spins without waiting")
+
+    def at(self, device: str) -> list[float]:
+        """Seconds since the start of each poll."""
+        return [(ns - self.start_ns) / S for ns in self.devices[device].polled]
+
+    def view(self, device: str) -> dict[str, object]:
+        return dict(next(d for d in self.health.devices(self.clock.mono_ns) if d["name"] == device))
+
+
+def every(seconds: float, takes_s: float = 0.02, priority: int = 1) -> Callable[[VirtualClock, str], Device]:
+    return lambda clock, name: Device(clock, name, seconds, takes_s, priority)
+
+
+def test_polls_start_at_once_and_then_stay_on_whole_intervals_of_utc():
+    house = House(a=every(5))
+    house.clock.utc_ns = START_UTC_NS + 1_700 * MS
+    house.poller = Poller("bus", house.line, house.devices, house.clock, house.taker, house.health)
+    house.devices["a"].on_poll = lambda: house.clock.go_on(0.3)
+    house.run_for(60)
+    assert house.at("a")[:4] == [0.0, 3.3, 8.3, 13.3]
+    assert all(math.isclose((at + 1.7) % 5, 0, abs_tol=1e-6) for at in house.at("a")[1:])
+    assert house.view("a")["late"] == 0
+
+
+def test_a_clock_step_of_utc_does_not_move_the_timetable():
+    house = House(a=every(5))
+    house.run_for(11)
+    house.clock.utc_ns += 3_333 * S
+    house.run_for(20)
+    assert [b - a for a, b in zip(house.at("a")[1:], house.at("a")[2:], strict=False)] == [5.0] * 5
+
+
+def test_polls_that_do_not_fit_are_left_out_whole_and_counted_and_the_phase_is_kept():
+    house = House(a=every(1, takes_s=2.5))
+    house.run_for(30)
+    gaps = [b - a for a, b in zip(house.at("a"), house.at("a")[1:], strict=False)]
+    assert all(gap in (2.5, 2.0, 3.0) for gap in gaps)
+    polls, late = len(house.at("a")), house.view("a")["late"]
+    assert polls + late == pytest.approx(30, abs=3)
+    assert house.health.line()["late"] == late
+
+
+def test_an_overloaded_line_serves_all_devices_alike():
+    house = House(**{f"d{i}": every(1, takes_s=0.3) for i in range(10)})
+    house.run_for(60)
+    counts = [len(device.polled) for device in house.devices.values()]
+    assert max(counts) - min(counts) <= 1
+    assert sum(counts) == pytest.approx(200, abs=3)
+
+
+def test_higher_priority_is_read_first_when_several_are_due():
+    house = House(a=every(10), b=every(10), urgent=every(10, priority=0))
+    house.run_for(1)
+    assert house.at("urgent")[0] < house.at("a")[0] < house.at("b")[0]
+
+
+def test_a_dead_device_does_not_delay_the_others():
+    house = House(**{f"d{i}": every(1) for i in range(8)})
+    house.devices["d3"].fault = DeviceError("no answer")
+    house.run_for(600)
+    for name, device in house.devices.items():
+        if name != "d3":
+            late_s = [(ns - house.start_ns) % S / S for ns in device.polled]
+            assert len(device.polled) >= 598
+            assert sum(late > 0.2 for late in late_s) <= 20, "only the slots that met one of the few probes may be late"
+            assert house.view(name)["late"] == 0
+    spent_s = 0.5 * len(house.devices["d3"].polled)
+    assert spent_s / 600 < 0.03
+
+
+def test_a_dead_device_is_missing_once_a_minute_from_its_first_failure_on():
+    house = House(a=every(5), b=every(5))
+    house.devices["a"].fault = DeviceError("no answer")
+    house.run_for(299)
+    rows = house.taker.rows("a")
+    assert all(math.isnan(raw) and reason == Reason.DEVICE for _, raw, reason in rows)
+    assert [round((ns - house.start_ns) / S) for ns, _, _ in rows] in ([0, 60, 120, 180, 240], [1, 60, 120, 180, 240])
+    assert len(house.taker.rows("b")) == 60
+    assert house.view("a")["state"] == "silent"
+    assert house.view("a")["causes"] == {"silent": len(house.devices["a"].polled)}
+
+
+def test_a_slow_dead_device_is_missing_at_each_due_time():
+    house = House(a=every(300))
+    house.devices["a"].fault = DeviceError("no answer")
+    house.run_for(1499)
+    assert len(house.taker.rows("a")) == 5
+
+
+def test_a_device_that_returns_is_read_again_within_a_minute():
+    house = House(**{f"d{i}": every(1) for i in range(4)})
+    dead = house.devices["d0"]
+    dead.fault = DeviceError("no answer")
+    house.run_for(3600)
+    dead.fault = None
+    back_ns = house.clock.mono_ns
+    house.run_for(90)
+    good = [ns for ns, raw, _ in house.taker.rows("d0") if not math.isnan(raw)]
+    assert good[0] - back_ns <= 60 * S
+    assert len(good) >= 30
+    assert house.view("d0")["state"] == "good"
+
+
+def test_all_dead_devices_together_take_a_capped_share_of_the_line():
+    house = House(alive=every(1), **{f"d{i}": every(1) for i in range(30)})
+    for name, device in house.devices.items():
+        device.fault = None if name == "alive" else DeviceError("no answer")
+    house.run_for(120)
+    before = sum(len(d.polled) for n, d in house.devices.items() if n != "alive")
+    alive = len(house.devices["alive"].polled)
+    house.run_for(600)
+    probes = sum(len(d.polled) for n, d in house.devices.items() if n != "alive") - before
+    assert 0.5 * probes / 600 <= 0.11
+    assert len(house.devices["alive"].polled) - alive >= 598
+
+
+def test_a_flapping_device_keeps_what_it_gives():
+    house = House(a=every(1))
+    device = house.devices["a"]
+
+    def flap() -> None:
+        device.fault = DeviceError("noise", "noise") if len(device.polled) % 3 else None
+
+    device.on_poll = flap
+    house.run_for(60)
+    assert len([1 for _, raw, _ in house.taker.rows("a") if raw == 7.0]) == 20
+    assert house.view("a")["state"] != "silent"
+
+
+def test_a_lost_line_makes_all_its_series_missing_and_is_opened_again_by_name():
+    house = House(a=every(5), b=every(5))
+    house.run_for(12)
+    house.line.broken = "/dev/serial/by-path/x is not there"
+    house.devices["a"].fault = house.devices["b"].fault = LineError("cannot read: Input/output error")
+    opened = len(house.line.opened)
+    house.run_for(130)
+    for name in ("a", "b"):
+        reasons = [reason for _, raw, reason in house.taker.rows(name) if math.isnan(raw)]
+        assert reasons == [Reason.LINE] * 3
+        assert house.view(name)["state"] == "unreachable"
+    assert house.health.line()["state"] == "lost"
+    assert "not there" in house.health.line()["words"]
+    gaps = [(b - a) / S for a, b in zip(house.line.opened[opened:], house.line.opened[opened + 1 :], strict=False)]
+    assert max(gaps) <= 4.8
+    assert not house.line.is_open
+
+    house.line.broken = ""
+    house.devices["a"].fault = house.devices["b"].fault = None
+    house.run_for(10)
+    assert house.health.line()["state"] == "open"
+    assert [raw for _, raw, _ in house.taker.rows("a")[-2:]] == [7.0, 7.0]
+
+
+def test_a_line_that_has_worked_is_opened_again_at_once():
+    house = House(a=every(1))
+    house.run_for(3)
+    device = house.devices["a"]
+    device.fault = LineError("the other side closed the line")
+    device.on_poll = lambda: setattr(device, "fault", None if len(device.polled) > 4 else device.fault)
+    house.run_for(3)
+    assert house.line.opened[1] - house.devices["a"].polled[3] <= 0.1 * S
+
+
+def test_one_device_that_breaks_the_connection_does_not_take_the_others_with_it():
+    house = House(a=every(1), b=every(1), killer=every(1))
+    house.devices["killer"].fault = LineError("the other side closed the line")
+    house.run_for(120)
+    for name in ("a", "b"):
+        assert len([1 for _, raw, _ in house.taker.rows(name) if raw == 7.0]) >= 115
+    assert len(house.devices["killer"].polled) < 15
+
+
+def test_a_full_queue_makes_the_next_polls_late_and_loses_nothing():
+    house = House(a=every(1))
+    house.run_for(5)
+    house.taker.full = True
+    device = house.devices["a"]
+    fullness = iter(range(25))
+    house.poller._deliver = lambda delivery, wait_s: house.taker(delivery, wait_s) or (next(fullness, None) is None and _open(house))
+    house.run_for(10)
+    assert house.view("a")["late"] in (4, 5)
+    assert len(house.taker.rows("a")) == len(device.polled)
+
+
+def _open(house: House) -> bool:
+    house.taker.full = False
+    return False
+
+
+def test_what_was_read_is_handed_over_within_two_seconds_of_the_stop_or_counted():
+    house = House(a=every(1))
+    house.run_for(0.5)
+    house.taker.full = True
+    house.stop.set()
+    began_ns = house.clock.mono_ns
+    house.poller._take(house.poller._turns[0], house.clock.mono_ns, house.stop)
+    assert house.clock.mono_ns - began_ns <= 2.1 * S
+    assert house.health.line()["causes"] == {"dropped": 1}
+
+
+def test_a_poll_cut_short_by_the_stop_is_no_failure_of_the_device():
+    house = House(a=every(1))
+    house.run_for(2.5)
+    taken = len(house.taker.taken)
+    house.devices["a"].fault = DeviceError("no answer")
+    house.devices["a"].on_poll = house.stop.set
+    house.run_for(1)
+    assert len(house.taker.taken) == taken
+    assert house.view("a")["errors"] == 0
+
+
+def test_a_line_that_cannot_be_opened_at_the_start_is_missing_at_once():
+    house = House(a=every(5))
+    house.line.broken = "in use by another program"
+    house.run_for(4)
+    assert [reason for _, _, reason in house.taker.rows("a")] == [Reason.LINE]
+    assert house.health.line()["words"] == "in use by another program"
+
+
+def test_a_fault_that_lasts_is_logged_once(caplog):
+    house = House(a=every(1))
+    house.devices["a"].fault = DeviceError("no answer")
+    with caplog.at_level(logging.INFO, "gateway.poller"):
+        house.run_for(600)
+    assert len([r for r in caplog.records if "given up" in r.message]) == 1
+
+
+def test_run_ends_with_stop_and_closes_the_line():
+    house = House(a=every(1))
+    house.devices["a"].on_poll = lambda: house.stop.set() if len(house.devices["a"].polled) > 3 else None
+    house.poller.step = _stepping(house)
+    house.poller.run(house.stop)
+    assert not house.line.is_open
+    assert house.health.line()["state"] == "stopped"
+
+
+def _stepping(house: House) -> Callable[[Event], float]:
+    step = house.poller.step
+
+    def stepping(stop: Event) -> float:
+        house.clock.go_on(step(stop))
+        return 0.0
+
+    return stepping
