@@ -7,6 +7,7 @@ import termios
 import time
 import tty
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
@@ -26,7 +27,7 @@ class Exchange:
     came_s: float
     """When the whole request was there."""
     answered_s: float
-    """When the last byte of the answer left; equals `came_s` while there is none."""
+    """When the answer's last byte left (a paced answer leaves whole, when its last byte would); equals `came_s` while there is none."""
 
 
 class SerialBus:
@@ -127,12 +128,11 @@ class SerialBus:
             heapq.heappush(self._due, (end_s + reply.delay_s + len(reply.frame) * self._character_s, end_s, reply.frame))
 
     def _transmit(self, far: int, came_s: float, frame: bytes) -> None:
-        try:
-            os.write(far, frame)
-        except BlockingIOError:
-            return  # nobody reads: the bytes are lost, as on a real line
+        leaves_s = time.monotonic()
         if self.seen and self.seen[-1].came_s == came_s:
-            self.seen[-1] = Exchange(came_s, time.monotonic())
+            self.seen[-1] = Exchange(came_s, leaves_s)
+        with suppress(BlockingIOError):  # nobody reads: the bytes are lost, as on a real line
+            os.write(far, frame)
 
     def _note(self, exchange: Exchange) -> None:
         if len(self.seen) >= 10_000:
