@@ -1,0 +1,36 @@
+"""What the reader of site files must know of plug-ins. `gateway/plugins.py` knows it; config itself imports no plug-in."""
+
+from typing import Literal, Protocol
+
+from config.table import Table
+
+Section = Literal["lines", "protocols", "sinks", "channels"]
+"""A plug point. The kind of a device is the protocol of its profile."""
+
+
+class Kinds(Protocol):
+    """Which kinds there are, and the tables that each of them reads.
+
+    All but `names` raise ConfigError if the plug-in cannot be loaded here (a package is missing), and KeyError for a
+    kind that is not in `names`.
+    """
+
+    def names(self, section: Section) -> tuple[str, ...]:
+        """The kinds of a section, sorted."""
+        ...
+
+    def options(self, section: Section, kind: str) -> type[Table]:
+        """Its keys in the site file, beside those that all kinds of the section have."""
+        ...
+
+    def row(self, protocol: str) -> type[Table]:
+        """The keys of a row of `[quantities]` in its profiles."""
+        ...
+
+    def timing(self, protocol: str) -> type[Table] | None:
+        """The keys of `[timing]` in its profiles; None = it has none."""
+        ...
+
+    def lines(self, protocol: str) -> frozenset[str]:
+        """The kinds of line that it works on; empty = any."""
+        ...

@@ -1,0 +1,102 @@
+"""Reads a device profile and checks it against the vocabulary and its protocol's tables."""
+
+import re
+
+from config.device import Profile, ProfileFile
+from config.document import Document
+from config.errors import ConfigError, Problem
+from config.find import Found, find, no_such
+from config.kinds import Kinds
+from config.later import KINDS, SAY
+from config.quantity import vocabulary
+from config.table import Table
+from config.units import unit
+from config.wording import did_you_mean
+
+ANY = "*"
+"""The row that stands for every quantity of the vocabulary, in profiles of formats that name their quantities."""
+_CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+NEW_QUANTITY = "A new quantity is a row there: name, unit, medium, range."
+
+
+def load_profile(name: str, kinds: Kinds) -> Profile:
+    """The profile of that name, the box's own first. Raises ConfigError, also if there is none."""
+    file = find("devices", name)
+    if file is None:
+        what, repair = no_such("devices", name)
+        raise ConfigError([Problem(f"{name}.toml", what, repair)])
+    return read_profile(file, kinds)
+
+
+def read_profile(file: Found, kinds: Kinds) -> Profile:
+    """A profile out of its file. Raises ConfigError with every problem in it."""
+    document = Document(file.path, file.body)
+    head = document.read(ProfileFile, (), document.data)
+    protocol = document.data.get("protocol")
+    rows: dict[str, Table] = {}
+    timing: Table | None = None
+    if isinstance(protocol, str) and _is_spoken(document, protocol, kinds):
+        rows = _rows(document, kinds.row(protocol))
+        timing = _timing(document, protocol, kinds)
+    document.finish()
+    assert head is not None
+    return Profile(name=file.name, path=file.path, packaged=file.packaged, file=head, rows=rows, timing=timing)
+
+
+def _is_spoken(document: Document, protocol: str, kinds: Kinds) -> bool:
+    spoken = kinds.names("protocols")
+    if protocol in spoken:
+        return True
+    if protocol in KINDS["protocols"]:
+        document.complain(("protocol",), f'protocol = "{protocol}" {SAY}', f"it speaks {', '.join(spoken)}", on="value")
+    else:
+        document.complain(("protocol",), f'protocol = "{protocol}" is not known', did_you_mean(protocol, spoken, f"known are {', '.join(spoken)}"),
+                          on="value")
+    return False
+
+
+def _rows(document: Document, model: type[Table]) -> dict[str, Table]:
+    rows = {}
+    for name, raw in document.table(("quantities",)).items():
+        path = ("quantities", name)
+        if not isinstance(raw, dict):
+            continue  # said when the file as a whole was read
+        if _is_quantity(document, name):
+            row = document.read(model, path, raw)
+            if row is not None and _has_its_unit(document, name, row):
+                rows[name] = row
+    return rows
+
+
+def _is_quantity(document: Document, name: str) -> bool:
+    quantity, _, channel = name.partition(":")
+    if name != ANY and quantity not in vocabulary():
+        near = did_you_mean(quantity, vocabulary())
+        document.complain(("quantities", name), f"quantities.{name} is not in quantities.toml", f"{near} {NEW_QUANTITY}".strip())
+        return False
+    if name.count(":") and not _CHANNEL.fullmatch(channel):
+        document.complain(("quantities", name), f'quantities."{name}": "{channel}" cannot be a channel', f'as in "{quantity}:10cm"')
+        return False
+    return True
+
+
+def _has_its_unit(document: Document, name: str, row: Table) -> bool:
+    """Rows give values in the quantity's own unit; `scale` is there to convert."""
+    written = getattr(row, "unit", None)
+    if name == ANY or not isinstance(written, str):
+        return True
+    wanted = vocabulary()[name.partition(":")[0]].unit
+    if unit(written) == wanted:
+        return True
+    repair = f'"{wanted}", with scale = … if it has to be converted'
+    document.complain(("quantities", name, "unit"), f'unit "{written}": {name} is in {wanted} here', repair, on="value")
+    return False
+
+
+def _timing(document: Document, protocol: str, kinds: Kinds) -> Table | None:
+    raw, model = document.table(("timing",)), kinds.timing(protocol)
+    if model is not None:
+        return document.read(model, ("timing",), raw)
+    if raw:
+        document.complain(("timing",), f"[timing] is nothing that {protocol} knows", "leave it out")
+    return None

@@ -1,0 +1,149 @@
+"""Rules and limits of a site file: they select something, stand in the quantity's unit, and rise with their colours."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from config.conversion import converted
+from config.device import Profile
+from config.quantity import Quantity, vocabulary
+from config.reading_profile import ANY
+from config.series import Series
+from config.site import Colour, Rule, Site, severity
+from config.site_links import Known, selector
+from config.toml_places import Path
+from config.units import Limit
+from config.wording import did_you_mean, dotted
+
+_NO_MEAN = {"counter": "counts up, so a mean of it says nothing", "state": "is itself a statistic or a state: a mean of it says nothing"}
+
+
+def gives(profile: Profile, quantity: str) -> bool:
+    """Can a device of this profile give this quantity?"""
+    return any(row.partition(":")[0] == quantity or (row == ANY and quantity in vocabulary()) for row in profile.rows)
+
+
+def measured(site: Site, profiles: dict[str, Profile]) -> Iterator[Series]:
+    """What the devices of a site give; the quantity is ANY where the messages name it."""
+    for name, device in site.devices.items():
+        for row in profiles[device.common.profile].rows:
+            quantity, _, channel = row.partition(":")
+            yield Series(device.common.station, name, quantity, channel)
+
+
+def watched(site: Site, profiles: dict[str, Profile], rule: Rule) -> list[Series]:
+    """The series that a rule judges; where the messages of a device name the quantity, one for each that the rule names."""
+    found = []
+    for series in measured(site, profiles):
+        for quantity in (rule.quantity or (ANY,)) if series.quantity == ANY else (series.quantity,):
+            medium = vocabulary()[quantity].medium if quantity in vocabulary() else ""
+            one = series._replace(quantity=quantity)
+            if rule.takes(one, medium, site.stations[series.station].area):
+                found.append(one)
+    return found
+
+
+def check(known: Known, site: Site, profiles: dict[str, Profile]) -> None:
+    """Everything about rules and quality limits."""
+    for name, device in site.devices.items():
+        for quantity, quality in device.common.quality.items():
+            path = ("devices", name, "quality", quantity)
+            for key, limits in (("range", quality.range or ()), ("suspect", quality.suspect or ()), ("rate", (quality.rate,))):
+                for limit in limits[:1]:
+                    if limit is not None:
+                        _in_unit(known, (*path, key), limit, quantity, vocabulary()[quantity])
+    for name, rule in site.rules.items():
+        _rule(known, ("rules", name), rule, site, profiles)
+
+
+def _rule(known: Known, path: Path, rule: Rule, site: Site, profiles: dict[str, Profile]) -> None:
+    if not _limits(known, path, rule) or not selector(known, path, rule, site):
+        return
+    series = watched(site, profiles, rule)
+    if not series:
+        if not known.spoilt.get("devices"):
+            _selects_nothing(known, path, rule, site, profiles)
+        return
+    quantities = sorted({one.quantity for one in series})
+    if len(quantities) > 1 or ANY in quantities:
+        units = {vocabulary()[q].unit for q in quantities if q != ANY}
+        if len(units) > 1 or ANY in quantities:
+            named = ", ".join(f"{q} ({vocabulary()[q].unit})" for q in quantities if q != ANY) or "whatever is sent"
+            known.document.complain(path, f"{dotted(path)} takes series of different units: {named}", "name one:  quantity = …")
+            return
+    for quantity in quantities:
+        if not _fits(known, path, rule, quantity, vocabulary()[quantity]):
+            return
+
+
+def _limits(known: Known, path: Path, rule: Rule) -> bool:
+    """Is there a limit, and can it be judged?"""
+    document, before = known.document, len(known.document.problems)
+    if not rule.above and not rule.below:
+        document.complain(path, f"{dotted(path)} has no limit", 'add  above = "…"  or  below = "…"')
+    for side, ladder in (("above", rule.above), ("below", rule.below)):
+        _ladder(known, (*path, side), ladder)
+    if rule.above and rule.below and min(x.figure for x in rule.above.values()) <= max(x.figure for x in rule.below.values()):
+        what = f"{dotted(path)}: every value is above or below, so it would always fire"
+        document.complain((*path, "below"), what, "exchange above and below?", on="value")
+    if rule.mean == 0:
+        what = f"{dotted((*path, 'mean'))} must be longer than nothing"
+        document.complain((*path, "mean"), what, "leave it out to judge every reading", on="value")
+    if rule.dead_band is not None and rule.dead_band.figure < 0:
+        document.complain((*path, "dead_band"), f"{dotted((*path, 'dead_band'))} must not be negative", f"{abs(rule.dead_band.figure)}", on="value")
+    return len(document.problems) == before
+
+
+def _ladder(known: Known, path: Path, ladder: dict[Colour, Limit]) -> None:
+    """Its limits rise (above) or fall (below) with the colour."""
+    table, side = known.document.table(path[:-1]), str(path[-1])
+    if isinstance(table.get(side), dict) and "severity" in table:
+        place = (*path[:-1], "severity")
+        known.document.complain(place, f"{dotted(place)} is for a single limit; {side} names its own colours", "leave it out")
+    steps = sorted(ladder.items(), key=lambda step: severity(step[0]))
+    for (low_name, low), (high_name, high) in pairwise(steps):
+        if (high.figure <= low.figure) if side == "above" else (high.figure >= low.figure):
+            way = "rise" if side == "above" else "fall"
+            what = f"{dotted(path)} must {way} with the colour: {low_name} {low}, then {high_name} {high}"
+            known.document.complain((*path, high_name), what, "exchange them?", on="value")
+
+
+def _fits(known: Known, path: Path, rule: Rule, quantity: str, row: Quantity) -> bool:
+    good = True
+    for side, ladder in (("above", rule.above), ("below", rule.below)):
+        for colour, limit in ladder.items():
+            place = (*path, side, colour) if (*path, side, colour) in known.document.places else (*path, side)
+            good &= _in_unit(known, place, limit, quantity, row)
+    if rule.dead_band is not None:
+        good &= _in_unit(known, (*path, "dead_band"), rule.dead_band, quantity, row)
+    if rule.mean and row.behaves in _NO_MEAN:
+        known.document.complain((*path, "mean"), f"{dotted((*path, 'mean'))}: {quantity} {_NO_MEAN[row.behaves]}", "leave mean out", on="value")
+        good = False
+    return good
+
+
+def _in_unit(known: Known, path: Path, limit: Limit, quantity: str, row: Quantity) -> bool:
+    """A limit in another unit than its quantity is an error, not a conversion."""
+    if limit.unit == row.unit:
+        return True
+    wanted, other = Limit(limit.figure, row.unit), converted(limit, row.unit)
+    repair = f'"{wanted}"' if row.unit != "1" else f"{wanted}"
+    if other is not None and other.figure != wanted.figure:
+        repair += f' (or "{other}" if {limit} is meant)'
+    written = known.document.written(path) or f'"{limit}"'
+    where = f"{path[-2]}.{path[-1]}" if path[-2] in ("above", "below") else str(path[-1])
+    if path[-1] in ("range", "suspect", "rate"):
+        repair = f"write it in {row.unit}" if row.unit != "1" else "write it without a unit"
+    unit = f"in {row.unit}" if row.unit != "1" else "a number without unit"
+    known.document.complain(path, f"{where} = {written}: {quantity} is {unit} here.", repair, on="line")
+    return False
+
+
+def _selects_nothing(known: Known, path: Path, rule: Rule, site: Site, profiles: dict[str, Profile]) -> None:
+    there = {one.quantity for one in measured(site, profiles)} - {ANY}
+    wanted = [quantity for quantity in rule.quantity if quantity not in there]
+    if wanted and len(wanted) == len(rule.quantity):
+        what = f"{dotted(path)} watches nothing: no device here measures {' or '.join(wanted)}"
+        repair = did_you_mean(wanted[0], there, f"they measure {', '.join(sorted(there)[:10])}" if there else "add the device first")
+        known.document.complain((*path, "quantity"), what, repair, on="value")
+    else:
+        known.document.complain(path, f"{dotted(path)} watches nothing: no series has all that it asks for", "take a condition away")

@@ -1,0 +1,91 @@
+"""Secrets by name. The site file holds only the name; the text is looked up where only this service can read it."""
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.errors import Halted
+from config.find import ETC
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_LARGEST = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Call it with a name to get the secret. Keeps nothing: a changed secret is seen at the next call."""
+
+    site_file: str = field(default="", repr=False)
+    """Secrets may also lie in secrets/ beside it."""
+
+    def __call__(self, name: str) -> str:
+        """The secret of that name, without the line end of its file. Raises Halted, saying where it was looked for."""
+        if not _NAME.fullmatch(name):
+            raise Halted(f'"{name}" cannot be the name of a secret: a-z 0-9 . _ -')
+        variable = environment_name(name)
+        for file, is_ours in self._files(name):
+            found = _read(file, is_ours)
+            if found is not None:
+                return found
+            if file == self._credential(name) and (given := os.environ.get(variable)):
+                return given
+        if given := os.environ.get(variable):
+            return given
+        places = ", ".join([*(str(file) for file, _ in self._files(name)), f"${variable}"])
+        raise Halted(f"secret {name} is missing. It was looked for in {places}")
+
+    def has(self, name: str) -> bool:
+        """Is there one?"""
+        try:
+            self(name)
+        except Halted:
+            return False
+        return True
+
+    @staticmethod
+    def _credential(name: str) -> Path | None:
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        return Path(folder) / name if folder else None
+
+    def _files(self, name: str) -> list[tuple[Path, bool]]:
+        """Where a file may be; and whether we check who may read it (systemd looks after its own)."""
+        files = [(ETC / "secrets" / name, True)]
+        if credential := self._credential(name):
+            files.insert(0, (credential, False))
+        if self.site_file:
+            files.append((Path(self.site_file).resolve().parent / "secrets" / name, True))
+        return files
+
+
+def environment_name(name: str) -> str:
+    """The variable that may hold a secret.
+
+    >>> environment_name("influx-token")
+    'ECOSENTRY_SECRET_INFLUX_TOKEN'
+    """
+    return "ECOSENTRY_SECRET_" + name.upper().replace("-", "_").replace(".", "_")
+
+
+def _read(file: Path, check: bool) -> str | None:
+    """The text of a secret's file; None if there is none. Raises Halted if it must not be used."""
+    try:
+        with file.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                return None
+            if check and mode & 0o077:
+                raise Halted(f"{file} can be read by others (mode {stat.S_IMODE(mode):04o}). → chmod 600 {file}")
+            body = opened.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Halted(f"{file} cannot be read: {error.strerror}. → is it owned by the user that runs EcoSentry?") from error
+    try:
+        text = body.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise Halted(f"{file} is not text") from error
+    if not text or len(body) > _LARGEST:
+        raise Halted(f"{file} is {'too long for a secret' if text else 'empty'}")
+    return text
