@@ -81,9 +81,9 @@ def _is_quantity(document: Document, name: str) -> bool:
 
 
 def _has_its_unit(document: Document, name: str, row: Table) -> bool:
-    """Rows give values in the quantity's own unit; `scale` is there to convert."""
+    """Rows give values in the quantity's own unit (some may leave it out); `scale` is there to convert."""
     written = getattr(row, "unit", None)
-    if name == ANY or not isinstance(written, str):
+    if name == ANY or not isinstance(written, str) or not written:
         return True
     wanted = vocabulary()[name.partition(":")[0]].unit
     if unit(written) == wanted:

@@ -8,6 +8,7 @@ is told once.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import TypeVar
 
 from config import later, site_links, site_rules
@@ -53,7 +54,7 @@ class SiteFile:
     document: Document
 
 
-def read_site(path: str, kinds: Kinds) -> Site:
+def read_site(path: str | FilePath, kinds: Kinds) -> Site:
     """The site of a file. Raises ConfigError with every problem in it."""
     return read_site_file(path, kinds).site
 
@@ -63,9 +64,9 @@ def read_site_text(text: str | bytes, kinds: Kinds, file: str = "site.toml") -> 
     return check_document(Document(file, text.encode() if isinstance(text, str) else text), kinds).site
 
 
-def read_site_file(path: str, kinds: Kinds) -> SiteFile:
+def read_site_file(path: str | FilePath, kinds: Kinds) -> SiteFile:
     """The site of a file, with profiles and places. Raises ConfigError with every problem in it."""
-    return check_document(open_document(path), kinds)
+    return check_document(open_document(str(path)), kinds)
 
 
 def check_document(document: Document, kinds: Kinds) -> SiteFile:

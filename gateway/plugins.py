@@ -79,6 +79,10 @@ class Plugins:
         return cast("MakeChannel", self.module("channels", kind).Channel)
 
 
+KINDS = Plugins()
+"""The plug-ins of this installation."""
+
+
 @cache
 def _names(section: Section) -> tuple[str, ...]:
     package, folder = _FOLDERS[section]
