@@ -35,7 +35,7 @@ def watched(site: Site, profiles: dict[str, Profile], rule: Rule) -> list[Series
     found = []
     for series in measured(site, profiles):
         for quantity in (rule.quantity or (ANY,)) if series.quantity == ANY else (series.quantity,):
-            medium = vocabulary()[quantity].medium if quantity in vocabulary() else ""
+            medium = vocabulary()[quantity].medium if quantity in vocabulary() else next(iter(rule.medium), "")
             one = series._replace(quantity=quantity)
             if rule.takes(one, medium, site.stations[series.station].area):
                 found.append(one)
