@@ -79,6 +79,7 @@ class ScriptedServer:
         """Listen, on the same port as before if there was one."""
         self._ended.clear()
         self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
+        self._listener.settimeout(0.05)
         self.port = self._listener.getsockname()[1]
         self._spawn(self._accept, self._listener)
         return self
@@ -116,7 +117,6 @@ class ScriptedServer:
         thread.start()
 
     def _accept(self, listener: socket.socket) -> None:
-        listener.settimeout(0.05)
         while not self._ended.is_set():
             try:
                 s, _ = listener.accept()

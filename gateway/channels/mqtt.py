@@ -65,11 +65,8 @@ class Options(Table):
     @field_validator("topic", "state_topic")
     @classmethod
     def _is_template(cls, topic: str) -> str:
-        for name in _PLACE.findall(topic):
-            if name not in _PLACES:
-                raise ValueError(f"knows no {{{name}}}; there are {', '.join(sorted(_PLACES))}")
-        if _unsafe(_PLACE.sub("", topic)) or len(topic.encode()) > 1000:
-            raise ValueError("may not hold + # $ { } or control characters: a message goes to one topic")
+        if wrong := _what_is_wrong(topic):
+            raise ValueError(wrong)
         return topic
 
 
@@ -80,10 +77,8 @@ class Channel:
         self._options = options
         self._around = around
         self._topic = around.address or options.topic
-        try:
-            Options.model_validate(options.model_dump() | {"topic": self._topic})
-        except ValueError as error:
-            raise ConfigError([Problem("", f'channel {around.name}: the topic "{self._topic}" cannot be used: {error}')]) from error
+        if wrong := _what_is_wrong(self._topic):
+            raise ConfigError([Problem("", f'channel {around.name}: the topic "{self._topic}" {wrong}')])
         parts = urlsplit(options.url)
         self._secure = parts.scheme == "mqtts"
         self._host, self._port = parts.hostname or "", parts.port or (8883 if self._secure else 1883)
@@ -235,5 +230,11 @@ class _Visit:
         raise Unavailable(f"the broker says: {name}")
 
 
-def _unsafe(topic: str) -> bool:
-    return bool(re.search(r"[+#${}\x00-\x1f\x7f-\x9f\ud800-\udfff]", topic))
+def _what_is_wrong(topic: str) -> str:
+    """Why nothing can be published there; empty if it can."""
+    for name in _PLACE.findall(topic):
+        if name not in _PLACES:
+            return f"knows no {{{name}}}; there are {', '.join(sorted(_PLACES))}"
+    if re.search(r"[+#${}\x00-\x1f\x7f-\x9f\ud800-\udfff]", _PLACE.sub("", topic)) or len(topic) > 1000:
+        return "may not hold + # $ { } or control characters: a message goes to one topic"
+    return ""
