@@ -67,6 +67,6 @@ class Series(NamedTuple):
 
     def __str__(self) -> str:
         """The name people see: station/device/quantity, then what tells it apart from its siblings."""
-        name = "/".join(self[:3])
+        name = "/".join(part for part in self[:3] if part)
         extra = [self.channel, self.statistic, f"{self.period_s} s" if self.period_s else "", self.method]
         return name + "".join(f"/{part}" for part in extra if part)

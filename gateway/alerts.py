@@ -48,7 +48,8 @@ class Alerts:
             station, _, device = plan.layout.keys["device"][t.device].partition("/")
             series, rule = Series(station, device, ""), SILENT
             where = self._where(device)
-            facts = {"what": f"{station}/{device} gives no value" + (f" ({where})" if where else ""), "advice": "Power? Cable? Address?"}
+            what = f"{station}/{device} " + ("gives values again" if t.kind == ENDED else "gives no value") + (f" ({where})" if where else "")
+            facts = {"what": what, "advice": "" if t.kind == ENDED else "Power? Cable? Address?"}
         return self.tell(writer, event, series, watches[t.watch].series if t.watch >= 0 else -1, rule, t, facts)
 
     def _where(self, device: str) -> str:

@@ -22,7 +22,7 @@ from gateway.alerts import Alerts
 from gateway.contracts import Rows
 from gateway.duplicates import Recent, Redeliveries
 from gateway.intake import Intake, Note
-from gateway.journal import progress
+from gateway.journal import keeping, progress
 from gateway.journal.columns import Columns
 from gateway.journal.reader import EventRecord, Reader
 from gateway.journal.writer import READINGS, START, TICK, JournalError, Writer
@@ -34,6 +34,7 @@ _S = 1_000_000_000
 _MOST_ROWS = 2000
 _COALESCE_S = 0.1
 _CHECKPOINT_EVERY_S = 300.0
+_KEEPING_EVERY_S = 5.0
 _OLDEST_NS = 1_577_836_800 * _S
 _YOUNGEST_NS = 600 * _S
 _REDO_AT_ONCE = 500
@@ -78,6 +79,7 @@ class Core:
         self._off: frozenset[str] = frozenset()
         self._last_commit = -math.inf
         self._last_checkpoint = -math.inf
+        self._last_keeping = time.monotonic()
         self._event = 0
         self.trouble = ""
         """Why the journal cannot be written right now; empty = it can."""
@@ -155,7 +157,7 @@ class Core:
         stamp = self._clock.now()
         taken = self._sort(deliveries, notes, stamp)
         if not (deliveries or notes or taken.rows) and self._until_due_s() > 0:
-            self._keep_checkpoint()
+            self._keep_house()
             return False
         kind = READINGS if taken.rows else TICK if self._until_due_s() <= 0 else 0
         self._persist(kind, taken, stamp)
@@ -266,6 +268,7 @@ class Core:
                 delivery.receipt.release()
         self._last_commit = time.monotonic()
         self._grown()
+        self._keep_house()
 
     def _patiently(self, work: Callable[[], None]) -> None:
         """Try until the journal takes it: until then nothing is acknowledged and the lines have to wait."""
@@ -305,7 +308,8 @@ class Core:
         for line in lines:
             log.warning("%s", line)
         if kind == START:
-            self._keep_checkpoint(at_once=True)
+            with self._writer.transaction():
+                self._checkpoint()
 
     def _event_of(self, kind: int, taken: Taken, stamp: Stamp) -> Event:
         columns = list(zip(*taken.rows, strict=True)) if taken.rows else [()] * 6
@@ -348,10 +352,28 @@ class Core:
             note.write(writer)
         return lines
 
-    def _keep_checkpoint(self, *, at_once: bool = False) -> None:
-        if at_once or time.monotonic() - self._last_checkpoint > _CHECKPOINT_EVERY_S:
-            with self._writer.transaction():
-                self._checkpoint()
+    def _keep_house(self) -> None:
+        """Every few minutes a checkpoint; every few seconds a portion of what has had its time or its room."""
+        if time.monotonic() - self._last_checkpoint > _CHECKPOINT_EVERY_S:
+            self._patiently(self._keep_state)
+        if time.monotonic() - self._last_keeping > _KEEPING_EVERY_S:
+            self._patiently(self._keep_limits)
+            self._last_keeping = time.monotonic()
+
+    def _keep_state(self) -> None:
+        with self._writer.transaction():
+            self._checkpoint()
+
+    def _keep_limits(self) -> None:
+        limits = self._site.journal
+        with self._writer.transaction():
+            gone = keeping.expire(self._writer, self._now - round(limits.keep * _S))
+            if limits.on_full == "thin":
+                gone += keeping.thin(self._writer, limits.max_size)
+            elif keeping.in_use(self._writer) > limits.max_size:
+                raise JournalError(f"{self._writer.path.parent} has reached max_size and on_full is \"stop\": nothing is taken until it is raised")
+        if gone:
+            log.warning("journal: %d old rows made room (keep %g d, max_size %g GB)", gone, limits.keep / 86400, limits.max_size / 1e9)
 
     def _checkpoint(self) -> None:
         self._writer.checkpoint(self._event, self._version, self._state.dump())

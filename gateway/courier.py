@@ -56,15 +56,18 @@ class Courier:
                 if not len(rows):
                     heard = self._bell.wait(heard, 1.0)
                     continue
-                pause_s = self.carry(rows)
+                pause_s = self.carry(rows, position)
                 if pause_s is None:
                     position = int(rows.n[-1])
                 else:
                     stop.wait(pause_s)
         self._sink.close()
 
-    def carry(self, rows: Rows) -> float | None:
-        """Deliver rows and note the new position; None = done, else nothing has moved and it wants a pause of so many seconds."""
+    def carry(self, rows: Rows, position: int) -> float | None:
+        """Deliver the rows after `position` and note the new one; None = done, else nothing moved: pause so many seconds.
+
+        Arrival numbers have no holes: what lies between and is not among the rows has been thinned.
+        """
         chosen = rows.pick(self._chosen(rows))
         refused: list[tuple[int, int, str]] = []
         try:
@@ -76,7 +79,9 @@ class Courier:
             return self._pause("halted", str(error), _HUMAN_PAUSE_S)
         self._backoff.reset()
         self._say("ok", "")
-        self._intake.tell(SinkMoved(self._name, int(rows.n[-1]), len(chosen) - len(refused), len(rows) - len(chosen), tuple(refused)))
+        last = int(rows.n[-1])
+        self._intake.tell(SinkMoved(self._name, last, len(chosen) - len(refused), len(rows) - len(chosen), last - position - len(rows),
+                                    tuple(refused)))
         return None
 
     def _send(self, rows: Rows, refused: list[tuple[int, int, str]]) -> None:

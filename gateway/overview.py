@@ -155,7 +155,7 @@ def _alert(record: dict[str, object]) -> AlertView:
     assert isinstance(body, dict)
     return AlertView(
         id=str(record["key"]), rule=str(record["rule"]), about="technical" if record["series"] == -1 else "environment",
-        series=str(Series(*body["series"])).rstrip("/"), state=str(record["state"]), colour=Severity(level).colour,
+        series=str(Series(*body["series"])), state=str(record["state"]), colour=Severity(level).colour,
         since=int(str(record["since"])), until=None if firing else int(str(record["until"])),
         value=facts.get("value"), limit=facts.get("limit"), unit=facts.get("unit", ""), what=facts["what"],
         history=[{"at": at, "kind": kind, "colour": Severity(severity).colour if severity else "", "value": words.get("value")}

@@ -13,14 +13,16 @@ class SinkMoved:
     n: int
     sent: int
     skipped: int = 0
+    thinned: int = 0
+    """Rows that were no longer there when their turn came."""
     refused: tuple[tuple[int, int, str], ...] = ()
     """(n, when UTC ns, the store's words) of rows that it will never take."""
 
     def write(self, writer: Writer) -> None:
         """Move the position; never backwards."""
         writer.db.execute(
-            "UPDATE sink SET n = ?, sent = sent + ?, skipped = skipped + ?, refused = refused + ? WHERE name = ? AND n < ?",
-            (self.n, self.sent, self.skipped, len(self.refused), self.sink, self.n))
+            "UPDATE sink SET n = ?, sent = sent + ?, skipped = skipped + ?, thinned = thinned + ?, refused = refused + ? WHERE name = ? AND n < ?",
+            (self.n, self.sent, self.skipped, self.thinned, len(self.refused), self.sink, self.n))
         writer.db.executemany("INSERT OR IGNORE INTO refused VALUES (?,?,?,?)", [(self.sink, *r) for r in self.refused])
 
 

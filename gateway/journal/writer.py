@@ -5,7 +5,9 @@ it is there, and the connection is opened anew before the next try: after a fail
 pages that we believe to be written.
 """
 
+import logging
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +18,9 @@ from config.series import Series
 from drivers.reading import Aside
 from gateway.journal.columns import Columns, series_table
 
+log = logging.getLogger("ecosentry.journal")
 FORMAT = 1
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_SEQUENCE")
 START, READINGS, TICK = 1, 2, 3
 _KEEP_ASIDE = 1000
 
@@ -59,18 +63,43 @@ class Writer:
         return self._db
 
     def open(self) -> None:
-        """Open or create the journal. Raises JournalError."""
+        """Open or create the journal; one that is damaged beyond reading is set aside for people. Raises JournalError."""
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorname", "") not in _DAMAGED:
+                raise JournalError(_explain(error, self.path)) from error
+            self._set_aside_damaged(error)
+        except OSError as error:
+            raise JournalError(f"{error}; check the folder's owner and mode") from error
+
+    def _set_aside_damaged(self, error: sqlite3.Error) -> None:
+        """A station must measure again without a human: keep the damaged files, begin anew."""
+        mark = f".damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        log.critical("%s is damaged (%s): kept as live.db%s, a new journal begins; docs/journal.md tells how to salvage it", self.path, error, mark)
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                damaged = self.path.with_name(f"live.db{suffix}")
+                if damaged.exists():
+                    damaged.rename(self.path.with_name(f"live.db{mark}{suffix}"))
+            self._open()
+        except (sqlite3.Error, OSError) as worse:
+            raise JournalError(f"{self.path}: {worse}") from worse
+
+    def _open(self) -> None:
+        db: sqlite3.Connection | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
             self._prepare(db)
-            self._db = db
             self.series = series_table(db)
             self.known = {series: i for i, series in enumerate(self.series)}
             self.next_n = 1 + db.execute("SELECT coalesce(max(n), 0) FROM hot").fetchone()[0]
             self.next_event = 1 + db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
-        except (sqlite3.Error, OSError) as error:
-            raise JournalError(_explain(error, self.path) if isinstance(error, sqlite3.Error) else str(error)) from error
+            self._db, db = db, None
+        finally:
+            if db is not None:
+                db.close()
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         found = db.execute("PRAGMA user_version").fetchone()[0]
@@ -79,6 +108,7 @@ class Writer:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
         db.execute("PRAGMA journal_size_limit = 16000000")
+        db.execute("PRAGMA wal_autocheckpoint = 1000")
         if found == 0:
             db.executescript("BEGIN;" + files("gateway.journal").joinpath("schema.sql").read_text("utf-8"))
             db.execute("INSERT INTO meta VALUES ('journal_id', ?)", (uuid.uuid4().hex,))

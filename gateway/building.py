@@ -1,0 +1,71 @@
+"""From tables to parts: each line, driver, sink and channel is made of its plug-in and its options."""
+
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from config.reading_site import SiteFile, read_site_file
+from config.site import Site
+from drivers.driver import Asked, AskedLine, Device, Told, ToldLine
+from gateway.contracts import Channel, Sink, Surroundings
+from gateway.plugins import Plugins
+from gateway.secrets import Secrets
+
+VERSION = version("ecosentry")
+
+
+def load_site(path: Path) -> SiteFile:
+    """The site of a file with its profiles, every name in it found. Raises ConfigError with all problems."""
+    return read_site_file(str(path), Plugins())
+
+
+def journal_folder(site: Site) -> Path:
+    """Where the journal of a site lies: as the file says, else $STATE_DIRECTORY, else beside the file."""
+    beside = Path(site.file).absolute().parent
+    if site.journal.path:
+        return beside / site.journal.path
+    state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return (Path(state) if state else beside) / "journal"
+
+
+class Builder:
+    """Makes the parts of one site. Makes none twice: a line has one owner, a driver one line."""
+
+    def __init__(self, file: SiteFile) -> None:
+        self._file = file
+        self._site = file.site
+        self._plugins = Plugins()
+        self._secret: Callable[[str], str] = Secrets(file.site.file)
+
+    def line(self, name: str) -> AskedLine | ToldLine:
+        """A line, not yet open."""
+        line = self._site.lines[name]
+        return self._plugins.line(line.kind)(name, line.options, self._secret)
+
+    def drivers(self, line: str) -> dict[str, Asked | Told]:
+        """The drivers of the devices on a line. Raises ConfigError or ValueError where a device cannot be."""
+        return {name: self.driver(name) for name, device in self._site.devices.items() if device.common.line == line}
+
+    def driver(self, name: str) -> Asked | Told:
+        """The driver of a device."""
+        device = self._site.devices[name]
+        profile = self._file.profiles[device.common.profile]
+        interval = device.common.interval or profile.file.interval
+        line = self._site.lines[device.common.line]
+        return self._plugins.driver(profile.file.protocol)(
+            Device(device.common.station, name, profile, device.options, line.options, interval))
+
+    def sink(self, name: str) -> Sink:
+        """A sink, not yet connected."""
+        sink = self._site.sinks[name]
+        return self._plugins.sink(sink.kind)(sink.options, self._around(name))
+
+    def channel(self, recipient: str) -> Channel:
+        """The channel to one recipient, CHANNEL:ADDRESS."""
+        name, _, address = recipient.partition(":")
+        channel = self._site.channels[name]
+        return self._plugins.channel(channel.kind)(channel.options, self._around(name, address))
+
+    def _around(self, name: str, address: str = "") -> Surroundings:
+        return Surroundings(name, self._site, self._secret, VERSION, address)

@@ -1,0 +1,165 @@
+"""The command line: words, options, exit codes. Each word imports only what it needs."""
+
+import argparse
+import difflib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG, EXIT_INTERRUPTED = 2, 69, 78, 130
+_SITE = "/etc/ecosentry/site.toml"
+Run = Callable[[argparse.Namespace], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that names the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        words = [w for a in self._subparsers._group_actions for w in a.choices or ()] if self._subparsers else []  # noqa: SLF001
+        wrong = message.partition("invalid choice: '")[2].partition("'")[0]
+        near = difflib.get_close_matches(wrong, words, 1) if wrong else []
+        hint = f"did you mean {near[0]}?" if near else f"{self.prog} --help shows how"
+        self.exit(EXIT_USAGE, f"{self.prog}: {message.partition(' (choose from')[0]}; {hint}\n")
+
+
+def _site_path(args: argparse.Namespace) -> str:
+    return args.site or args.site_option or os.environ.get("ECOSENTRY_SITE") or _SITE
+
+
+def _site(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    parser.add_argument("site", nargs="*" if several else "?", metavar="SITE", help=f"the site file (else --site, $ECOSENTRY_SITE, {_SITE})")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help='one JSON object with stable keys and "format": 1; nothing else on stdout')
+
+
+def _run(args: argparse.Namespace) -> int:
+    from gateway.daemon import run
+
+    return run(_site_path(args))
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from gateway.demo import run_demo
+
+    return run_demo(args)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from gateway.check import run_check
+
+    files = args.site or [args.site_option or os.environ.get("ECOSENTRY_SITE") or _SITE]
+    return max(run_check(file, live=args.live, schema=args.schema, all_=args.all, as_json=args.json, out=sys.stdout) for file in files)
+
+
+def _devices(args: argparse.Namespace) -> int:
+    from gateway.devices import run_devices
+
+    return run_devices(args.words, test=args.test, as_json=args.json, out=sys.stdout)
+
+
+def _status(args: argparse.Namespace) -> int:
+    from gateway.status import run_status
+
+    return run_status(Path(_site_path(args)), as_json=args.json, out=sys.stdout)
+
+
+def _alert(args: argparse.Namespace) -> int:
+    from gateway.status import run_alerts
+
+    return run_alerts(Path(_site_path(args)), as_json=args.json, out=sys.stdout)
+
+
+def _standards(args: argparse.Namespace) -> int:
+    from gateway.offline import standards
+
+    return standards(args.words, show=bool(args.words and args.words[0] == "show"), as_json=args.json, out=sys.stdout)
+
+
+def _compute(args: argparse.Namespace) -> int:
+    from gateway.offline import compute
+
+    return compute(sys.stdin, sys.stdout)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = _Parser(prog="ecosentry", description="Environmental sensor gateway and early-warning daemon.",
+                  epilog="ecosentry WORD --help shows the options of a word. Exit codes: docs/cli.md")
+    top.add_argument("--version", action="store_true", help="version, Python, kernels, journal format: the line for a bug report")
+    top.add_argument("--site", dest="site_option", metavar="FILE", help="the site file")
+    top.add_argument("-q", "--quiet", action="store_true", help="only problems")
+    top.add_argument("-v", "--verbose", action="store_true", help="frames in hex, with times")
+    words = top.add_subparsers(dest="word", metavar="WORD")
+
+    def word(name: str, run: Run, line: str, example: str) -> argparse.ArgumentParser:
+        one = words.add_parser(name, help=line, description=line, epilog=f"for example:  {example}", formatter_class=argparse.RawDescriptionHelpFormatter)
+        one.set_defaults(run=run)
+        return one
+
+    demo = word("demo", _demo, "A simulated site, the gateway and its console; no set-up", "ecosentry demo --for 60")
+    demo.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="end after so long (else Ctrl-C)")
+    demo.add_argument("--seed", type=int, default=1, help="another seed, other values (default 1)")
+    demo.add_argument("--speed", type=float, default=60.0, help="how fast the recorded data pass (default 60)")
+    demo.add_argument("--folder", default="demo-data", help="where journal and ledger lie (default demo-data)")
+    demo.add_argument("--console", type=int, default=8080, metavar="PORT", help="console port (default 8080; taken = the next)")
+    _site(word("run", _run, "The daemon", "ecosentry run site.toml"))
+    check = word("check", _check, "Is the file right, does it fit the lines, what will happen", "ecosentry check --live site.toml")
+    _site(check, several=True)
+    check.add_argument("--live", action="store_true", help="open each line, read each device once, log in everywhere; store and send nothing")
+    check.add_argument("--schema", action="store_true", help="print the JSON Schema of the site file, for editors")
+    check.add_argument("--all", action="store_true", help="print the file with every default filled in")
+    _json(check)
+    devices = word("devices", _devices, "The shipped and local device profiles; their test", "ecosentry devices soil")
+    devices.add_argument("words", nargs="*", metavar="WORD", help="only profiles with these words; the full name shows one profile")
+    devices.add_argument("--test", metavar="FILE", help="test a profile file")
+    _json(devices)
+    status = word("status", _status, "What is happening now: lines, devices, sinks, alerts, conservation", "ecosentry status --json")
+    _site(status)
+    _json(status)
+    alert = word("alert", _alert, "The alerts that fire, and the last that ended", "ecosentry alert")
+    _site(alert)
+    _json(alert)
+    standards = word("standards", _standards, "The standards, with source and verification mark", "ecosentry standards show HJ633")
+    standards.add_argument("words", nargs="*", metavar="WORD", help='nothing, or "show" and an id or a file')
+    _json(standards)
+    word("compute", _compute, "JSON lines in, JSON lines out: indices and formulas", "ecosentry compute < questions.jsonl")
+    return top
+
+
+def _version() -> str:
+    from analytics.kernels._kernel import ENGINE
+    from gateway.journal.writer import FORMAT
+
+    return f"ecosentry {version('ecosentry')}, Python {sys.version.split()[0]}, kernels {ENGINE}, journal format {FORMAT}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `ecosentry`; gives the exit code."""
+    top = parser()
+    args = top.parse_args(argv)
+    if args.version:
+        print(_version())
+        return 0
+    if not args.word:
+        top.print_help()
+        return EXIT_USAGE
+    level = logging.WARNING if args.quiet else logging.DEBUG if args.verbose else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname).1s %(name)s: %(message)s" if "JOURNAL_STREAM" in os.environ
+                        else "%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    run: Run = args.run
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

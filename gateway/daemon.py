@@ -1,0 +1,199 @@
+"""Builds the parts of a site, hands them to the supervisor and waits for the end; the only file that knows all parts.
+
+Measuring starts without network, broker, database or true time: nothing here waits for any of them before READY=1.
+"""
+
+import fcntl
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import cast
+
+from config.errors import ConfigError
+from config.reading_site import SiteFile
+from drivers.driver import Asked, AskedLine, Told, ToldLine
+from gateway.alerts import iso
+from gateway.bell import Bell
+from gateway.building import VERSION, Builder, journal_folder, load_site
+from gateway.clock import SystemClock
+from gateway.control import ControlServer, socket_path
+from gateway.core import Core
+from gateway.courier import Courier
+from gateway.health import LineHealth
+from gateway.intake import Intake
+from gateway.journal.writer import JournalError, Writer
+from gateway.notify import notify, watchdog_s
+from gateway.outbox import Messenger
+from gateway.overview import Overview
+from gateway.supervisor import Supervisor
+from gateway.wiring import Expected
+
+log = logging.getLogger("ecosentry")
+_LINES, _ONWARD, _CORE = 0, 1, 2
+_STOP_S = 5.0
+_STUCK_S = 20.0
+"""A core that has not turned for so long is stuck: the watchdog is no longer fed."""
+
+
+class AlreadyRunning(Exception):
+    """Another daemon writes this journal."""
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning(f"another ecosentry writes the journal in {folder}: ecosentry status shows it") from error
+        yield
+
+
+class Daemon:
+    """The running house of one site."""
+
+    def __init__(self, file: SiteFile, folder: Path) -> None:
+        self.site = site = file.site
+        self._build = Builder(file)
+        self._folder = folder
+        self._began = time.time_ns()
+        self._turned = time.monotonic()
+        self.bell = Bell()
+        self.intake = Intake()
+        self.clock = SystemClock(site.clock.trust)
+        self.supervisor = Supervisor()
+        self.health: list[LineHealth] = []
+        self._expected: list[Expected] = []
+        self._notes: list[str] = []
+        self._lines()
+        self.writer = Writer(folder)
+        self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION)
+
+    # ── building ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _lines(self) -> None:
+        from gateway.listener import Listener
+        from gateway.poller import Poller
+
+        for name, table in self.site.lines.items():
+            mine = self._build.drivers(name)
+            stations = {device: self.site.devices[device].common.station for device in mine}
+            health = LineHealth(name, table.kind, stations, table.common.where)
+            self.health.append(health)
+            line = self._build.line(name)
+            asked = {device: driver for device, driver in mine.items() if isinstance(driver, Asked)}
+            told = {device: driver for device, driver in mine.items() if isinstance(driver, Told)}
+            self._expected += [Expected(s, g.interval_s, False) for d in asked.values() for g in d.groups() for s in g.series]
+            self._expected += [Expected(s, period, True) for d in told.values() for s, period in d.expected()]
+            if told:
+                listener = Listener(name, cast("ToldLine", line), told, self.clock, self.intake.deliver, health)
+                self.supervisor.add(f"line {name}", listener.run, _LINES)
+            elif asked:
+                poller = Poller(name, cast("AskedLine", line), asked, self.clock, self.intake.deliver, health)
+                self.supervisor.add(f"line {name}", poller.run, _LINES)
+
+    def _onward(self) -> None:
+        for name, table in self.site.sinks.items():
+            courier = Courier(name, self._build.sink(name), table.common, self.site, self._folder, self.intake, self.bell)
+            self.supervisor.add(f"sink {name}", courier.run, _ONWARD)
+        for recipient in sorted({to for s in self.site.subscriptions.values() for to in s.to}):
+            messenger = Messenger(recipient, self._build.channel(recipient), self._folder, self.intake, self.bell, self.clock)
+            self.supervisor.add(f"to {recipient}", messenger.run, _ONWARD)
+
+    def _faces(self) -> Overview:
+        overview = Overview(self._folder, self.site, VERSION, self.clock, self.health, self._facts)
+        control = ControlServer(socket_path(self._folder), {"status": lambda _: overview.status(), "alerts": lambda _: overview.alerts(50)})
+        self.supervisor.add("control", control.run, _ONWARD)
+        if self.site.console.enabled:
+            from gateway.console.server import ConsoleServer
+
+            console = ConsoleServer(overview, self.site.console.listen, VERSION)
+            self.supervisor.add("console", console.run, _ONWARD)
+        return overview
+
+    def _facts(self) -> dict[str, object]:
+        workers = [{"name": w.name, "restarts": w.restarts, "words": w.words} for w in self.supervisor.workers if w.restarts]
+        return {"since": iso(self._began), "trouble": self.core.trouble, "queue": self.intake.rows, "workers": workers, "notes": self._notes}
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def run(self, stop: Event) -> int:
+        """Run until `stop`; gives the exit code: 0 a clean end, 70 the core failed, 74 the journal cannot be written."""
+        with _alone(self._folder):
+            began = time.monotonic()
+            self.core.start()
+            log.info("journal %s: %d events, state restored in %.1f s", self._folder, self.writer.next_event - 1, time.monotonic() - began)
+            self._onward()
+            overview = self._faces()
+            self.failed = Event()
+            self.supervisor.add("core", self._core, _CORE)
+            self.supervisor.start()
+            notify("READY=1", f"STATUS={len(self.site.devices)} devices on {len(self.site.lines)} lines")
+            log.info("ready: %d devices on %d lines, %d rules", len(self.site.devices), len(self.site.lines), len(self.site.rules))
+            self._wait(stop)
+            code = self._stop()
+            overview.close()
+            return code
+
+    def _core(self, stop: Event) -> None:
+        try:
+            while not stop.is_set():
+                self.core.cycle(1.0)
+                self._turned = time.monotonic()
+        except JournalError:
+            if not self.core.give_up.is_set():
+                raise
+        except Exception:
+            log.exception("the core failed; the daemon ends so that it can start from what is committed")
+            self.failed.set()
+
+    def _wait(self, stop: Event) -> None:
+        every = watchdog_s()
+        while not stop.wait(min(1.0, every / 3 if every else 1.0)) and not self.failed.is_set():
+            if every and time.monotonic() - self._turned < _STUCK_S:
+                notify("WATCHDOG=1")
+
+    def _stop(self) -> int:
+        """Lines first, then those who send, then the core commits what is left and keeps its state."""
+        notify("STOPPING=1")
+        deadline = time.monotonic() + _STOP_S
+        self.supervisor.stop(_LINES, deadline - 3.0)
+        self.supervisor.stop(_ONWARD, deadline - 1.5)
+        self.core.give_up.set()
+        stuck = self.supervisor.stop(_CORE, deadline - 1.0)
+        if stuck or self.failed.is_set():
+            return 70
+        try:
+            self.core.stop()
+            self.writer.close()
+        except JournalError as error:
+            log.critical("journal: %s", error)
+            return 74
+        log.info("stopped")
+        return 0
+
+
+def run(path: str) -> int:
+    """`ecosentry run SITE`: read the file, run, give the exit code."""
+    try:
+        file = load_site(Path(path))
+    except ConfigError as error:
+        from gateway.check import print_problems
+
+        print_problems(error, sys.stderr)
+        return 78
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        return Daemon(file, journal_folder(file.site)).run(stop)
+    except AlreadyRunning as error:
+        print(error, file=sys.stderr)
+        return 69
+    except JournalError as error:
+        print(error, file=sys.stderr)
+        return 74
