@@ -154,6 +154,15 @@ def test_a_late_answer_of_one_device_does_not_spoil_the_next_device():
     assert second.poll(second.groups()[0], far).raw.tolist() == [222.0]
 
 
+def test_what_came_unasked_is_thrown_away_before_the_next_question():
+    driver = modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}}))
+    device = table(r0=7)
+    far = wire(device)
+    far.pending.append((far.virtual.mono_ns, bytes(range(40, 60))))
+    assert driver.poll(driver.groups()[0], far).raw.tolist() == [7.0]
+    assert device.requests == 1
+
+
 def test_the_answer_time_is_learned_and_bounded_by_the_profile():
     of = modbus_devices.profile({"a": {"register": 0}}, timing={"answer": "800 ms"})
     driver = modbus_devices.driver(of)

@@ -122,6 +122,13 @@ def test_higher_priority_is_read_first_when_several_are_due():
     assert house.at("urgent")[0] < house.at("a")[0] < house.at("b")[0]
 
 
+def test_higher_priority_goes_before_what_has_waited_longer():
+    house = House(a=every(1, takes_s=0.4), b=every(1, takes_s=0.4), c=every(1, takes_s=0.4), urgent=every(1, takes_s=0.1, priority=0))
+    house.run_for(30)
+    assert len(house.at("urgent")) >= 30
+    assert max(at % 1 for at in house.at("urgent")) <= 0.45, "it waits for the poll that is under way, and for no other"
+
+
 def test_a_dead_device_does_not_delay_the_others():
     house = House(**{f"d{i}": every(1) for i in range(8)})
     house.devices["d3"].fault = DeviceError("no answer")
@@ -227,6 +234,20 @@ def test_a_line_that_has_worked_is_opened_again_at_once():
     device.on_poll = lambda: setattr(device, "fault", None if len(device.polled) > 4 else device.fault)
     house.run_for(3)
     assert house.line.opened[1] - house.devices["a"].polled[3] <= 0.1 * S
+
+
+def test_each_loss_of_the_line_begins_with_short_waits_again():
+    house = House(a=every(1))
+    device = house.devices["a"]
+    for _ in range(3):
+        house.line.broken, device.fault = "not there", LineError("cannot read")
+        house.run_for(60)
+        house.line.broken, device.fault = "", None
+        house.run_for(10)
+    house.line.broken, device.fault = "not there", LineError("cannot read")
+    tried = len(house.line.opened)
+    house.run_for(5)
+    assert len(house.line.opened) - tried >= 4
 
 
 def test_one_device_that_breaks_the_connection_does_not_take_the_others_with_it():

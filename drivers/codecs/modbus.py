@@ -125,7 +125,7 @@ class Rtu:
         found = self._find(question, frame)
         mine = frame[found.start :]
         if not frame:
-            raise DeviceError("no answer", "silent")
+            raise DeviceError("no answer: power, wires A and B, address?", "silent")
         if not mine and found.stepped is None:
             raise DeviceError("only our own request came back: the adapter echoes", "silent")
         if found.stepped is not None and found.missing:
@@ -136,13 +136,13 @@ class Rtu:
             raise DeviceError(f"answer ends after {len(mine)} bytes, {found.missing} are missing", "short")
         size = self._size(question, mine)
         if not is_sealed(mine[:size]):
-            raise DeviceError("the checksum does not fit", "noise")
+            raise DeviceError("the checksum does not fit: baud rate, parity, wiring?", "noise")
         return values(question, mine[1 : size - 2])
 
     def _find(self, question: Question, so_far: bytes) -> "_Found":
         """Where our answer begins: behind an echo of the request, whole frames of others, a few stray bytes."""
-        request = self.ask(question, 0)
-        start, stepped = (len(request) if so_far.startswith(request) else 0), None
+        echo = so_far[:6] == bytes([question.unit]) + question.pdu and is_sealed(so_far[:8])
+        start, stepped = (8 if echo else 0), None
         header = bytes([question.unit, question.function, question.data_bytes])
         while True:
             rest = so_far[start:]
