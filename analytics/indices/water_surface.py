@@ -124,7 +124,8 @@ def gb3838_assess(values: Mapping[str, Figure], waterbody: Waterbody = "river", 
                        key=lambda name: (name not in _FIRST_AMONG_POLLUTANTS, -classes[name], -multiples.get(name, Decimal(0))))
     items = [name for name in law.table("surface").rows if name not in NOT_AMONG_THE_21]
     return {**result, "measured": [name for name in items if name in classes], "not_measured": [name for name in items if name not in classes],
-            "limiting": sorted(name for name, its_class in classes.items() if its_class == worst), "main_pollutants": exceeding[:3] if worst > 3 else []}
+            "limiting": sorted(name for name, its_class in classes.items() if its_class == worst),
+            "main_pollutants": exceeding[:3] if worst > 3 else []}
 
 
 def river_status(counts: Sequence[int], *, law: Standard) -> str:
