@@ -5,7 +5,7 @@
 `class Options` (its keys in `[lines.NAME]`). The file name is the kind; there is no registry.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Event
 from typing import Protocol, runtime_checkable
@@ -148,9 +148,44 @@ class AskedLine(Protocol):
         ...
 
 
+class Report(Protocol):
+    """How a told line says how it and its devices are doing; `gateway.listener` keeps it for people. Never waits."""
+
+    def opened(self, words: str = "") -> None:
+        """Connected (again). `words` says what is not as it should be all the same."""
+        ...
+
+    def lost(self, words: str) -> None:
+        """Not connected, and why."""
+        ...
+
+    def answered(self, device: str, mono_ns: int, words: str = "") -> None:
+        """A message of this device was understood. `words` tells what was missing in it."""
+        ...
+
+    def failed(self, device: str, cause: str, words: str) -> None:
+        """A message of this device could not be used; `cause` is one word for counters."""
+        ...
+
+    def count(self, cause: str, times: int = 1) -> None:
+        """Something that belongs to no device: dropped, unwanted, retained, session and so on."""
+        ...
+
+    def alive(self, mono_ns: int) -> None:
+        """The line's thread turns; called several times a second, connected or not."""
+        ...
+
+
 class ToldLine(Protocol):
     """`drivers/lines/mqtt.py`: runs in its own thread until `stop`."""
 
-    def run(self, drivers: tuple[Told, ...], deliver: Deliver, stop: Event, clock: Clock) -> None:
-        """Connect, subscribe, hear, acknowledge; reconnects by itself. Returns when `stop` is set."""
+    def run(self, drivers: Mapping[str, Told], deliver: Deliver, stop: Event, clock: Clock, report: Report) -> None:
+        """Connect, subscribe, hear, acknowledge; reconnects by itself. `drivers` by device name.
+
+        When `stop` is set it hears no more, waits up to 2 s for receipts that are still owed, and returns.
+        """
+        ...
+
+    def visitor(self) -> "ToldLine":
+        """The same line for a short look (`check --live`): it takes no message away from the daemon's own session."""
         ...

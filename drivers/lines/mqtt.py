@@ -1,0 +1,200 @@
+"""A connection to an MQTT broker, 3.1.1 or 5: nothing is acknowledged before the journal has it.
+
+One thread owns it and sleeps on the socket and on the bell of the receipts. The session is kept at the broker, so what is
+published while we are away waits there. A message that was not acknowledged comes again; which ones did is the core's
+business. Nothing here waits for the core: a message of QoS 1 or 2 is always handed over, and when as many are owed as the
+in-flight window allows, nothing more is read from the socket.
+"""
+
+import hashlib
+import ipaddress
+import logging
+import random
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from config.errors import LineError
+from config.site import Secret
+from config.table import Table
+from config.units import Duration, Size
+from drivers.driver import Deliver, Report, Told
+from drivers.lines._dial import dial
+from drivers.lines._mqtt_client import MqttClient
+from drivers.lines._mqtt_connection import Connection
+from drivers.lines._mqtt_hearing import Hearing, Poison
+from drivers.lines._receipts import Receipts
+from drivers.reading import Clock
+
+log = logging.getLogger(__name__)
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_CONNECT_S = 10.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_CALM_S = 10.0
+"""A connection that held for so long makes the next pause short again."""
+_SLICE_S = 0.2
+
+
+class Options(Table):
+    """Keys of a line of kind mqtt."""
+
+    url: str
+    """mqtt://HOST:PORT, or mqtts:// for TLS; 1883 and 8883 unless said."""
+    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    user: str = ""
+    password: Secret | None = None
+    allow_plain_password: bool = False
+    """Without TLS a password can be read by anyone on the way."""
+    ca_file: str = ""
+    """Certificates to trust instead of the system's."""
+    client_id: Annotated[str, Field(max_length=256)] = ""
+    """The name of our session at the broker; left out = made from this machine and the line's name."""
+    keepalive: Annotated[Duration, Field(ge=5, le=65535)] = 30.0
+    max_in_flight: Annotated[int, Field(ge=1, le=65535)] = 1000
+    """So many messages may wait for the journal; protocol 5 tells the broker."""
+    max_payload: Annotated[Size, Field(ge=1, le=16_000_000)] = 256_000
+    """Longer messages are set aside unread."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError("is not the address of a broker; write mqtt://HOST:PORT or mqtts://HOST:PORT")
+        if parts.username is not None:
+            raise ValueError('holds a user or password; write user = "…" and password = { secret = "NAME" }')
+        if parts.port == 0:
+            raise ValueError("has port 0")
+        return url
+
+    @model_validator(mode="after")
+    def _is_discreet(self) -> Self:
+        if self.password and not self.user:
+            raise ValueError("password needs user")
+        if self.password and not self.allow_plain_password and not self.is_secure and not _is_loopback(self.host):
+            raise ValueError("would send the password in the clear; write mqtts:// or allow_plain_password = true")
+        if self.ca_file and not self.is_secure:
+            raise ValueError("ca_file needs mqtts://")
+        return self
+
+    @property
+    def host(self) -> str:
+        """Name or address of the broker."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        parts = urlsplit(self.url)
+        return parts.port or _PORTS[parts.scheme]
+
+    @property
+    def is_secure(self) -> bool:
+        """TLS is asked for."""
+        return urlsplit(self.url).scheme == "mqtts"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def machine_client_id(line: str) -> str:
+    """A client id that stays the same on this machine: 23 letters and digits, which every broker takes (3.1.1, 3.1.3.1)."""
+    marks = Path("/etc/machine-id")
+    machine = marks.read_text("ascii").strip() if marks.is_file() else ""
+    return "ecosentry" + hashlib.sha256(f"{machine or socket.gethostname()}/{line}".encode()).hexdigest()[:14]
+
+
+class Line:
+    """See ToldLine."""
+
+    def __init__(self, name: str, options: Options, secret: Callable[[str], str]) -> None:
+        """Raises Halted if the secret is not there, ValueError if `ca_file` cannot be used."""
+        self.name = name
+        self._options = options
+        self._secret = secret
+        self._password = secret(options.password.secret) if options.password else None
+        self._client_id = options.client_id or machine_client_id(name)
+        self._trust = _trust(options)
+        self._poison = Poison()
+        self._connections = 0
+        self._was_connected = False
+        self._is_visitor = False
+
+    def visitor(self) -> "Line":
+        """See ToldLine: a session of its own that ends with the visit."""
+        line = Line(self.name, self._options, self._secret)
+        line._client_id = "visitor" + secrets.token_hex(8)
+        line._is_visitor = True
+        return line
+
+    def run(self, drivers: Mapping[str, Told], deliver: Deliver, stop: Event, clock: Clock, report: Report) -> None:
+        """See ToldLine."""
+        options = self._options
+        receipts = Receipts(self.name)
+        hearing = Hearing(self.name, drivers, deliver, clock, report, receipts, options.max_payload, self._poison)
+        pause_s = _FIRST_PAUSE_S
+        try:
+            while not stop.is_set():
+                began = time.monotonic()
+                try:
+                    self._connect(hearing, receipts, report, stop)
+                except LineError as error:
+                    if not stop.is_set():
+                        report.lost(str(error))
+                if time.monotonic() - began > _CALM_S:
+                    pause_s = _FIRST_PAUSE_S
+                self._rest(pause_s * random.uniform(0.5, 1.0), receipts, report, stop)  # noqa: S311 - jitter is no secret
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+        finally:
+            receipts.close()
+
+    def _connect(self, hearing: Hearing, receipts: Receipts, report: Report, stop: Event) -> None:
+        """One connection, until it is lost (LineError) or `stop` is set."""
+        options = self._options
+        self._connections += 1
+        client = MqttClient(
+            self._client_id, options.protocol, options.max_payload,
+            lambda: dial(options.host, options.port, _CONNECT_S, stop), visitor=self._is_visitor)
+        if options.user:
+            client.username_pw_set(options.user, self._password)
+        if self._trust:
+            client.tls_set_context(self._trust)
+
+        def greeted(session_present: bool) -> None:
+            if self._was_connected and not session_present:
+                report.count("session")
+                log.warning("line %s: the broker has forgotten our session; what was published meanwhile is lost", self.name)
+            self._was_connected = True
+
+        connection = Connection(client, self._connections, hearing, receipts, options.max_in_flight, report, greeted)
+        connection.run(options.host, options.port, round(options.keepalive), stop)
+
+    def _rest(self, pause_s: float, receipts: Receipts, report: Report, stop: Event) -> None:
+        """Wait before the next try, and for the journal if it still has a whole window of messages to write."""
+        until = time.monotonic() + pause_s
+        while not stop.is_set() and (time.monotonic() < until or receipts.owed >= self._options.max_in_flight):
+            receipts.take(self._connections)
+            report.alive(time.monotonic_ns())
+            stop.wait(min(_SLICE_S, max(0.001, until - time.monotonic())))
+
+
+def _trust(options: Options) -> ssl.SSLContext | None:
+    if not options.is_secure:
+        return None
+    try:
+        return ssl.create_default_context(cafile=options.ca_file or None)
+    except OSError as error:
+        raise ValueError(f"ca_file {options.ca_file} cannot be used: {error.strerror or error}") from error

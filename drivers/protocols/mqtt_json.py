@@ -1,0 +1,285 @@
+"""MQTT messages that are a number, a JSON object of values, or a list of such objects; quantities by name, path or topic.
+
+Pure: bytes in, batches or `Undecodable` out, whatever the bytes are. One bad value among good ones is MISSING with the
+reason `d`; a message without any good value is set aside whole.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BeforeValidator, field_validator
+
+from config.errors import Undecodable
+from config.quantity import vocabulary
+from config.series import Reason, Series
+from config.table import Table
+from config.units import Duration
+from drivers.codecs import strict_json
+from drivers.codecs.json_path import ABSENT, Absent, JsonPath
+from drivers.codecs.own_time import own_time_ns
+from drivers.codecs.strict_json import Bad, Json, shown
+from drivers.codecs.topic_template import Named, TopicTemplate
+from drivers.driver import Device, Heard
+from drivers.lines import _topics
+from drivers.reading import Batch, Readings
+
+LINES = frozenset({"mqtt"})
+"""The kinds of line that it works on."""
+_FIGURE = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_MS = 1_000_000
+_MOST_CHANNELS = 256
+_OLD_INTERVALS = 2
+"""A kept ("retained") message that is older than so many intervals is no reading."""
+
+
+class Options(Table):
+    """Keys of such a device in the site file, beside those that all devices have."""
+
+    topic: str
+    """A topic, a filter with + and #, or one with {quantity} or {channel} in a level."""
+    time: str = "t"
+    """Path of the source's own time; a message without it is stamped when it is heard."""
+    period: Duration = 0.0
+    """Each value describes an interval of this length, which ends at its time; left out = an instant."""
+    quantities: tuple[str, ...] = ()
+    """Where topic or keys name the quantity: only these, and these are missed when they stay away; left out = any."""
+
+    @field_validator("topic")
+    @classmethod
+    def _is_topic(cls, topic: str) -> str:
+        template = TopicTemplate(topic)
+        fault = template.fault or _topics.fault(template.filter)
+        if fault:
+            raise ValueError(fault)
+        return topic
+
+    @field_validator("time")
+    @classmethod
+    def _is_path(cls, path: str) -> str:
+        found = JsonPath.read(path)
+        if found.is_wild or not found.steps:
+            raise ValueError('is not the path of one value; write "$.t"')
+        return path
+
+    @field_validator("quantities")
+    @classmethod
+    def _are_known(cls, quantities: tuple[str, ...]) -> tuple[str, ...]:
+        for quantity in quantities:
+            if quantity not in vocabulary():
+                raise ValueError(f"names {quantity}, which is not a quantity of the vocabulary")
+        return quantities
+
+
+def _several(missing: object) -> object:
+    return (missing,) if isinstance(missing, int | float) else missing
+
+
+class Row(Table):
+    """One quantity of a profile: where it lies in the message. The row "*" stands for every quantity that is named."""
+
+    path: str = ""
+    """Left out = the key that is called like the quantity."""
+    unit: str = ""
+    """Of what is sent, times scale; left out = the vocabulary's."""
+    scale: Decimal = Decimal(1)
+    offset: Decimal = Decimal(0)
+    """value = number × scale + offset."""
+    missing: Annotated[tuple[int | float, ...], BeforeValidator(_several)] = ()
+    """Numbers that mean: no value."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_path(cls, path: str) -> str:
+        JsonPath.read(path)
+        return path
+
+    def value(self, number: float) -> float:
+        """The value of a number; NaN if it means none or overflows."""
+        if number in self.missing:
+            return math.nan
+        if self.scale == 1 and self.offset == 0:
+            return float(number)
+        value = float(Decimal(str(number)) * self.scale + self.offset)
+        return value if math.isfinite(value) else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where one quantity is read from."""
+
+    quantity: str
+    channel: str
+    row: Row
+    path: JsonPath
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One value of a message, or why it is none."""
+
+    place: _Place
+    number: float | Bad | None
+
+
+class Driver:
+    """See Told."""
+
+    def __init__(self, device: Device) -> None:
+        """Raises ValueError if topic and rows cannot work together."""
+        options = device.options
+        if not isinstance(options, Options):
+            raise ValueError(f"device {device.name}: mqtt_json needs a topic")
+        self._device, self._options = device, options
+        self._template = TopicTemplate(options.topic)
+        self._time = JsonPath.read(options.time)
+        self._span_ns = round(options.period * 1e9)
+        self._old_ns = round(_OLD_INTERVALS * device.interval_s * 1e9)
+        rows = {name: row for name, row in device.profile.rows.items() if isinstance(row, Row)}
+        self._any = rows.pop("*", None)
+        self._any_path = JsonPath.read(self._any.path) if self._any else JsonPath(())
+        self._places = [_place(*name.partition(":")[::2], row) for name, row in rows.items()]
+        self._reads_lists = any(place.path.steps and isinstance(place.path.steps[0], int) for place in self._places)
+        self._newest: dict[Series, int] = {}
+        self._channels: set[str] = set()
+        self._check(device)
+
+    def _check(self, device: Device) -> None:
+        named = "quantity" in self._template.places
+        if self._any is None and not self._places:
+            raise ValueError(f"device {device.name}: the profile {device.profile.name} has no quantities")
+        if self._any is not None and not named and not self._any_path.is_wild:
+            raise ValueError(f"device {device.name}: nothing says which quantity it is; write {{quantity}} into topic")
+        if self._any is not None and named and self._any_path.is_wild:
+            raise ValueError(f"device {device.name}: {device.profile.name} takes quantities from keys; leave {{quantity}} out of topic")
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """See Told."""
+        return (self._template.filter,)
+
+    def wants(self, heard: Heard) -> bool:
+        """See Told."""
+        return self._template.names(heard.topic) is not None
+
+    def expected(self) -> tuple[tuple[Series, float], ...]:
+        """See Told: the profile's own quantities, and those of `quantities`; none where the topic names channels."""
+        if "channel" in self._template.places:
+            return ()
+        known = [(place.quantity, place.channel) for place in self._places]
+        if self._any is not None:
+            known += [(quantity, "") for quantity in self._options.quantities]
+        return tuple((self._device.series(*name), self._device.interval_s) for name in dict.fromkeys(known))
+
+    def hear(self, heard: Heard) -> Iterable[Batch]:
+        """See Told. Nothing at all comes out of a retained message whose time is old or not known."""
+        named = self._template.names(heard.topic)
+        if named is None:
+            raise Undecodable("not a topic of this device")
+        self._know_channel(named.channel)
+        message = strict_json.read(heard.payload)
+        parts = message if isinstance(message, list) and not self._reads_lists else [message]
+        if not parts:
+            raise Undecodable("an empty list")
+        own, ours = Readings(heard.stamp, own_time=True), Readings(heard.stamp)
+        for number, part in enumerate(parts):
+            try:
+                self._part(part, named, heard, own, ours)
+            except Undecodable as error:
+                raise Undecodable(f"element {number}: {error}" if len(parts) > 1 else str(error)) from None
+        return [batch for batch in (own.batch(), ours.batch()) if len(batch)]
+
+    def _know_channel(self, channel: str) -> None:
+        """Topics can be made up by anyone: their number is bounded, for series are kept for ever."""
+        if channel and channel not in self._channels:
+            if len(self._channels) >= _MOST_CHANNELS:
+                raise Undecodable(f"names more than {_MOST_CHANNELS} channels; {shown(channel)} is not taken")
+            self._channels.add(channel)
+
+    def _of_topic(self, quantity: str) -> list[_Place]:
+        """Where to look in a message whose topic names its quantity."""
+        own = [place for place in self._places if place.quantity == quantity]
+        if own:
+            return own
+        if self._any is None:
+            raise Undecodable(f"{shown(quantity)} is not a quantity of the profile {self._device.profile.name}")
+        if quantity not in vocabulary():
+            raise Undecodable(f"{shown(quantity)} is not a quantity of the vocabulary")
+        if self._options.quantities and quantity not in self._options.quantities:
+            raise Undecodable(f"{quantity} is not among this device's quantities")
+        return [_Place(quantity, "", self._any, self._any_path)]
+
+    def _of_keys(self, message: Json) -> list[_Place]:
+        """Every key that is a name of the vocabulary; others (sequence, battery …) are not ours."""
+        assert self._any is not None
+        table = self._any_path.find(message)
+        if not isinstance(table, dict):
+            raise Undecodable(f"not an object: {shown(message)}")
+        known = self._options.quantities or vocabulary()
+        places = [_Place(key, "", self._any, self._any_path.key(key)) for key in table if key in known]
+        if not places and not self._places:
+            keys = ", ".join(shown(key) for key in list(table)[:5])
+            raise Undecodable(f"no key is a quantity of the vocabulary; it has {keys or 'no keys'}")
+        return places
+
+    def _look(self, message: Json, named: Named) -> list[_Found]:
+        """The values in it, good or bad. Raises Undecodable if there is no good one, nor one that says `null`."""
+        places = self._of_topic(named.quantity) if named.quantity else self._places
+        if self._any is not None and not named.quantity:
+            own = {place.quantity for place in places}
+            places = places + [place for place in self._of_keys(message) if place.quantity not in own]
+        found = [_Found(place, _number(value)) for place in places if not isinstance(value := place.path.find(message), Absent)]
+        bad = [f"{one.place.quantity}: {one.number.why}" for one in found if isinstance(one.number, Bad)]
+        if len(bad) == len(found):
+            raise Undecodable(bad[0] if bad else f"nothing to read in it: {shown(message)}")
+        return found
+
+    def _part(self, message: Json, named: Named, heard: Heard, own: Readings, ours: Readings) -> None:
+        """One message, or one element of a list, into the readings with their own time or those stamped by us."""
+        found = self._look(message, named)
+        at_ns = self._own_time(message)
+        if heard.retained and (at_ns is None or (heard.stamp.sure and heard.stamp.utc_ns - at_ns > self._old_ns)):
+            return
+        readings = ours if at_ns is None else own
+        for one in found:
+            series = self._device.series(one.place.quantity, named.channel or one.place.channel)
+            value = one.place.row.value(one.number) if isinstance(one.number, int | float) else math.nan
+            readings.add(series, value, Reason.DEVICE if math.isnan(value) else Reason.NORMAL,
+                         self._stamped(series, heard) if at_ns is None else at_ns, self._span_ns)
+
+    def _own_time(self, message: Json) -> int | None:
+        written = self._time.find(message) if isinstance(message, dict) else ABSENT
+        if isinstance(written, Absent) or written is None:
+            return None
+        try:
+            return own_time_ns(written)
+        except ValueError as error:
+            raise Undecodable(f"{self._options.time}: {shown(written)} {error}") from None
+
+    def _stamped(self, series: Series, heard: Heard) -> int:
+        """Our stamp; readings of one series that are heard within one millisecond get successive ones, or one would hide the other."""
+        at_ns = heard.stamp.utc_ns
+        before = self._newest.get(series, 0)
+        if before >= at_ns > before - 1000 * _MS:
+            at_ns = before + _MS
+        self._newest[series] = at_ns
+        return at_ns
+
+
+def _place(quantity: str, channel: str, row: Row) -> _Place:
+    return _Place(quantity, channel, row, JsonPath.read(row.path) if row.path else JsonPath((quantity,)))
+
+
+def _number(value: Json) -> float | Bad | None:
+    """A value as a number; None = the source says that it has none."""
+    if value is None or isinstance(value, Bad):
+        return value
+    if isinstance(value, str) and len(value) <= 64 and _FIGURE.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Bad(f"{shown(value)} is not a number")
+    number = float(value)
+    return number if math.isfinite(number) else Bad(f"{shown(value)} is not a possible number")
