@@ -102,6 +102,14 @@ class Alerts:
             alert_tables.post(writer, recipient, Notice(f"es_{self._journal_id}_{t.alert}_{number}_{tail}", t.at, kind, line, data))
         return line
 
+    def skipped(self, writer: Writer, event: int, now_ns: int, skipped: int) -> str:
+        """Raise an alert: readings that ended the process again and again stay unjudged."""
+        what = f"the readings of event {skipped} ended the process again and again; they are kept, not evaluated"
+        raised = Transition(-1, 0, RAISED, Severity.YELLOW, 0, now_ns, math.nan, -skipped, -1)
+        station = next(iter(self._site.stations))
+        return self.tell(writer, event, Series(station, "", ""), -1, "event_skipped", raised,
+                         {"what": what, "advice": "Send the log of the last starts to the developers."})
+
     def orphans(self, writer: Writer, event: int, state: State, now_ns: int) -> list[str]:
         """End alerts whose rule, series or device is no longer in the site file."""
         alive = {int(n) for n, s in zip(state["watch_alert"], state["watch_severity"], strict=True) if s}
@@ -112,7 +120,7 @@ class Alerts:
                 known = alert_tables.alert(writer, number)
                 assert known is not None
                 series = Series(*known.series)
-                what = f"{series}: no longer watched (the site file has changed)"
+                what = f"{series}: no longer watched (the site file has changed, or the daemon has started anew)"
                 ended = Transition(0, -1, ENDED, 0, known.worst, now_ns, math.nan, number, -1)
                 lines.append(self.tell(writer, event, series, -1, "", ended, {"what": what}))
         return lines

@@ -25,8 +25,8 @@ from gateway.intake import Intake, Note
 from gateway.journal import keeping, progress
 from gateway.journal.columns import Columns
 from gateway.journal.reader import EventRecord, Reader
-from gateway.journal.writer import READINGS, START, TICK, JournalError, Writer
-from gateway.step import Effects, Event, PartFailed, step
+from gateway.journal.writer import READINGS, SKIPPED, START, TICK, UNDONE, JournalError, Writer
+from gateway.step import Effects, Event, PartFailed, step, unevaluated
 from gateway.wiring import Expected, Plan, Wiring, restore
 
 log = logging.getLogger("ecosentry.core")
@@ -38,6 +38,8 @@ _KEEPING_EVERY_S = 5.0
 _OLDEST_NS = 1_577_836_800 * _S
 _YOUNGEST_NS = 600 * _S
 _REDO_AT_ONCE = 500
+_TRIES = 2
+"""An event that was under way at so many unclean starts and the crash before them is never stepped again."""
 _EMPTY = Columns(*(np.empty(0, t) for t in ("i4", "i8", "i8", "f8", "f8", "u1", "u1", "u4", "i4", "u1", "f8")))
 
 
@@ -84,6 +86,10 @@ class Core:
         self.trouble = ""
         """Why the journal cannot be written right now; empty = it can."""
         self.commits = 0
+        self._careful = False
+        """After an unclean start, until the next checkpoint: readings are committed before they are stepped."""
+        self._skipped: list[int] = []
+        self._unfinished: tuple[int, int, Event] | None = None
         self.give_up = Flagged()
         """Set when the daemon stops: a journal that cannot be written then raises instead of being tried again."""
 
@@ -103,6 +109,7 @@ class Core:
             last = reader.last_event()
             self._now = last.now if last else 0
             self._steady = last.steady if last else 0
+            self._careful = last is not None and reader.meta("clean_stop") != last.id
             self._state = carry(self._redo(reader), self._plan.layout)
         self._commit_event(START, Taken([], []), stamp)
 
@@ -128,11 +135,28 @@ class Core:
             while run < min(len(waiting), _REDO_AT_ONCE) and waiting[run].plan == version:
                 run += 1
             plan = plans.setdefault(version, restore(reader.plan(version)))
-            state, _ = step(plan, carry(state, plan.layout), [_recall(reader, record) for record in waiting[:run]])
+            state = carry(state, plan.layout)
+            state, _ = step(plan, state, [_recall(reader, record) for record in waiting[:run] if record.done not in (UNDONE, SKIPPED)])
+            if waiting[run - 1].done == UNDONE:
+                state = self._try_again(reader, waiting[run - 1], state)
             self._event = waiting[run - 1].id
             waiting = waiting[run:]
         self._event = max(self._event, done)
         return state
+
+    def _try_again(self, reader: Reader, record: EventRecord, state: State) -> State:
+        """The event that was under way when the process died: two more tries, then never again."""
+        event, tried = (str(reader.meta("trying")) + ":0").split(":")[:2]
+        tries = int(tried) if event == str(record.id) else 0
+        with self._writer.transaction():
+            if tries >= _TRIES:
+                self._writer.skip(record.id)
+                self._skipped.append(record.id)
+                return state
+            self._writer.meta("trying", f"{record.id}:{tries + 1}")
+        self._state = carry(state, self._plan.layout)
+        self._finish(record.id, record.n_from, _recall(reader, record))
+        return self._state
 
     def stop(self) -> None:
         """A clean end: what waits is committed, the state is kept. Raises JournalError."""
@@ -142,11 +166,6 @@ class Core:
         with self._writer.transaction():
             self._checkpoint()
             self._writer.meta("clean_stop", self._event)
-
-    def run(self, stop: Flagged) -> None:
-        """Cycle until `stop`; a journal that cannot be written is tried again every second, and nothing is acknowledged."""
-        while not stop.is_set():
-            self.cycle(1.0)
 
     # ── the cycle ────────────────────────────────────────────────────────────────────────────────────────────────────
     def cycle(self, wait_s: float) -> bool:
@@ -266,6 +285,9 @@ class Core:
         for delivery in taken.deliveries:
             if delivery.receipt:
                 delivery.receipt.release()
+        if self._unfinished:
+            unfinished, self._unfinished = self._unfinished, None
+            self._patiently(lambda: self._finish(*unfinished))
         self._last_commit = time.monotonic()
         self._grown()
         self._keep_house()
@@ -295,21 +317,33 @@ class Core:
                 self._make_plan()
             self._state = carry(self._state, self._plan.layout)
         event = self._event_of(kind, taken, stamp)
-        state, effects = self._step_guarded(event) if kind else (self._state, None)
+        unjudged = self._careful and kind == READINGS
+        state, effects = (self._state, None) if not kind or unjudged else self._step_guarded(event)
+        n_from = self._writer.next_n
         with self._writer.transaction():
             lines = self._write(event, effects, taken, state)
         self._state = state
         self.commits += 1
+        if unjudged:
+            self._unfinished = (self._writer.next_event - 1, n_from, event)
         if kind:
             self._now, self._steady, self._event = event.now, event.steady, self._writer.next_event - 1
         if taken.unheld:
             self._held = 0
         self._held += len(taken.held)
-        for line in lines:
-            log.warning("%s", line)
+        _say(lines)
         if kind == START:
             with self._writer.transaction():
                 self._checkpoint()
+
+    def _finish(self, number: int, n_from: int, event: Event) -> None:
+        """Step an event whose readings are committed already, and commit what it led to."""
+        state, effects = self._step_guarded(event)
+        with self._writer.transaction():
+            self._writer.finish(number, n_from, self._version, effects.rows, effects.derived)
+            lines = self._alerts.write(self._writer, number, self._plan, self._watches, effects.transitions)
+        self._state = state
+        _say(lines)
 
     def _event_of(self, kind: int, taken: Taken, stamp: Stamp) -> Event:
         columns = list(zip(*taken.rows, strict=True)) if taken.rows else [()] * 6
@@ -336,10 +370,13 @@ class Core:
     def _write(self, event: Event, effects: Effects | None, taken: Taken, state: State) -> list[str]:
         writer = self._writer
         lines: list[str] = []
+        if event.kind == READINGS and effects is None:
+            writer.event(event.kind, event.now, event.sure, event.steady, self._version, unevaluated(event), _EMPTY, UNDONE)
         if effects is not None:
             number = writer.event(event.kind, event.now, event.sure, event.steady, self._version, effects.rows, effects.derived)
             if event.kind == START:
                 lines += self._alerts.orphans(writer, number, state, event.now)
+                lines += [self._alerts.skipped(writer, number, event.now, skipped) for skipped in self._skipped]
             lines += self._alerts.write(writer, number, self._plan, self._watches, effects.transitions)
         for line, aside in taken.asides:
             writer.set_aside(event.now, line, aside)
@@ -377,6 +414,7 @@ class Core:
 
     def _checkpoint(self) -> None:
         self._writer.checkpoint(self._event, self._version, self._state.dump())
+        self._careful &= self._last_checkpoint == -math.inf  # the one at the start proves nothing yet
         self._last_checkpoint = time.monotonic()
 
     # ── for those who look on ────────────────────────────────────────────────────────────────────────────────────────
@@ -384,6 +422,11 @@ class Core:
     def state(self) -> State:
         """The state after the newest committed event; never changed in place."""
         return self._state
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        log.warning("%s", line)
 
 
 def _recall(reader: Reader, record: EventRecord) -> Event:

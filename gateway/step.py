@@ -5,7 +5,7 @@ after the last checkpoint again and throws their effects away, and for a replay.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -61,6 +61,14 @@ class PartFailed(Exception):
         super().__init__(f"{part}: {words}")
 
 
+def unevaluated(event: Event) -> Columns:
+    """The readings of an event as they are before anyone has judged them: flag 2, or 9 where nothing came."""
+    n = len(event.which)
+    flag = np.where(np.isnan(event.raw), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED))
+    return Columns(event.which, event.at, event.span, event.raw, event.raw, flag, event.reason, np.zeros(n, np.uint32),
+                   np.zeros(n, np.int32), event.origin, np.full(n, np.nan))
+
+
 def _guard(part: str, plan: Plan, work: Callable[[], Result], instead: Result) -> Result:
     if part in plan.off:
         return instead
@@ -89,15 +97,13 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     if event.sure:
         silent, silent_at, transitions = _guard("rules", plan, lambda: rules.advance(plan.expect, state, event.steady, event.now), nobody)
     value = event.raw
-    n = len(event.which)
-    none = (np.where(np.isnan(value), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED)), np.zeros(n, np.uint32))
-    flag, tests = _guard("quality", plan, lambda: quality.flags(plan.limits, state, event.which, event.at, value, event.reason), none)
-    if n:
+    rows = unevaluated(event)
+    flag, tests = _guard("quality", plan, lambda: quality.flags(plan.limits, state, event.which, event.at, value, event.reason),
+                         (rows.flag, rows.tests))
+    if len(value):
         hours += _guard("means", plan, lambda: means.take(plan.kinds, state, event.now, event.which, event.at, value, flag), no_hours)
         transitions = transitions + _guard("rules", plan, lambda: _rules(plan, state, event, value, flag), no_transitions)
-    rows = Columns(event.which, event.at, event.span, event.raw, value, flag, event.reason, tests,
-                   np.zeros(n, np.int32), event.origin, np.full(n, np.nan))
-    return Effects(rows, _derived(plan, silent, silent_at, [h for h in hours if h is not None and len(h)]), transitions)
+    return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, [h for h in hours if h is not None and len(h)]), transitions)
 
 
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:

@@ -313,3 +313,82 @@ def test_missing_rows_of_a_silent_source_say_why(tmp_path):
     assert set(silent.reason.tolist()) == {Reason.SILENT}
     assert (np.diff(silent.at) >= 59 * S).all()
     house.kill()
+
+
+class ProcessDied(BaseException):
+    """Stands for the death of the process in the middle of the step: nothing catches it."""
+
+
+def test_a_reading_that_kills_the_process_is_kept_and_after_three_deaths_never_stepped_again(tmp_path, monkeypatch):
+    from gateway import core as core_module
+
+    house = House(tmp_path, site(ammonia=LADDER))
+    house.say((AMMONIA, 0.4))
+    house.turn()
+    original, deaths = core_module.step, []
+
+    def deadly(plan, state, events):
+        if any(0.66 in e.raw.tolist() for e in events):
+            deaths.append(1)
+            raise ProcessDied
+        return original(plan, state, events)
+
+    monkeypatch.setattr(core_module, "step", deadly)
+    receipts = []
+    for life in range(6):
+        if life:
+            house.kill()
+            try:
+                house.start()
+            except ProcessDied:
+                continue
+        if not any(r.released for r in receipts):  # the source sends it again until it is acknowledged
+            receipts.append(FakeReceipt(packet=9, again=bool(life)))
+            house.say((AMMONIA, 0.66), receipt=receipts[-1])
+            with pytest.raises(ProcessDied):
+                house.turn()
+    assert len(deaths) == 4, "in normal mode, in careful mode, and at two starts"
+    assert [r.released for r in receipts] == [0, 1]
+    house.say((AMMONIA, 0.5))
+    house.turn()
+    with house.reader() as reader:
+        rows = reader.rows_after(0, 100)
+        rows = rows.pick(np.array([rows.series[w] == AMMONIA for w in rows.which]))
+        assert rows.value.tolist() == [0.4, 0.66, 0.5]
+        assert rows.flag.tolist() == [Flag.GOOD, Flag.NOT_EVALUATED, Flag.GOOD]
+        assert [a["rule"] for a in reader.alerts(10)] == ["event_skipped"]
+    house.kill()
+
+
+def test_after_an_unclean_start_the_journal_holds_the_same_as_ever(tmp_path):
+    """Committing before stepping changes nothing that anyone can see later."""
+    plain, careful = House(tmp_path / "plain", site(ammonia=LADDER)), House(tmp_path / "careful", site(ammonia=LADDER))
+    assert not plain.core._careful
+    careful.core._careful = True
+    ladder_day(plain)
+    ladder_day(careful)
+    assert careful.core._careful
+    assert everything(careful) == everything(plain)
+    assert careful.core.state.buffer.tobytes() == plain.core.state.buffer.tobytes()
+    plain.kill()
+    careful.kill()
+
+
+def test_nobody_downstream_sees_a_row_before_it_has_its_flag(tmp_path, monkeypatch):
+    house = House(tmp_path, site())
+    house.core._careful = True
+    seen = []
+    original = house.core._finish
+
+    def look_first(*args):
+        with house.reader() as reader:
+            seen.append(len(reader.rows_after(0, 10)))
+        original(*args)
+
+    monkeypatch.setattr(house.core, "_finish", look_first)
+    house.say((AMMONIA, 0.4))
+    house.turn()
+    assert seen == [0]
+    with house.reader() as reader:
+        assert reader.rows_after(0, 10).flag.tolist() == [Flag.GOOD]
+    house.kill()

@@ -13,7 +13,7 @@ from typing import Self
 from config.series import Series
 from gateway.contracts import Notice, Rows
 from gateway.journal.columns import NAMES, rows, series_table
-from gateway.journal.writer import JournalError
+from gateway.journal.writer import UNDONE, JournalError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class EventRecord:
     n_from: int
     rows: int
     derived: int
+    done: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,14 @@ class Reader:
         return rows(self.series(), records)
 
     def rows_after(self, n: int, most: int) -> Rows:
-        """At most `most` rows after arrival number `n`, in order."""
-        return self._rows("WHERE n > ? ORDER BY n LIMIT ?", (n, most))
+        """At most `most` rows after arrival number `n`, in order; not those that have yet to get their flags."""
+        self._db.execute("BEGIN")
+        try:
+            last = self._db.execute("SELECT n_from, done FROM event ORDER BY id DESC LIMIT 1").fetchone()
+            end = last[0] if last and last[1] == UNDONE else 2**62
+            return self._rows("WHERE n > ? AND n < ? ORDER BY n LIMIT ?", (n, end, most))
+        finally:
+            self._db.execute("COMMIT")
 
     def rows_of_event(self, event: EventRecord) -> Rows:
         """The rows that came with an event, without what was derived from them."""
@@ -123,12 +130,12 @@ class Reader:
     def events_after(self, event: int) -> list[EventRecord]:
         """Events with a higher number, in order."""
         return [EventRecord(*r) for r in self._db.execute(
-            "SELECT id, kind, now, sure, steady, plan, n_from, rows, derived FROM event WHERE id > ? ORDER BY id", (event,))]
+            "SELECT id, kind, now, sure, steady, plan, n_from, rows, derived, done FROM event WHERE id > ? ORDER BY id", (event,))]
 
     def last_event(self) -> EventRecord | None:
         """The newest event."""
         found = self._db.execute(
-            "SELECT id, kind, now, sure, steady, plan, n_from, rows, derived FROM event ORDER BY id DESC LIMIT 1").fetchone()
+            "SELECT id, kind, now, sure, steady, plan, n_from, rows, derived, done FROM event ORDER BY id DESC LIMIT 1").fetchone()
         return EventRecord(*found) if found else None
 
     def checkpoints(self) -> list[tuple[int, bytes]]:

@@ -9,7 +9,8 @@ CREATE TABLE boot(id INTEGER PRIMARY KEY, uuid TEXT UNIQUE, offset INTEGER NOT N
 CREATE TABLE plan(version INTEGER PRIMARY KEY, sha256 BLOB UNIQUE, software TEXT, engine TEXT, site TEXT, body BLOB) STRICT;
 CREATE TABLE series(id INTEGER PRIMARY KEY, station TEXT, device TEXT, quantity TEXT, channel TEXT, statistic TEXT, period_s INTEGER, method TEXT,
                     UNIQUE(station, device, quantity, channel, statistic, period_s, method)) STRICT;
-CREATE TABLE event(id INTEGER PRIMARY KEY, kind INTEGER, now INTEGER, sure INTEGER, steady INTEGER, plan INTEGER, n_from INTEGER, rows INTEGER, derived INTEGER) STRICT;
+CREATE TABLE event(id INTEGER PRIMARY KEY, kind INTEGER, now INTEGER, sure INTEGER, steady INTEGER, plan INTEGER, n_from INTEGER, rows INTEGER, derived INTEGER,
+                   done INTEGER) STRICT; -- 0 = committed before it was stepped, 1 = its effects are here, 2 = never to be stepped
 -- every row that ever counted, in arrival order; no other index on purpose: one costs seven times the row itself
 CREATE TABLE hot(n INTEGER PRIMARY KEY, series INTEGER, at INTEGER, span INTEGER, raw REAL, value REAL, flag INTEGER, reason INTEGER, tests INTEGER,
                  revision INTEGER, origin INTEGER, share REAL) STRICT; -- value null = raw

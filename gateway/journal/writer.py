@@ -22,6 +22,7 @@ log = logging.getLogger("ecosentry.journal")
 FORMAT = 1
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_SEQUENCE")
 START, READINGS, TICK = 1, 2, 3
+UNDONE, DONE, SKIPPED = 0, 1, 2
 _KEEP_ASIDE = 1000
 
 
@@ -150,18 +151,33 @@ class Writer:
             found.append(known)
         return found
 
-    def event(self, kind: int, now: int, sure: bool, steady: int, plan: int, rows: Columns, derived: Columns) -> int:
+    def event(self, kind: int, now: int, sure: bool, steady: int, plan: int, rows: Columns, derived: Columns, done: int = DONE) -> int:
         """One numbered event with its rows and what the step derived from it; gives its number."""
         number: int = self.next_event
         n_from = self.next_n
-        db = self.db
-        db.execute("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)", (number, kind, now, sure, steady, plan, n_from, len(rows), len(derived)))
-        for columns in (rows, derived):
-            if len(columns):
-                db.executemany("INSERT INTO hot VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", columns.records(self.next_n))
-                self.next_n += len(columns)
+        self.db.execute("INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?,?)",
+                        (number, kind, now, sure, steady, plan, n_from, len(rows), len(derived), done))
+        self._append(rows)
+        self._append(derived)
         self.next_event += 1
         return number
+
+    def _append(self, columns: Columns) -> None:
+        if len(columns):
+            self.db.executemany("INSERT INTO hot VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", columns.records(self.next_n))
+            self.next_n += len(columns)
+
+    def finish(self, event: int, n_from: int, plan: int, rows: Columns, derived: Columns) -> None:
+        """The newest event was committed before it was stepped: now its rows get their flags, and what was derived follows them."""
+        self.db.executemany("UPDATE hot SET value = ?, flag = ?, tests = ? WHERE n = ?",
+                            [(record[5], record[6], record[8], record[0]) for record in rows.records(n_from)])
+        self._append(derived)
+        self.db.execute("UPDATE event SET derived = ?, plan = ?, done = ? WHERE id = ?", (len(derived), plan, DONE, event))
+
+    def skip(self, event: int) -> None:
+        """An event that must never be stepped again: its readings stay, not evaluated."""
+        self.db.execute("UPDATE event SET done = ? WHERE id = ?", (SKIPPED, event))
+        self.count({"events_skipped": 1})
 
     def count(self, counts: dict[str, int]) -> None:
         """Add to the counters."""
