@@ -1,0 +1,30 @@
+"""The page on Modbus names every key that can be written, and its example rows can be read."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from drivers.lines import serial, tcp
+from drivers.protocols import modbus
+
+PAGE = (Path(__file__).parent.parent / "docs/modbus.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("table", [serial.Options, tcp.Options, modbus.Options, modbus.Row, modbus.Timing], ids=lambda t: f"{t.__module__}.{t.__name__}")
+def test_every_key_is_named(table):
+    keys = [field.alias or name for name, field in table.model_fields.items()]
+    assert [key for key in keys if f"`{key}`" not in PAGE] == []
+
+
+def test_the_example_rows_and_lines_are_accepted():
+    lines, devices, profile = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
+    for row in profile["quantities"].values():
+        modbus.Row.model_validate(row)
+    modbus.Timing.model_validate(profile["timing"])
+    for device in devices["devices"].values():
+        modbus.Options.model_validate({key: value for key, value in device.items() if key in modbus.Options.model_fields})
+    for line in lines["lines"].values():
+        kind = {"serial": serial.Options, "tcp": tcp.Options}[line.pop("kind")]
+        kind.model_validate(line)
