@@ -28,8 +28,6 @@ from drivers.reading import Batch, Readings
 
 log = logging.getLogger(__name__)
 LINES = frozenset({"serial", "tcp"})
-"""The kinds of line that it works on."""
-LINES = frozenset({"serial", "tcp"})
 """Kinds of line that it works on."""
 _numbers = itertools.count(1)
 """Transaction numbers: one sequence for all, so that devices behind one connection never share one."""
