@@ -81,14 +81,14 @@ class Connection:
         client = self._client
         wire = self._wire()
         poll = select.poll()
-        poll.register(wire, (select.POLLIN if hears else 0) | (select.POLLOUT if client.want_write() else 0))
+        poll.register(wire, (select.POLLIN if hears else select.POLLRDHUP) | (select.POLLOUT if client.want_write() else 0))
         poll.register(self._receipts.ear, select.POLLIN)
         ready = dict(poll.poll(0 if hears and client.holds_bytes else 1000 * _SLICE_S)).get(wire, 0)
         if hears and (client.holds_bytes or ready & (select.POLLIN | select.POLLHUP | select.POLLERR)):
             client.loop_read()
             while client.socket() is not None and client.holds_bytes and self._receipts.owed < self._most_owed:
                 client.loop_read()
-        elif ready & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
+        elif ready & (select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL):
             raise LineError("the broker closed the connection")
         if ready & select.POLLOUT:
             client.loop_write()
