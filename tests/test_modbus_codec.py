@@ -130,6 +130,17 @@ def test_an_echo_of_the_request_and_stray_bytes_are_passed_over():
         Rtu().answer(question, 0, echo)
 
 
+@pytest.mark.parametrize("before", [b"\x00", b"\xff", b"\x01", b"\x01\x03", b"\x00\x83\xff\x01", b"\xff\xff\xff\xff"])
+@pytest.mark.parametrize("count", [1, 2, 7, 125])
+def test_what_comes_before_an_answer_does_not_end_it_early(before, count):
+    question = Question(1, 3, 0, count)
+    ours = sealed_answer(question, list(range(1, count + 1)))
+    for head in (before, Rtu().ask(question, 0), Rtu().ask(question, 0) + before[:2]):
+        for cut in range(len(head + ours)):
+            assert Rtu().still(question, 0, (head + ours)[:cut]) > 0, (head, cut)
+        assert Rtu().answer(question, 0, head + ours) == list(range(1, count + 1))
+
+
 def test_a_late_tcp_answer_is_told_by_its_number():
     question = Question(1, 3, 0, 1)
     late, ours = (modbus.wrap(n, 1, modbus.answer_pdu(question, [v])) for n, v in ((6, 111), (7, 222)))

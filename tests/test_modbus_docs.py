@@ -12,7 +12,10 @@ from drivers.protocols import modbus
 PAGE = (Path(__file__).parent.parent / "docs/modbus.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("table", [serial.Options, tcp.Options, modbus.Options, modbus.Row, modbus.Timing], ids=lambda t: f"{t.__module__}.{t.__name__}")
+TABLES = [serial.Options, tcp.Options, modbus.Options, modbus.Row, modbus.Timing]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table.__module__}.{table.__name__}")
 def test_every_key_is_named(table):
     keys = [field.alias or name for name, field in table.model_fields.items()]
     assert [key for key in keys if f"`{key}`" not in PAGE] == []

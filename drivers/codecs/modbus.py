@@ -132,6 +132,8 @@ class Rtu:
             late = found.stepped == question.unit
             raise DeviceError("only an answer to another question came" if late else
                               f"unit {found.stepped} answered instead of {question.unit}", "late" if late else "wrong")
+        if found.missing and len(mine) > 2 and not self._is_ours(question, mine):
+            raise DeviceError("what came is no answer: baud rate, parity, wiring?", "noise")
         if found.missing:
             raise DeviceError(f"answer ends after {len(mine)} bytes, {found.missing} are missing", "short")
         size = self._size(question, mine)
@@ -141,7 +143,8 @@ class Rtu:
 
     def _find(self, question: Question, so_far: bytes) -> "_Found":
         """Where our answer begins: behind an echo of the request, whole frames of others, a few stray bytes."""
-        echo = so_far[:6] == bytes([question.unit]) + question.pdu and is_sealed(so_far[:8])
+        asked = bytes([question.unit]) + question.pdu
+        echo = so_far[:6] == asked and is_sealed(so_far[:8])
         start, stepped = (8 if echo else 0), None
         header = bytes([question.unit, question.function, question.data_bytes])
         while True:
@@ -156,6 +159,8 @@ class Rtu:
             if stray < 0:
                 break
             start += stray
+        if not self._is_ours(question, rest):  # not to be judged before an answer, or an echo, could be whole
+            size = max(size, 5 + question.data_bytes, 8 if len(so_far) > 2 and asked.startswith(so_far[:6]) else 0)
         return _Found(start, max(0, size - len(rest)), stepped)
 
     @staticmethod
