@@ -111,8 +111,12 @@ class Document:
         try:
             return model.model_validate(dict(raw))
         except ValidationError as error:
+            told: set[Path] = set()
             for detail in error.errors(include_url=False):
                 found = fault(detail, raw, path, known)
+                if found.path in told and found.path != path:
+                    continue  # of the ways in which a value may be written, the first is told
+                told.add(found.path)
                 if not found.unknown or not self.misplaced(found.path):
                     self._fault(found)
             return None

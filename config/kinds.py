@@ -1,6 +1,7 @@
 """What the reader of site files must know of plug-ins. `gateway/plugins.py` knows it; config itself imports no plug-in."""
 
-from typing import Literal, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from config.table import Table
 
@@ -33,4 +34,13 @@ class Kinds(Protocol):
 
     def lines(self, protocol: str) -> frozenset[str]:
         """The kinds of line that it works on; empty = any."""
+        ...
+
+
+@runtime_checkable
+class FilledFromProfiles(Protocol):
+    """Options of a line whose missing keys come from the `[default]` tables of the profiles of its devices."""
+
+    def filled(self, defaults: Iterable[Mapping[str, Any]]) -> Self:
+        """The options, complete. Raises ValueError if the profiles differ."""
         ...

@@ -99,8 +99,9 @@ class _Reader:
             sinks[name] = Sink(kind=kind, common=selector, options=options)
         known = site_links.Known(self.document, stations, lines, self.spoilt)
         site_links.stations(known)
-        lines = site_links.lines(known, lines)
+        site_links.lines(known)
         devices = self._devices(known)
+        lines = site_links.filled(known, devices, self.profiles)
         rules, subscriptions = self._each("rules", Rule), self._each("subscriptions", Subscription)
         site = Site.model_construct(
             file=self.document.file, stations=stations, lines=lines, devices=devices, rules=rules, channels=channels,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from config.device import Profile
 from config.document import Document
-from config.kinds import Kinds
+from config.kinds import FilledFromProfiles, Kinds
 from config.quantity import vocabulary
 from config.site import Line, Selector, Site, SiteDevice, Station
 from config.toml_places import Path
@@ -83,15 +83,25 @@ def _time_zones() -> frozenset[str]:
     return frozenset(zones) | {"UTC"}
 
 
-def lines(known: Known, found: dict[str, Line]) -> dict[str, Line]:
-    """The lines with their station, where they name one or there is only one."""
-    linked = {}
-    for name, line in found.items():
-        station = line.common.station
-        if station:
-            known.name(("lines", name, "station"), station, "stations", known.stations)
-        linked[name] = line
-    return linked
+def lines(known: Known) -> None:
+    """Every station that a line names is there."""
+    for name, line in known.lines.items():
+        if line.common.station:
+            known.name(("lines", name, "station"), line.common.station, "stations", known.stations)
+
+
+def filled(known: Known, devices: dict[str, SiteDevice], profiles: dict[str, Profile]) -> dict[str, Line]:
+    """The lines with what they take over from the profiles of their devices: baudrate, format."""
+    found = dict(known.lines)
+    for name, line in known.lines.items():
+        mine = [profiles[device.common.profile].file.default for device in devices.values() if device.common.line == name]
+        if isinstance(line.options, FilledFromProfiles):
+            try:
+                found[name] = line.model_copy(update={"options": line.options.filled(mine)})
+            except ValueError as error:
+                what, _, repair = str(error).partition(": ")
+                known.document.complain(("lines", name), f"lines.{name} {what}", repair)
+    return found
 
 
 def device(known: Known, name: str, found: SiteDevice) -> SiteDevice | None:

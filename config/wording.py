@@ -11,6 +11,7 @@ from config.toml_places import Path
 
 _HIDDEN = re.compile(r"pass|secret|token|key", re.IGNORECASE)
 _FORMS = {"listen": 'write HOST:PORT, as in "127.0.0.1:8080"', "secret": "a name in a-z 0-9 . _ -, as in influx-token"}
+_ADD = {"source": 'add  source = "which manual, which page"'}
 _MISREAD = str.maketrans({"O": "0", "o": "0", "l": "1", "I": "1", ",": ".", " ": None, "_": None})
 
 
@@ -36,7 +37,7 @@ def fault(detail: ErrorDetails, raw: Mapping[str, object], base: Path, known: It
         return Fault(path, f"{name} is not a key here", did_you_mean(str(path[-1]), known if len(inside) == 1 else ()), True, True)
     if kind == "missing":
         key = str(detail["loc"][-1])
-        return Fault(path, f"{name} has no {key}", f"add  {key} = …", True)
+        return Fault(path, f"{name or 'the file'} has no {key}", _ADD.get(key, f"add  {key} = …"), True)
     if key_error:
         choices = re.findall(r"'([^']+)'", str(context.get("expected", "")))
         what = f"{name}: {path[-1]} is not one of {', '.join(choices)}" if choices else f"{name} cannot be a name here"
