@@ -102,6 +102,14 @@ def tls_context(ca_file: str = "") -> ssl.SSLContext:
     return context
 
 
+def is_loopback(host: str) -> bool:
+    """Is this the box itself, by its name alone?"""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def in_words(error: Exception, where: str) -> Unavailable | Halted:
     """What a failed connection means for the caller, in words for people. `where` is host:port."""
     match error:

@@ -68,7 +68,7 @@ def test_a_wrong_password_and_a_missing_right_halt_and_say_which(tmp_path: Path)
                 assert not any(word in str(halted.value) for word in SECRETS.values())
             sink.close()
         sink = v1(server.url, user="admin", password={"secret": "password"})
-        assert "in the clear" in sink.check(soon())
+        assert "takes writes to database eco" in sink.check(soon())
         sink.send(some(), soon())
         assert len(server.points("water")) == 3
         sink.close()
@@ -219,6 +219,10 @@ def test_a_missing_secret_halts_until_it_is_there() -> None:
     ({"url": "http://a:b@x", "database": "e"}, "more than an address"), ({"url": "http://x"}, "either org and bucket"),
     ({"url": "http://x", "org": "o"}, "needs bucket"), ({"url": "http://x", "org": "o", "bucket": "b", "database": "d"}, "either"),
     ({"url": "http://x", "database": "d", "token": {"secret": "t"}}, "belong to 2.x"),
+    ({"url": "http://x", "org": "o", "bucket": "b", "token": {"secret": "t"}}, "in the clear"),
+    ({"url": "http://x", "database": "d", "user": "u", "password": {"secret": "t"}}, "in the clear"),
+    ({"url": "http://x", "database": "d", "password": {"secret": "t"}}, "without a user"),
+    ({"url": "http://x", "database": "d", "ca_file": "x"}, "needs https"),
     ({"url": "http://x", "database": "d", "password": "in the clear"}, "Secret"), ({"url": "http://x", "database": "d", "max_body": "1 kB"}, "10000"),
 ])
 def test_options_that_cannot_work_are_refused_before_the_start(options: dict[str, object], words: str) -> None:

@@ -62,13 +62,21 @@ def test_rows_that_start_together_but_end_apart_are_two_points() -> None:
     assert (one.tags["span"], two.tags["span"]) == ("1m", "2m")
 
 
-def test_every_field_has_one_type_for_ever() -> None:
+def mixed_rows(n: int):
+    """Half of them ordinary, the others anything."""
     rng = np.random.default_rng(1)
-    n = 500
-    made = lines([PH, HOUR], rng.integers(0, 2, n), rng.choice([1.0, 2.5, math.nan, 1e22, 3], n), raw=rng.choice([1.0, 2], n),
-                 span=rng.choice([0, 10**9], n), flag=rng.choice([1, 3, 4, 9], n), reason=rng.integers(0, 256, n),
-                 tests=rng.choice([0, 2**32 - 1], n), revision=rng.integers(0, 3, n), origin=rng.choice([0, 64], n),
-                 share=rng.choice([0.0, 1.0, math.nan], n))
+
+    def choose(ordinary: float, *others: float):
+        return np.where(rng.random(n) < 0.93, ordinary, rng.choice(others, n))
+
+    value = choose(2.5, 1.0, 1e22, math.nan, 3)
+    return rows([PH, HOUR], rng.integers(0, 2, n), value, raw=np.where(rng.random(n) < 0.9, value, 7.0), span=choose(0, 10**9, 3600 * 10**9),
+                flag=choose(1, 2, 3, 4, 9), reason=choose(ord("N"), 0, 34, 255), tests=choose(0, 2**32 - 1), revision=choose(0, 1, 2),
+                origin=choose(0, 64), share=choose(math.nan, 0.0, 1.0))
+
+
+def test_every_field_has_one_type_for_ever() -> None:
+    made = Encoder(lambda quantity: "water").lines(mixed_rows(1000))
     types = {(key, type(value)) for line in made for key, value in parse(line).fields.items()}
     assert types == {("value", float), ("raw", float), ("share", float), ("flag", int), ("end", int), ("origin", int),
                      ("tests", int), ("revision", int), ("reason", int)}
@@ -102,6 +110,22 @@ def test_a_line_read_back_is_the_row(series, span, value, raw, flag, reason, tes
     assert fields.get("end", at) == at
     assert fields.get("revision", 0) == revision
     assert fields.get("origin", 0) == origin
+
+
+def test_a_row_is_the_same_line_alone_and_among_many() -> None:
+    made = mixed_rows(400)
+    encoder = Encoder(lambda quantity: "water")
+    together = encoder.lines(made)
+    assert together == [line for i in range(len(made)) for line in encoder.lines(made.pick(slice(i, i + 1)))]
+    assert together == [line for i in range(0, 400, 40) for line in encoder.lines(made.pick(slice(i, i + 40)))]
+
+
+def test_a_series_table_may_grow_and_may_be_another_ones() -> None:
+    encoder = Encoder(lambda quantity: "water")
+    for table in ([PH], [PH, HOUR], [HOUR, PH], [PH]):
+        for n in (1, 20):
+            made = rows(table, [len(table) - 1] * n, [7.0] * n)
+            assert encoder.lines(made) == lines(table, [len(table) - 1] * n, [7.0] * n)
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)

@@ -44,11 +44,11 @@ def retained(broker: Mosquitto, topic: str) -> list[tuple[str, bytes]]:
 
 
 @server
-@pytest.mark.parametrize("version", ["5", "3.1.1", "auto"])
-def test_both_versions_publish(mosquitto: Mosquitto, version: str) -> None:
-    c = channel(mosquitto.url, version=version)
+@pytest.mark.parametrize("protocol", ["5", "3.1.1", "auto"])
+def test_both_versions_publish(mosquitto: Mosquitto, protocol: str) -> None:
+    c = channel(mosquitto.url, protocol=protocol)
     c.tell(NOTICE, soon())
-    assert ("3.1.1" if version == "3.1.1" else "MQTT 5") in c.check(soon())
+    assert ("3.1.1" if protocol == "3.1.1" else "MQTT 5") in c.check(soon())
     c.close()
 
 
@@ -108,7 +108,7 @@ def test_a_broker_that_does_not_know_version_5_is_spoken_to_in_3_1_1(refusal: by
         assert NOTICE.id.encode() in broker.published[0]
         c.close()
     with OldBroker(refusal) as broker:
-        c = channel(broker.url, version="5")
+        c = channel(broker.url, protocol="5")
         with pytest.raises(Halted, match="does not speak MQTT 5"):
             c.tell(NOTICE, soon())
         c.close()
@@ -197,3 +197,12 @@ def test_a_topic_that_is_none_is_refused_before_the_start(topic: str) -> None:
 def test_an_address_that_is_no_brokers_is_refused_before_the_start(url: str) -> None:
     with pytest.raises(ValidationError):
         Options(url=url)
+
+
+@pytest.mark.parametrize(("more", "words"), [
+    ({"user": "eco"}, "in the clear"), ({}, "without a user"), ({"user": "eco", "allow_plain_password": True, "ca_file": "x"}, "needs mqtts"),
+])
+def test_a_password_does_not_travel_in_the_clear_unless_that_is_said(more: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Options.model_validate({"url": "mqtt://broker.example.org", "password": {"secret": "password"}} | more)
+    Options.model_validate({"url": "mqtt://broker.example.org", "password": {"secret": "password"}, "user": "eco", "allow_plain_password": True})

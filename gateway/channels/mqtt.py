@@ -8,7 +8,7 @@ twice; `id` in the document is the same, which is how a subscriber knows.
 import re
 import socket
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from config.errors import ConfigError, Halted, Problem, Refused, Unavailable
 from config.site import Secret
@@ -24,7 +24,7 @@ from config.table import Table
 from config.units import Duration
 from gateway.channels._document import document
 from gateway.contracts import Notice, Surroundings
-from gateway.dial import Errand, dial, in_words, tls_context
+from gateway.dial import Errand, dial, in_words, is_loopback, tls_context
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _PLACES = {"station", "device", "quantity", "rule", "alert", "colour", "state", "about", "area"}
@@ -46,9 +46,11 @@ class Options(Table):
     """If given: the newest message of each alert, kept by the broker for who comes later, taken away when it has ended."""
     user: str = ""
     password: Secret | None = None
-    client_id: str = ""
+    allow_plain_password: bool = False
+    """Without TLS a password can be read by anyone on the way; needed for mqtt:// beyond this box."""
+    client_id: Annotated[str, Field(max_length=256)] = ""
     ca_file: str = ""
-    version: Literal["auto", "5", "3.1.1"] = "auto"
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
     """auto: MQTT 5, and 3.1.1 with a broker that does not know it. Only 5 tells when publishing is not allowed."""
     timeout: Duration = 15.0
 
@@ -70,6 +72,18 @@ class Options(Table):
         return topic
 
 
+    @model_validator(mode="after")
+    def _is_discreet(self) -> Self:
+        parts = urlsplit(self.url)
+        if self.password and not self.user:
+            raise ValueError("has a password without a user")
+        if self.password and parts.scheme == "mqtt" and not (self.allow_plain_password or is_loopback(parts.hostname or "")):
+            raise ValueError("would send the password in the clear; write mqtts:// or allow_plain_password = true")
+        if self.ca_file and parts.scheme == "mqtt":
+            raise ValueError("ca_file needs mqtts://")
+        return self
+
+
 class Channel:
     """Publishes to one topic of one broker; one thread, `close` from any."""
 
@@ -83,7 +97,7 @@ class Channel:
         self._secure = parts.scheme == "mqtts"
         self._host, self._port = parts.hostname or "", parts.port or (8883 if self._secure else 1883)
         self._errand = Errand()
-        self._old_broker = options.version == "3.1.1"
+        self._old_broker = options.protocol == "3.1.1"
 
     def tell(self, notice: Notice, deadline: float) -> None:
         """Publish and wait for the PUBACK. Raises Unavailable, Halted or Refused."""
@@ -98,8 +112,7 @@ class Channel:
         """Connects and logs in. Whether publishing is allowed shows with the first message."""
         self._visit([], deadline)
         version = "3.1.1" if self._old_broker else "5"
-        clear = " in the clear: use mqtts outside of your own network" if not self._secure and self._options.password else ""
-        return f"{self._host}:{self._port} lets us in (MQTT {version}){clear}"
+        return f"{self._host}:{self._port} lets us in (MQTT {version})"
 
     def close(self) -> None:
         """Let go; a try that runs ends soon with Unavailable."""
@@ -111,8 +124,8 @@ class Channel:
             try:
                 return self._visit_as(MQTTProtocolVersion.MQTTv5, messages)
             except _OldBrokerError as error:
-                if self._options.version == "5":
-                    raise Halted(f'{self._host}:{self._port} does not speak MQTT 5 ({error}); write version = "auto"') from error
+                if self._options.protocol == "5":
+                    raise Halted(f'{self._host}:{self._port} does not speak MQTT 5 ({error}); write protocol = "auto"') from error
         try:
             self._visit_as(MQTTProtocolVersion.MQTTv311, messages)
         except _OldBrokerError as error:

@@ -12,6 +12,7 @@ encoded; so is `%` itself, which makes the spelling reversible: two names are ne
 import re
 import unicodedata
 from collections.abc import Callable
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,9 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\\\\%\u2028\u2029\u200e\u200f\u202a-\u2
 _UNSAFE_OR_NOT_ASCII = re.compile(r"[^\x20-\x7e]|[\\%]")
 _SEPARATOR = re.compile("([,= ])")
 _UNITS = ((3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"))
-_SAYS_SOMETHING = np.isin(np.arange(256), [Flag.SUSPECT, Flag.FAIL])
+_TESTS_MATTER = np.isin(np.arange(256), [Flag.SUSPECT, Flag.FAIL])
+_MANY = 16
+"""From so many rows on, looking at whole columns first is cheaper (measured)."""
 
 
 def tag(name: str) -> str:
@@ -102,20 +105,23 @@ class Encoder:
     def __init__(self, medium_of: Callable[[str], str] = medium) -> None:
         self._medium_of = medium_of
         self._table: tuple[Series, ...] = ()
-        self._starts: list[str | None] = []
+        self._starts: list[str] = []
         self._odd: dict[tuple[int, int], str] = {}
-        self._period: NDArray[np.int64] = np.empty(0, np.int64)
-        self._measured: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._period: list[int] = []
+        self._is_instant: NDArray[np.bool_] = np.empty(0, np.bool_)
 
     def lines(self, rows: Rows) -> list[str]:
         """One line a row, in the rows' order, without line feeds."""
         self._learn(rows.series)
-        starts = self._starts_of(rows)
-        values, flags, times = rows.value.tolist(), rows.flag.tolist(), (rows.at - rows.span).tolist()
-        more = self._more(rows)
-        lines = [f"{s}value={v!r},flag={f}i{m} {t}" for s, v, f, m, t in zip(starts, values, flags, more, times, strict=True)]
-        for i in np.flatnonzero(~np.isfinite(rows.value)).tolist():
-            lines[i] = f"{starts[i]}flag={flags[i]}i{more[i]} {times[i]}"
+        plain = self._plain(rows) if len(rows) >= _MANY else None
+        if plain is None or not plain.any():
+            return self._one_by_one(rows)
+        starts = self._starts
+        columns = zip(rows.which.tolist(), rows.value.tolist(), rows.flag.tolist(), rows.at.tolist(), strict=True)
+        lines = [f"{starts[w]}value={value!r},flag={flag}i {at}" for w, value, flag, at in columns]
+        others = np.flatnonzero(~plain)
+        for i, line in zip(others.tolist(), self._one_by_one(rows.pick(others)), strict=True):
+            lines[i] = line
         return lines
 
     def _learn(self, table: tuple[Series, ...]) -> None:
@@ -123,26 +129,50 @@ class Encoder:
             return
         known = len(self._table)
         if table[:known] != self._table:  # another journal
-            known, self._starts, self._odd = 0, [], {}
-        self._starts += [None] * (len(table) - known)
-        self._period = np.array([s.period_s for s in table], np.int64) * 1_000_000_000
-        self._measured = np.array([not s.statistic for s in table], np.bool_)
+            known, self._starts, self._period, self._odd = 0, [], [], {}
+        new = table[known:]
+        self._period += [s.period_s * 1_000_000_000 for s in new]
+        self._starts += [start_of_line(s, s.period_s * 1_000_000_000, self._medium_of(s.quantity)) for s in new]
+        self._is_instant = np.array([not s.period_s and not s.statistic for s in table], np.bool_)
         self._table = table
 
-    def _starts_of(self, rows: Rows) -> list[str]:
-        which = rows.which.tolist()
-        starts = [self._starts[w] for w in which]
-        if None in starts:
-            starts = [start or self._ordinary(w) for start, w in zip(starts, which, strict=True)]
-        for i in np.flatnonzero(rows.span != self._period[rows.which]).tolist():
-            starts[i] = self._with_span(which[i], int(rows.span[i]))
-        return starts
+    def _plain(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows are readings of an instant with nothing to say but value and flag: nearly all."""
+        plain: NDArray[np.bool_] = (
+            self._is_instant[rows.which] & (rows.span == 0) & np.isfinite(rows.value) & (rows.raw == rows.value)
+            & ~_TESTS_MATTER[rows.flag] & (rows.reason == Reason.NORMAL) & (rows.origin == 0) & (rows.revision == 0)
+            & ~np.isfinite(rows.share)
+        )
+        return plain
 
-    def _ordinary(self, which: int) -> str:
-        series = self._table[which]
-        start = start_of_line(series, int(self._period[which]), self._medium_of(series.quantity))
-        self._starts[which] = start
-        return start
+    def _one_by_one(self, rows: Rows) -> list[str]:
+        """Rows of any kind. One of revision 0 leaves out what is ordinary, and a revision writes every field.
+
+        Else a point that is written again would keep the fields that its new self does not have.
+        """
+        columns = (rows.which, rows.at, rows.span, rows.raw, rows.value, rows.flag, rows.reason, rows.tests, rows.revision, rows.origin,
+                   rows.share)
+        lines = []
+        for w, at, span, raw, value, flag, reason, tests, revision, origin, share in zip(*(c.tolist() for c in columns), strict=True):
+            fields = f"value={value!r},flag={flag}i" if isfinite(value) else f"flag={flag}i"
+            if isfinite(raw) and (revision or raw != value) and not self._table[w].statistic:
+                fields += f",raw={raw!r}"
+            if isfinite(share):
+                fields += f",share={share!r}"
+            if span:
+                fields += f",end={at}i"
+            if revision:
+                fields += f",reason={reason}i,origin={origin}i,tests={tests}i,revision={revision}i"
+            else:
+                if reason != Reason.NORMAL:
+                    fields += f",reason={reason}i"
+                if origin:
+                    fields += f",origin={origin}i"
+                if flag in (Flag.SUSPECT, Flag.FAIL):
+                    fields += f",tests={tests}i"
+            start = self._starts[w] if span == self._period[w] else self._with_span(w, span)
+            lines.append(f"{start}{fields} {at - span}")
+        return lines
 
     def _with_span(self, which: int, span_ns: int) -> str:
         start = self._odd.get((which, span_ns))
@@ -153,30 +183,6 @@ class Encoder:
             start = start_of_line(series, span_ns, self._medium_of(series.quantity))
             self._odd[which, span_ns] = start
         return start
-
-    def _more(self, rows: Rows) -> list[str]:
-        """The fields that a row has beside value and flag; a row of revision 0 leaves out what is ordinary.
-
-        A revision writes them all, because a point that is written again keeps every field that is not.
-        """
-        more = [""] * len(rows)
-        revised = rows.revision != 0
-        measured = self._measured[rows.which]
-        _extend(more, ",raw=", rows.raw, np.isfinite(rows.raw) & measured & (revised | (rows.raw != rows.value)))
-        _extend(more, ",share=", rows.share, np.isfinite(rows.share))
-        _extend(more, ",end=", rows.at, rows.span != 0, "i")
-        _extend(more, ",reason=", rows.reason, revised | (rows.reason != Reason.NORMAL), "i")
-        _extend(more, ",origin=", rows.origin, revised | (rows.origin != 0), "i")
-        _extend(more, ",tests=", rows.tests, revised | _SAYS_SOMETHING[rows.flag], "i")
-        _extend(more, ",revision=", rows.revision, revised, "i")
-        return more
-
-
-def _extend(more: list[str], name: str, column: NDArray[np.generic], choice: NDArray[np.bool_], suffix: str = "") -> None:
-    if choice.any():
-        chosen = np.flatnonzero(choice)
-        for i, value in zip(chosen.tolist(), column[chosen].tolist(), strict=True):
-            more[i] += f"{name}{value!r}{suffix}"
 
 
 def _percent(match: re.Match[str]) -> str:

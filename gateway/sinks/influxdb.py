@@ -21,6 +21,7 @@ from config.site import Secret
 from config.table import Table
 from config.units import Duration, Size
 from gateway.contracts import Rows, Surroundings
+from gateway.dial import is_loopback
 from gateway.exchange import Answer, Exchange
 from gateway.sinks._line_protocol import Encoder, station_line
 from gateway.sinks._write_service import Carrier, Writes, write_service
@@ -41,6 +42,8 @@ class Options(Table):
     database: str = ""
     user: str = ""
     password: Secret | None = None
+    allow_plain_password: bool = False
+    """Without TLS a password or token can be read by anyone on the way; needed for http:// beyond this box."""
     ca_file: str = ""
     """Certificate authority of your own, PEM; left out = the system's."""
     timeout: Duration = 30.0
@@ -69,6 +72,13 @@ class Options(Table):
             raise ValueError("has user or password, which belong to 1.x; with org write token")
         if self.database and (self.bucket or self.token):
             raise ValueError("has bucket or token, which belong to 2.x and 3.x; with database write user and password")
+        if self.password and not self.user:
+            raise ValueError("has a password without a user")
+        parts = urlsplit(self.url)
+        if (self.token or self.password) and parts.scheme == "http" and not (self.allow_plain_password or is_loopback(parts.hostname or "")):
+            raise ValueError("would send the secret in the clear; write https:// or allow_plain_password = true")
+        if self.ca_file and parts.scheme == "http":
+            raise ValueError("ca_file needs https://")
         return self
 
 
@@ -104,9 +114,7 @@ class Sink:
             self._judge(answer)
         where = f"database {self._options.database}" if self._options.database else f"bucket {self._options.bucket}"
         version = answer.headers.get("x-influxdb-version", "")
-        clear = urlsplit(self._options.url).scheme == "http" and (self._options.token or self._options.password)
-        return (f"{self._options.url} takes writes to {where}" + (f" (InfluxDB {version})" if version else "")
-                + ("; the secret travels in the clear: use https outside of your own network" if clear else ""))
+        return f"{self._options.url} takes writes to {where}" + (f" (InfluxDB {version})" if version else "")
 
     def close(self) -> None:
         """Let go; a send that runs ends soon with Unavailable."""
