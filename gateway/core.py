@@ -408,7 +408,7 @@ class Core:
             if limits.on_full == "thin":
                 gone += keeping.thin(self._writer, limits.max_size)
             elif keeping.in_use(self._writer) > limits.max_size:
-                raise JournalError(f"{self._writer.path.parent} has reached max_size and on_full is \"stop\": nothing is taken until it is raised")
+                raise JournalError(f'{self._writer.path.parent} has reached max_size and on_full is "stop": nothing is taken until it is raised')
         if gone:
             log.warning("journal: %d old rows made room (keep %g d, max_size %g GB)", gone, limits.keep / 86400, limits.max_size / 1e9)
 

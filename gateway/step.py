@@ -95,7 +95,8 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     no_transitions: list[rules.Transition] = []
     silent, silent_at, transitions = nobody
     if event.sure:
-        silent, silent_at, transitions = _guard("rules", plan, lambda: rules.advance(plan.expect, state, event.steady, event.now), nobody)
+        silent, silent_at, transitions = _guard(
+            "rules", plan, lambda: rules.advance(plan.expect, state, event.steady, event.now), nobody)
     value = event.raw
     rows = unevaluated(event)
     flag, tests = _guard("quality", plan, lambda: quality.flags(plan.limits, state, event.which, event.at, value, event.reason),

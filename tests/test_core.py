@@ -5,9 +5,9 @@ import sqlite3
 
 import numpy as np
 import pytest
+from house import AMMONIA, LADDER, LAEQ, NOON, FakeReceipt, House, S, site
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from house import AMMONIA, LADDER, LAEQ, NOON, FakeReceipt, House, S, site
 
 from config.series import Flag, Origin, Reason, Series
 from gateway.core import Taken

@@ -1,0 +1,165 @@
+"""Lives and deaths of a gateway process, and what its sources say that they sent: the harness of the kill tests."""
+
+import collections
+import os
+import random
+import select
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+
+CHILD = Path(__file__).with_name("gateway_child.py")
+PHASES = {b"b": "before the commit", b"p": "between commit and PUBACK", b"s": "between POST and cursor", b"c": "after a cycle"}
+
+
+class Publisher:
+    """A node that publishes readings with their own time at QoS 1 and keeps its own ledger of what the broker has taken."""
+
+    def __init__(self, port: int, topic: str, per_second: float = 100.0, client_id: str = "node", start: int = 0) -> None:
+        self.ledger: dict[int, float] = {}
+        """time ns → value, once the broker has acknowledged it."""
+        self._waiting: dict[int, tuple[int, float]] = {}
+        self._topic, self._pause_s, self._n = topic, 1.0 / per_second, start
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
+        self._client.max_inflight_messages_set(0)
+        self._client.on_publish = self._published
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _published(self, client, userdata, mid, code, properties):
+        with self._lock:
+            at, value = self._waiting.pop(mid)
+            self.ledger[at] = value
+
+    def _run(self) -> None:
+        newest = 0
+        while not self._stop.wait(self._pause_s):
+            self._n += 1
+            at, value = max(time.time_ns() // 10**6, newest + 1), round(40 + self._n % 10007 / 1000, 3)
+            newest = at
+            with self._lock:
+                info = self._client.publish(self._topic, f'{{"t": {at}, "laeq": {value}}}', qos=1)
+                self._waiting[info.mid] = (at * 10**6, value)
+
+    def end(self) -> dict[int, float]:
+        """Stop, wait for the broker's last acknowledgement, give the ledger."""
+        self._stop.set()
+        self._thread.join()
+        deadline = time.monotonic() + 20
+        while self._waiting and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not self._waiting, "the broker did not acknowledge"
+        self._client.disconnect()
+        self._client.loop_stop()
+        return self.ledger
+
+
+class CommandLinePublisher:
+    """A person at a shell: `mosquitto_pub` once a message, QoS 1, each with its own time; its exit code is the ledger's witness."""
+
+    def __init__(self, port: int, topic: str) -> None:
+        self.ledger: dict[int, float] = {}
+        self._port, self._topic, self._stop = port, topic, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        n = 0
+        while not self._stop.wait(0.1):
+            n += 1
+            at, value = time.time_ns() // 10**6, round(20 + n % 10007 / 1000, 3)
+            words = ["mosquitto_pub", "-p", str(self._port), "-q", "1", "-t", self._topic, "-m", f'{{"t": {at}, "laeq": {value}}}']
+            if subprocess.run(words, check=False, timeout=20).returncode == 0:
+                self.ledger[at * 10**6] = value
+
+    def end(self) -> dict[int, float]:
+        """Stop; give the ledger."""
+        self._stop.set()
+        self._thread.join()
+        return self.ledger
+
+
+class Life:
+    """One life of the gateway: started, watched through its marks, killed or ended."""
+
+    def __init__(self, site: Path, log: Path, child: Path = CHILD) -> None:
+        self._read, write = os.pipe()
+        environment = {**os.environ, "PYTHONPATH": str(CHILD.parents[1])}
+        with log.open("ab") as err:
+            self.process = subprocess.Popen([sys.executable, str(child), str(site), str(write)], pass_fds=[write], stderr=err, stdout=err,
+                                            env=environment, cwd=site.parent)
+        os.close(write)
+        self.marks: collections.Counter[str] = collections.Counter()
+
+    def until(self, letter: bytes, count: int, within_s: float = 60.0) -> None:
+        """Wait for the `count`-th mark of a kind. Raises AssertionError if the process dies or nothing comes."""
+        deadline = time.monotonic() + within_s
+        while count > 0:
+            ready, _, _ = select.select([self._read], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"no mark {PHASES[letter]} within {within_s} s; so far {dict(self.marks)}"
+            found = os.read(self._read, 1)
+            assert found, f"the gateway died by itself with code {self.process.wait(5)}"
+            self.marks[PHASES[found]] += 1
+            count -= found == letter
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self.process.kill()
+        self.process.wait(10)
+        os.close(self._read)
+
+    def end(self) -> int:
+        """SIGTERM; gives the exit code. Marks are read on, or the pipe would fill."""
+        self.process.terminate()
+        deadline = time.monotonic() + 10
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if select.select([self._read], [], [], 0.05)[0] and not os.read(self._read, 4096):
+                break
+        code = self.process.wait(10)
+        os.close(self._read)
+        return code
+
+
+class Drain:
+    """Reads the marks of a life that is left alone for a while."""
+
+    def __init__(self, life: Life) -> None:
+        self._life, self._stop = life, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if select.select([self._life._read], [], [], 0.05)[0] and not os.read(self._life._read, 4096):
+                return
+
+    def __enter__(self) -> "Drain":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def kill_often(site: Path, kills: int, seed: int, log: Path, child: Path = CHILD) -> collections.Counter[str]:
+    """So many lives, each killed at a mark drawn by chance; gives how often each phase was hit."""
+    chance = random.Random(seed)
+    hit: collections.Counter[str] = collections.Counter()
+    letters = list(PHASES)
+    for k in range(kills):
+        letter = letters[k % 3] if k % 4 else chance.choice(letters)
+        life = Life(site, log, child)
+        try:
+            life.until(b"p", 1)  # every life commits something before it may die
+            life.until(letter, chance.randint(1, 6))
+        finally:
+            life.kill()
+        hit[PHASES[letter]] += 1
+    return hit
