@@ -205,14 +205,14 @@ def call(name: str, args: Row, law: Standard | None = None) -> object:
     for key, value in args.items():
         if isinstance(value, bool) and key in parameters and "bool" not in str(parameters[key].annotation):
             raise ValueError(f"{key}: {str(value).lower()} is not a number")
+    if "law" in args:
+        raise ValueError("law: is not an argument; the law is chosen by the function and the day (on)")
     given = dict(args)
     if "law" in parameters:
         on = _day(given["on"]) if given.get("on") is not None else None
         given["law"] = law or known_standards().of_function(name, on)
         if "on" in given and "on" not in parameters:
             given.pop("on")
-    elif "law" in given:
-        raise ValueError("law: is not an argument of this function")
     return _checked(function)(**given)
 
 

@@ -28,7 +28,7 @@ def exact(value: Figure) -> Decimal:
         raise ValueError(f'"{value}" is not a number; write it like "35.4"') from None
     if not found.is_finite():
         raise ValueError(f"{value} is not a number; a missing value is null")
-    if found and not (-60 < found.adjusted() < 18 and len(found.as_tuple().digits) <= 28):
+    if found and not (-400 < found.adjusted() < 18 and len(found.as_tuple().digits) <= 28):
         raise ValueError(f"{value!s:.40} is beyond what is measured: write at most 28 digits, below 1E+18")
     return found
 

@@ -22,8 +22,8 @@ def hour_label(end_ns: int, zone: str, names: Literal["begin", "end"]) -> str:
     if names == "begin":
         return begin.strftime("%Y-%m-%d %H:%M%z")
     end = datetime.fromtimestamp(end_ns // 1_000_000_000, ZoneInfo(zone))
-    if end.date() > begin.date():
-        return begin.strftime("%Y-%m-%d 24:%M%z") if end.minute == begin.minute else begin.strftime("%Y-%m-%d 24:00%z")
+    if (end.hour, end.minute) == (0, 0):
+        return begin.strftime("%Y-%m-%d 24:00%z")
     return end.strftime("%Y-%m-%d %H:%M%z")
 
 

@@ -15,8 +15,8 @@ INDEX_UP, INDEX_HALF_UP, INDEX_BAND = 0, 1, 2
 TOP_STAYS, TOP_EXTENDS, TOP_NONE, TOP_SEVERE = 0, 1, 2, 3
 NO_INDEX, SEVERE = -1, -2
 """What a sub-index is where the standard defines none, and where it only says severe."""
-_MOST = 1e8
-"""Larger than anything measured, and small enough that no product below leaves 64 bits."""
+_MOST = 1e6
+"""Larger than anything measured, and small enough that no extended index leaves 32 bits; what is larger counts as this."""
 
 
 @kernel

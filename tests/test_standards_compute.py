@@ -1,0 +1,91 @@
+"""`ecosentry compute`: decimals as written, one line out for each in, and errors that say what to do."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.offline import compute
+
+
+def lines(*written: str) -> tuple[int, list[dict[str, object]]]:
+    out = io.StringIO()
+    code = compute(written, out)
+    return code, [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+PM = '{"standard":"HJ633-2026","report":"daily","pollutant":"PM2.5","averaging":"24h","concentration":%s,"unit":"ug/m3"}'
+
+
+def test_a_concentration_may_be_text_or_number_and_is_taken_as_written():
+    assert lines(PM % '"35.5"', PM % "35.5", PM % '"36"', PM % "null") == (0, [
+        {"result": {"subindex": 52, "level": 2, "category": "良"}}, {"result": {"subindex": 52, "level": 2, "category": "良"}},
+        {"result": {"subindex": 52, "level": 2, "category": "良"}}, {"result": {"subindex": None, "level": None, "category": None}}])
+
+
+def test_an_id_without_edition_is_judged_by_the_day_of_the_data():
+    row = PM.replace("HJ633-2026", "HJ633").replace("{", '{"at": "%s",', 1)
+    code, found = lines(*(row.replace("%s", day, 1) % '"75"' for day in ("2026-02-28T23:59:59+08:00", "2026-03-01T00:00:00+08:00", "2026-02-28")))
+    assert (code, [item["result"]["subindex"] for item in found]) == (0, [100, 114, 100])
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    ("{", "not JSON"), ("[1]", "not an object"), ("{}", 'none of "standard", "nowcast" and "function"'),
+    ('{"standard": "HJ633-1999", "concentration": "1"}', 'there is no standard "HJ633-1999"'),
+    (PM.replace("PM2.5", "PM25") % '"1"', "it has: SO2, NO2, PM10, CO, O3, PM2.5"),
+    (PM.replace("24h", "8h") % '"1"', "it has: 24 h (daily); 1 h (realtime)"),
+    (PM.replace("daily", "realtime") % '"1"', "no PM2.5 24h in the report realtime"),
+    (PM.replace("ug/m3", "ppb") % '"1"', "in µg/m³; convert it first"),
+    (PM % '"12,5"', "is not a number"), (PM % "true", "True is not a number"), (PM % "NaN", "write null for a missing value"),
+    (PM % "[1]", "is not a number"), (PM % '"1e99999999"', "beyond what is measured"),
+    ('{"standard":"HJ633-2026","report":"daily","inputs":{"H2S":"1"}}', '"H2S" is not a pollutant of HJ633-2026'),
+    ('{"standard":"HJ633-2026","report":"weekly","inputs":{}}', "report"),
+    ('{"function":"gb3838_clas","args":{}}', 'there is no function "gb3838_clas"'),
+    ('{"function":"gb3838_class","args":{"param":"nh3n"}}', "value: is missing"),
+    ('{"function":"gb3838_class","args":{"param":"nh3n","value":1,"lake":1}}', "lake: is not an argument"),
+    ('{"function":"gb3838_class","args":{"param":"nh3n","value":true}}', "value: true is not a number"),
+    ('{"function":"gb3838_class","args":{"param":"tn","value":1}}', "lakes and reservoirs only"),
+    ('{"function":"gb3838_class","args":{"param":"nh3n","value":1,"law":"x"}}', "law"),
+    ('{"function":"gb3096_check","args":{"zone":"7","period":"day","leq_db":50}}', "it has: 0, 1, 2, 3, 4a, 4b"),
+    ('{"function":"topp","args":{"ka":"wet"}}', "ka"),
+    ('{"function":"_sun","args":{}}', "there is no function"), ('{"function":"exact","args":{"value":1}}', "there is no function"),
+    ('{"function":"lai_beer","args":{"i_below":0,"i_above":1,"k":1}}', "above 0"),
+    ('{"function":"level_sum","args":{"levels":[]}}', "levels is empty"),
+    ('{"nowcast":"PM2.5"}', "hours_most_recent_first"), ('{"nowcast":"NO2","hours_most_recent_first":[]}', "there is one for PM2.5, PM10 and O3"),
+])
+def test_bad_input_is_an_error_that_says_where_and_what(line: str, words: str):
+    code, found = lines(line, PM % '"36"')
+    assert code == 1
+    assert found[0]["error"].startswith("line 1: ")
+    assert words in found[0]["error"]
+    assert found[1]["result"]["subindex"] == 52, "the next line is not affected"
+
+
+def test_blank_lines_have_no_answer_and_errors_count_them():
+    code, found = lines("", "\n", "{")
+    assert (code, len(found)) == (1, 1)
+    assert found[0]["error"].startswith("line 3: ")
+
+
+json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+                           lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3), max_leaves=6)
+
+
+@given(name=st.sampled_from(("gb3838_class", "surface_water_assess", "leq", "et0_daily", "tce", "ccme_wqi", "aqi_cn", "pss78", "gdd", "nowcast_pm")),
+       args=st.dictionaries(st.sampled_from(("param", "value", "values", "levels", "tests", "inputs", "report", "kind", "amount", "ec_mS_cm", "temp_c",
+                                             "tmax", "tmin", "base", "pollutant", "hours_most_recent_first")), json_values))
+def test_no_arguments_whatever_end_the_filter(name: str, args: dict[str, object]):
+    code, found = lines(json.dumps({"function": name, "args": args}))
+    assert len(found) == 1
+    assert code == int("error" in found[0])
+
+
+@given(row=st.dictionaries(st.sampled_from(("standard", "report", "inputs", "concentration", "pollutant", "averaging", "nowcast", "function", "args", "at",
+                                            "forecast_daily_aqi", "not_monitored", "hours_most_recent_first", "unit")),
+                           json_values | st.sampled_from(("HJ633-2026", "daily", "PM2.5", "24h", "CN-HEAVY-POLLUTION", "IN-NAQI"))))
+def test_no_row_whatever_ends_the_filter(row: dict[str, object]):
+    code, found = lines(json.dumps(row))
+    assert len(found) == 1
+    assert code == int("error" in found[0])
