@@ -22,6 +22,8 @@ log = logging.getLogger("ecosentry.outbox")
 _REQUEST_S = 20.0
 _PAUSES_S = (5.0, 15.0, 60.0, 300.0, 600.0)
 _HUMAN_PAUSE_S = 120.0
+_GONE_PAUSE_S = 24 * 3600.0
+"""A recipient who never wants to hear from us again is left alone until the next start: only a person can know better."""
 _DEAD_AFTER_NS = 24 * 3600 * 10**9
 
 
@@ -60,8 +62,10 @@ class Messenger:
             self._channel.tell(waiting.notice, time.monotonic() + _REQUEST_S)
         except Unavailable as error:
             return self._later(waiting, tries, str(error), error.after_s or 0.0)
-        except (Halted, Gone) as error:
+        except Halted as error:
             return self._later(waiting, tries, str(error), _HUMAN_PAUSE_S)
+        except Gone as error:
+            return self._later(waiting, tries, str(error), _GONE_PAUSE_S)
         except Refused as error:
             self._end(waiting, "dead", tries, str(error))
             return None
