@@ -235,10 +235,14 @@ class InfluxDB1(Server):
     def start(self, within_s: float = 20) -> Self:
         """Start, and make the users and databases that are not there yet."""
         super().start(within_s)
-        for user, word in self.users.items():
-            self.query(f"CREATE USER \"{user}\" WITH PASSWORD '{word}' WITH ALL PRIVILEGES", wants_error=True)
-        for database in self.databases:
-            self.query(f'CREATE DATABASE "{database}"')
+        try:
+            for user, word in self.users.items():
+                self.query(f"CREATE USER \"{user}\" WITH PASSWORD '{word}' WITH ALL PRIVILEGES", wants_error=True)
+            for database in self.databases:
+                self.query(f'CREATE DATABASE "{database}"')
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def query(self, q: str, database: str = "", *, wants_error: bool = False) -> list[dict[str, object]]:
