@@ -90,6 +90,23 @@ def plan(
     return tuple(blocks)
 
 
+def divide(
+    block: Block, wants: Sequence[Want], price: Cost, max_registers: int = 125, forbidden: Iterable[tuple[int, int]] = (),
+) -> tuple[Block, ...]:
+    """The pieces of a block that the device declined: its runs without holes, or its two halves if it has none.
+
+    Raises ValueError for a block of one row.
+    """
+    if len(block.rows) < 2:
+        raise ValueError(f"register {block.first} stands alone")
+    mine = [wants[row] for row in block.rows]
+    runs = plan(mine, price, max_registers, forbidden, over_holes=False)
+    if len(runs) > 1:
+        return tuple(Block(run.function, run.first, run.count, tuple(block.rows[i] for i in run.rows)) for run in runs)
+    middle = len(block.rows) // 2
+    return _block(wants, block.rows[:middle]), _block(wants, block.rows[middle:])
+
+
 def _cut(
     wants: Sequence[Want], order: list[int], price: Cost, most: int, forbidden: tuple[tuple[int, int], ...], over_holes: bool,
 ) -> list[Block]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import DeviceError
-from drivers.codecs import modbus
+from drivers.codecs import modbus, modbus_device
 from drivers.codecs.modbus import FRAMINGS, DeclinedError, Mbap, Question, Rtu
 from drivers.simulated.modbus import burst
 
@@ -23,7 +23,7 @@ questions = st.one_of(
 
 
 def sealed_answer(question: Question, read: list[int]) -> bytes:
-    return modbus.seal(bytes([question.unit]) + modbus.answer_pdu(question, read))
+    return modbus.seal(bytes([question.unit]) + modbus_device.answer_pdu(question, read))
 
 
 def held(question: Question, seed: int) -> list[int]:
@@ -36,9 +36,9 @@ def test_frames_of_manuals_mean_what_the_manuals_say(row):
     frame = bytes.fromhex(row["hex"])
     assert modbus.is_sealed(frame)
     if row["direction"] == "request":
-        assert modbus.request_size(frame) == len(frame)
+        assert modbus_device.request_size(frame) == len(frame)
         if frame[1] == 3:
-            question = modbus.read_question(frame[0], frame[1:-2])
+            question = modbus_device.read_question(frame[0], frame[1:-2])
             assert Rtu().ask(question, 0) == frame
     else:
         count = len(row["expected"])
@@ -56,10 +56,10 @@ def test_the_crc_is_that_of_the_catalogue():
 def test_both_sides_understand_each_other(question, seed, number):
     read = held(question, seed)
     request = Rtu().ask(question, number)
-    assert modbus.request_size(request) == len(request)
-    assert modbus.read_question(request[0], request[1:-2]) == question
+    assert modbus_device.request_size(request) == len(request)
+    assert modbus_device.read_question(request[0], request[1:-2]) == question
     assert Rtu().answer(question, number, sealed_answer(question, read)) == read
-    assert Mbap().answer(question, number, modbus.wrap(number, question.unit, modbus.answer_pdu(question, read))) == read
+    assert Mbap().answer(question, number, modbus.wrap(number, question.unit, modbus_device.answer_pdu(question, read))) == read
 
 
 @pytest.mark.parametrize("name", ["rtu", "tcp"])
@@ -67,7 +67,7 @@ def test_both_sides_understand_each_other(question, seed, number):
 @settings(max_examples=30)
 def test_an_answer_is_complete_with_its_last_byte_and_not_before(name, question, seed):
     framing = FRAMINGS[name]
-    pdu = modbus.answer_pdu(question, held(question, seed))
+    pdu = modbus_device.answer_pdu(question, held(question, seed))
     frame = modbus.seal(bytes([question.unit]) + pdu) if name == "rtu" else modbus.wrap(7, question.unit, pdu)
     for cut in range(len(frame)):
         more = framing.still(question, 7, frame[:cut])
@@ -79,7 +79,7 @@ def test_an_answer_is_complete_with_its_last_byte_and_not_before(name, question,
 @pytest.mark.parametrize("code", [*modbus.EXCEPTIONS, 99])
 def test_an_exception_is_complete_after_its_few_bytes(name, code):
     question = Question(9, 3, 0, 40)
-    pdu = modbus.exception_pdu(3, code)
+    pdu = modbus_device.exception_pdu(3, code)
     frame = modbus.seal(bytes([9]) + pdu) if name == "rtu" else modbus.wrap(7, 9, pdu)
     assert FRAMINGS[name].still(question, 7, frame) == 0
     with pytest.raises(DeclinedError, match=str(code)) as declined:
@@ -143,7 +143,7 @@ def test_what_comes_before_an_answer_does_not_end_it_early(before, count):
 
 def test_a_late_tcp_answer_is_told_by_its_number():
     question = Question(1, 3, 0, 1)
-    late, ours = (modbus.wrap(n, 1, modbus.answer_pdu(question, [v])) for n, v in ((6, 111), (7, 222)))
+    late, ours = (modbus.wrap(n, 1, modbus_device.answer_pdu(question, [v])) for n, v in ((6, 111), (7, 222)))
     assert Mbap().still(question, 7, late) > 0
     assert Mbap().answer(question, 7, late + ours) == [222]
     with pytest.raises(DeviceError, match="no answer"):
@@ -161,12 +161,12 @@ def test_garbage_is_refused_and_never_crashes(garbage, question):
         assert framing.still(question, 1, garbage) >= -1
         with pytest.raises(DeviceError):
             framing.answer(question, 1, garbage)
-    assert modbus.request_size(garbage) >= -1
+    assert modbus_device.request_size(garbage) >= -1
 
 
 @pytest.mark.parametrize(("pdu", "code"), [(b"", 1), (b"\x2b\x0e", 1), (b"\x03\x00", 3), (b"\x03\x00\x00\x00\x7e", 3), (b"\x03\x00\x00\x00\x00", 3),
                                            (b"\x03\xff\xff\x00\x02", 2), (b"\x01\x00\x00\x07\xd1", 3)])
 def test_a_device_declines_what_it_cannot_do(pdu, code):
     with pytest.raises(DeclinedError) as declined:
-        modbus.read_question(1, pdu)
+        modbus_device.read_question(1, pdu)
     assert declined.value.code == code

@@ -95,12 +95,42 @@ def test_a_declined_block_is_split_once_and_remembered():
     assert device.requests == 5
 
 
-def test_a_declined_block_without_holes_is_read_row_by_row():
-    driver = modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}, "b": {"register": 1}, "c": {"register": 2}}))
-    device = table(r0=7, r2=9)
-    batch = driver.poll(driver.groups()[0], wire(device))
-    assert batch.raw[[0, 2]].tolist() == [7.0, 9.0]
-    assert batch.reason.tolist() == [Reason.NORMAL, Reason.DEVICE, Reason.NORMAL]
+@pytest.mark.parametrize("lacking", range(8))
+def test_one_register_that_a_device_lacks_costs_only_itself(lacking):
+    driver = modbus_devices.driver(modbus_devices.profile({f"q{i}": {"register": i} for i in range(8)}))
+    device = SimulatedDevice(1, TableSource({i: i for i in range(8) if i != lacking}))
+    far = wire(device)
+    driver.poll(driver.groups()[0], far)
+    before = device.requests
+    batch = driver.poll(driver.groups()[0], far)
+    assert [i for i, value in enumerate(batch.raw) if math.isnan(value)] == [lacking]
+    assert batch.reason[lacking] == Reason.DEVICE
+    assert device.requests - before <= 4
+
+
+def test_a_device_that_declines_everything_is_asked_no_more_often_for_it():
+    driver = modbus_devices.driver(modbus_devices.profile({f"q{i}": {"register": i} for i in range(8)}))
+    device = table()
+    far = wire(device)
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="illegal register"):
+            driver.poll(driver.groups()[0], far)
+    device.source.registers = dict.fromkeys(range(8), 5)
+    before = device.requests
+    assert driver.poll(driver.groups()[0], far).raw.tolist() == [5.0] * 8
+    assert device.requests - before == 1
+
+
+@pytest.mark.parametrize("fault", [{"wrong_address": 9}, {"exception": 11}, {"silent": True}])
+def test_an_absent_device_costs_one_question_a_poll(fault):
+    driver = modbus_devices.driver(modbus_devices.profile(TWO_BLOCKS))
+    device = table(r0=7, r1000=8)
+    for knob, value in fault.items():
+        setattr(device.faults, knob, value)
+    far = wire(device)
+    with pytest.raises(DeviceError):
+        driver.poll(driver.groups()[0], far)
+    assert len(far.sent) == 1
 
 
 @pytest.mark.parametrize(("fault", "cause"), [

@@ -1,4 +1,4 @@
-"""Modbus bytes, both sides, without any I/O: RTU frames (CRC-16) and TCP frames (MBAP).
+"""Modbus bytes without any I/O: RTU frames (CRC-16) and TCP frames (MBAP), as the master sends and understands them.
 
 Source: Modbus Application Protocol V1.1b3, Modbus over Serial Line V1.02, Modbus Messaging on TCP/IP V1.0b.
 The master knows what it asked, so it knows how long the answer is: no silence is ever waited for. An answer counts only
@@ -6,7 +6,6 @@ if unit, function and byte count are those of the question; whole frames of othe
 """
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -237,45 +236,6 @@ def values(question: Question, pdu: bytes) -> list[int]:
     if question.function in BIT_FUNCTIONS:
         return [pdu[2 + i // 8] >> i % 8 & 1 for i in range(question.count)]
     return list(struct.unpack_from(f">{question.count}H", pdu, 2))
-
-
-def request_size(so_far: bytes) -> int:
-    """Device side: the whole length of a serial request that begins with these bytes; 0 = cannot be told yet, -1 = no request."""
-    if len(so_far) < 2:
-        return 0
-    if so_far[1] in (*READ_FUNCTIONS, 5, 6):
-        return 8
-    if so_far[1] in (15, 16):
-        return 9 + so_far[6] if len(so_far) > 6 else 0
-    return -1
-
-
-def read_question(unit: int, pdu: bytes) -> Question:
-    """Device side: the question in a request. Raises DeclinedError with the code that a real device would answer."""
-    if not pdu or pdu[0] not in READ_FUNCTIONS:
-        raise DeclinedError(1)
-    if len(pdu) != 5:
-        raise DeclinedError(3)
-    function, first, count = struct.unpack(">BHH", pdu)
-    if not 1 <= count <= MOST[function]:
-        raise DeclinedError(3)
-    if first + count > 0x10000:
-        raise DeclinedError(2)
-    return Question(unit, function, first, count)
-
-
-def answer_pdu(question: Question, read: Sequence[int]) -> bytes:
-    """Device side: the answer that carries these registers or coils."""
-    head = bytes([question.function, question.data_bytes])
-    if question.function in BIT_FUNCTIONS:
-        packed = sum((value & 1) << place for place, value in enumerate(read))
-        return head + packed.to_bytes(question.data_bytes, "little")
-    return head + struct.pack(f">{len(read)}H", *read)
-
-
-def exception_pdu(function: int, code: int) -> bytes:
-    """Device side: the answer that declines."""
-    return bytes([function | 0x80, code])
 
 
 FRAMINGS: dict[Literal["rtu", "tcp"], Framing] = {"rtu": Rtu(), "tcp": Mbap()}

@@ -5,10 +5,8 @@ stays silent is not asked for its other blocks in the same poll. After a time-ou
 the same device is asked again, so that it can never be taken for the next one.
 """
 
-import itertools
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -16,24 +14,23 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from config.errors import DeviceError, LineError
+from config.errors import DeviceError
 from config.series import Reason
 from config.table import Table
 from config.units import Duration
-from drivers.blocks import Block, Cost, LineSpeed, Want, cost, plan
-from drivers.codecs.modbus import BIT_FUNCTIONS, FRAMINGS, DeclinedError, Question
+from drivers.blocks import Block, LineSpeed, Want, cost, divide, plan
+from drivers.codecs.modbus import BIT_FUNCTIONS, DeclinedError, Question
 from drivers.decode import Form, NumberType, Order, decode
 from drivers.driver import Device, Group, Wire
+from drivers.protocols._modbus_talk import Talk
 from drivers.reading import Batch, Readings
 
 log = logging.getLogger(__name__)
 LINES = frozenset({"serial", "tcp"})
 """Kinds of line that it works on."""
-_numbers = itertools.count(1)
-"""Transaction numbers: one sequence for all, so that devices behind one connection never share one."""
+_ABSENT = frozenset({"silent", "late", "wrong"})
+"""Faults after which a device is not asked for its other blocks in the same poll."""
 _PRIORITIES = {"high": 0, "normal": 1, "low": 2}
-_AGAIN = frozenset({"noise", "short"})
-"""Faults of the moment: asked once more at once. A silent device is not: others are waiting."""
 
 
 class Options(Table):
@@ -102,37 +99,6 @@ class Timing(Table):
 
 
 @dataclass(slots=True)
-class Patience:
-    """How long to wait for the first byte: learned from the answers, never longer than the profile's bound."""
-
-    bound_s: float
-    floor_s: float
-    worst_s: float = -1.0
-    """Slowest answer seen lately, fading; -1 = none yet."""
-    failed: int = 0
-
-    @property
-    def timeout_s(self) -> float:
-        """Three times the slowest answer and a margin; the whole bound until one came and after a failure."""
-        if self.worst_s < 0 or self.failed:
-            return self.bound_s
-        return min(self.bound_s, max(self.floor_s, 3 * self.worst_s + 0.05))
-
-    def answered(self, turnaround_s: float) -> None:
-        """An answer began after so long."""
-        self.failed = 0
-        self.worst_s = max(turnaround_s, 0.98 * self.worst_s, 0.0)
-
-
-@dataclass(slots=True)
-class _Overdue:
-    """A question whose answer may still come."""
-
-    question: Question
-    until_mono_ns: int
-
-
-@dataclass(slots=True)
 class _Poll:
     """What one poll has so far: values by row, and why others are missing."""
 
@@ -151,8 +117,6 @@ class Driver:
             raise ValueError(f"device {device.name}: Modbus needs a line of kind serial or tcp")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
         self.name = device.name
-        self._speed = speed
-        self._framing = FRAMINGS[speed.framing]
         self._unit = _address(device, options, speed)
         self._rows = [row for row in device.profile.rows.values() if isinstance(row, Row)]
         self._series = tuple(device.series(*name.split(":", 1)) for name in device.profile.rows)
@@ -161,11 +125,9 @@ class Driver:
         self._wants = [Want(options.function or row.function if row.function == 3 else row.function, row.first, row.form.registers)
                        for row in self._rows]
         self._blocks = plan(self._wants, self._price, timing.max_registers, timing.forbidden)
-        self._split: set[Block] = set()
-        bound_s = (options.answer or timing.answer) + 2 * speed.round_trip_s
-        self._patience = Patience(bound_s, min(bound_s, 0.1 + 2 * speed.round_trip_s))
-        self._overdue: _Overdue | None = None
-        self._group = Group("all", device.interval_s, _PRIORITIES[options.priority], self._line_time_s(self._price), self._series)
+        self._talk = Talk(device.name, speed, options.answer or timing.answer)
+        line_time_s = sum(self._price.of(block.function, block.count) for block in self._blocks)
+        self._group = Group("all", device.interval_s, _PRIORITIES[options.priority], line_time_s, self._series)
 
     def groups(self) -> tuple[Group, ...]:
         """See Asked: one group, all quantities of the profile."""
@@ -173,107 +135,39 @@ class Driver:
 
     def poll(self, group: Group, wire: Wire) -> Batch:
         """See Asked."""
-        done = _Poll()
-        for block in self._blocks:
-            if done.silent:
-                done.failures.update(dict.fromkeys(block.rows, DeviceError("not asked: the device is silent")))
-            else:
-                self._read(block, wire, done)
+        done, planned = _Poll(), self._blocks
+        for block in planned:
+            self._read(block, wire, done)
         if not done.values:
+            self._blocks = planned  # one that declines everything is not the better for being asked piece by piece
             raise next(iter(done.failures.values()))
         return self._batch(done, wire)
 
-    def _line_time_s(self, price: Cost) -> float:
-        return sum(price.of(block.function, block.count) for block in self._blocks)
-
     def _read(self, block: Block, wire: Wire, done: _Poll) -> None:
-        """One block into `done`; one that the device declines as illegal is split, once and for good."""
+        """One block into `done`; one that the device declines as illegal is divided, for good."""
         try:
-            registers = self._ask(Question(self._unit, block.function, block.first, block.count), wire)
-        except DeclinedError as declined:
-            if declined.code in (2, 3) and len(block.rows) > 1 and block not in self._split:
-                for piece in self._divide(block):
-                    if not done.silent:
-                        self._read(piece, wire, done)
-                return
-            done.failures.update(dict.fromkeys(block.rows, declined))
+            if done.silent:
+                raise DeviceError("not asked: the device is silent")
+            registers = self._talk.ask(Question(self._unit, block.function, block.first, block.count), wire)
         except DeviceError as fault:
-            done.silent = fault.cause == "silent"
-            done.failures.update(dict.fromkeys(block.rows, fault))
+            done.silent = done.silent or fault.cause in _ABSENT
+            if isinstance(fault, DeclinedError) and fault.code in (2, 3) and len(block.rows) > 1:
+                for piece in self._divide(block):
+                    self._read(piece, wire, done)
+            else:
+                done.failures.update(dict.fromkeys(block.rows, fault))
         else:
             for row in block.rows:
                 at = self._wants[row].first - block.first
                 done.values[row] = decode(self._rows[row].form, registers[at : at + self._wants[row].count])
 
-    def _divide(self, block: Block) -> Sequence[Block]:
-        """The pieces of a declined block: its runs without holes, or, if it had none, row by row."""
-        wants = [self._wants[row] for row in block.rows]
-        pieces = plan(wants, self._price, self._timing.max_registers, self._timing.forbidden, over_holes=False)
-        if len(pieces) == 1:
-            pieces = tuple(Block(want.function, want.first, want.count, (i,)) for i, want in enumerate(wants))
-        named = tuple(Block(p.function, p.first, p.count, tuple(block.rows[i] for i in p.rows)) for p in pieces)
+    def _divide(self, block: Block) -> tuple[Block, ...]:
+        pieces = divide(block, self._wants, self._price, self._timing.max_registers, self._timing.forbidden)
         log.info("%s: declines registers %d to %d in one request; from now on read in %d", self.name, block.first,
-                 block.first + block.count - 1, len(named))
-        self._split.update(named)
+                 block.first + block.count - 1, len(pieces))
         place = self._blocks.index(block)
-        self._blocks = (*self._blocks[:place], *named, *self._blocks[place + 1 :])
-        return named
-
-    def _ask(self, question: Question, wire: Wire) -> list[int]:
-        self._await_overdue(question, wire)
-        try:
-            return self._exchange(question, wire)
-        except DeviceError as fault:
-            if fault.cause not in _AGAIN:
-                raise
-            log.debug("%s: %s; asked again", self.name, fault)
-        return self._exchange(question, wire)
-
-    def _exchange(self, question: Question, wire: Wire) -> list[int]:
-        number = next(_numbers) & 0xFFFF
-        request = self._framing.ask(question, number)
-        wire.drain()
-        wire.send(request)
-        sent_ns = wire.clock.now().mono_ns
-        frames_s = (len(request) + 5 + question.data_bytes) * self._speed.character_s
-        frame = wire.receive(lambda so_far: self._framing.still(question, number, so_far), self._patience.timeout_s + frames_s)
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s  > %s  < %s", self.name, request.hex(" "), frame.hex(" ") or "nothing")
-        if self._framing.still(question, number, frame) < 0:
-            raise LineError(f"{self.name}: what came is not Modbus TCP: {frame[:16].hex(' ')}")
-        try:
-            registers = self._framing.answer(question, number, frame)
-        except DeclinedError:
-            self._learn(wire, sent_ns, frames_s)
-            raise
-        except DeviceError as fault:
-            self._patience.failed += 1
-            self._after_fault(question, fault, sent_ns, frames_s, wire)
-            raise
-        self._learn(wire, sent_ns, frames_s)
-        return registers
-
-    def _learn(self, wire: Wire, sent_ns: int, frames_s: float) -> None:
-        self._patience.answered((wire.clock.now().mono_ns - sent_ns) / 1e9 - frames_s)
-
-    def _after_fault(self, question: Question, fault: DeviceError, sent_ns: int, frames_s: float, wire: Wire) -> None:
-        """Remember that an answer may still come, or let the rest of a spoilt one pass."""
-        if fault.cause in _AGAIN:
-            wire.receive(lambda so_far: 1, frames_s + 0.01)
-        elif self._speed.framing == "rtu":
-            horizon_s = max(1.0, 2 * self._patience.bound_s) + 10 * self._speed.round_trip_s
-            self._overdue = _Overdue(question, sent_ns + int(horizon_s * 1e9))
-
-    def _await_overdue(self, question: Question, wire: Wire) -> None:
-        """Listen for the late answer to an earlier question if it could be mistaken for the answer to this one."""
-        overdue = self._overdue
-        if overdue is None or overdue.question.function != question.function:
-            return
-        self._overdue = None
-        rest_s = (overdue.until_mono_ns - wire.clock.now().mono_ns) / 1e9
-        if rest_s > 0:
-            late = wire.receive(lambda so_far: self._framing.still(overdue.question, 0, so_far), rest_s)
-            log.debug("%s: late answer %s thrown away", self.name, late.hex(" ") or "did not come")
+        self._blocks = (*self._blocks[:place], *pieces, *self._blocks[place + 1 :])
+        return pieces
 
     def _batch(self, done: _Poll, wire: Wire) -> Batch:
         readings = Readings(wire.clock.now())

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from config.device import Profile
-from drivers.codecs import modbus
+from drivers.codecs import modbus, modbus_device
 from drivers.codecs.modbus import DeclinedError, Question
 from drivers.decode import decode, encode
 from drivers.protocols.modbus import Row
@@ -154,12 +154,12 @@ class SimulatedDevice:
         try:
             if faults.exception:
                 raise DeclinedError(faults.exception)
-            question = modbus.read_question(self.address, pdu)
+            question = modbus_device.read_question(self.address, pdu)
             registers = self.source.read(question.function, question.first, question.count)
         except DeclinedError as declined:
-            return Reply(wrapped(self.address, modbus.exception_pdu(pdu[0] if pdu else 0, declined.code)), delay_s)
+            return Reply(wrapped(self.address, modbus_device.exception_pdu(pdu[0] if pdu else 0, declined.code)), delay_s)
         frame = wrapped(self.address if faults.wrong_address is None else faults.wrong_address,
-                        modbus.answer_pdu(question, registers))
+                        modbus_device.answer_pdu(question, registers))
         sent = self._harmed(faults.stray + frame)
         if sent == faults.stray + frame and faults.wrong_address is None:
             self.answered(question, registers)

@@ -14,7 +14,8 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Self
 
-from drivers.codecs.modbus import is_sealed, request_size, seal
+from drivers.codecs.modbus import is_sealed, seal
+from drivers.codecs.modbus_device import request_size
 from drivers.simulated.modbus import SimulatedDevice, by_address
 
 _SPEEDS = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdigit()}

@@ -1,0 +1,117 @@
+"""One question and its answer: how long to wait, when to ask again, and how a late answer is kept from being taken for the next."""
+
+import itertools
+import logging
+from dataclasses import dataclass
+
+from config.errors import DeviceError, LineError
+from drivers.blocks import LineSpeed
+from drivers.codecs.modbus import FRAMINGS, DeclinedError, Question
+from drivers.driver import Wire
+
+log = logging.getLogger("drivers.protocols.modbus")
+_numbers = itertools.count(1)
+"""Transaction numbers: one sequence for all, so that devices behind one connection never share one."""
+_AGAIN = frozenset({"noise", "short"})
+"""Faults of the moment: asked once more at once. A silent device is not: others are waiting."""
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long to wait for the first byte: learned from the answers, never longer than the profile's bound."""
+
+    bound_s: float
+    floor_s: float
+    worst_s: float = -1.0
+    """Slowest answer seen lately, fading; -1 = none yet."""
+    failed: int = 0
+
+    @property
+    def timeout_s(self) -> float:
+        """Three times the slowest answer and a margin; the whole bound until one came and after a failure."""
+        if self.worst_s < 0 or self.failed:
+            return self.bound_s
+        return min(self.bound_s, max(self.floor_s, 3 * self.worst_s + 0.05))
+
+    def answered(self, turnaround_s: float) -> None:
+        """An answer began after so long."""
+        self.failed = 0
+        self.worst_s = max(turnaround_s, 0.98 * self.worst_s, 0.0)
+
+
+@dataclass(slots=True)
+class _Overdue:
+    """A question whose answer may still come."""
+
+    question: Question
+    until_mono_ns: int
+
+
+class Talk:
+    """The conversation with one device."""
+
+    def __init__(self, name: str, speed: LineSpeed, answer_s: float) -> None:
+        """`answer_s` bounds the wait for the first byte, without what the network adds."""
+        self.name = name
+        self._speed = speed
+        self._framing = FRAMINGS[speed.framing]
+        bound_s = answer_s + 2 * speed.round_trip_s
+        self._patience = Patience(bound_s, min(bound_s, 0.1 + 2 * speed.round_trip_s))
+        self._overdue: _Overdue | None = None
+
+    def ask(self, question: Question, wire: Wire) -> list[int]:
+        """The registers or coils asked for. Raises DeviceError, or LineError if the wire is gone or not to be understood."""
+        self._await_overdue(question, wire)
+        try:
+            return self._exchange(question, wire)
+        except DeviceError as fault:
+            if fault.cause not in _AGAIN:
+                raise
+            log.debug("%s: %s; asked again", self.name, fault)
+        return self._exchange(question, wire)
+
+    def _exchange(self, question: Question, wire: Wire) -> list[int]:
+        number = next(_numbers) & 0xFFFF
+        request = self._framing.ask(question, number)
+        wire.drain()
+        wire.send(request)
+        sent_ns = wire.clock.now().mono_ns
+        frames_s = (len(request) + 5 + question.data_bytes) * self._speed.character_s
+        frame = wire.receive(lambda so_far: self._framing.still(question, number, so_far), self._patience.timeout_s + frames_s)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s  > %s  < %s", self.name, request.hex(" "), frame.hex(" ") or "nothing")
+        if self._framing.still(question, number, frame) < 0:
+            raise LineError(f"{self.name}: what came is not Modbus TCP: {frame[:16].hex(' ')}")
+        try:
+            registers = self._framing.answer(question, number, frame)
+        except DeclinedError:
+            self._learn(wire, sent_ns, frames_s)
+            raise
+        except DeviceError as fault:
+            self._patience.failed += 1
+            self._after_fault(question, fault, sent_ns, frames_s, wire)
+            raise
+        self._learn(wire, sent_ns, frames_s)
+        return registers
+
+    def _learn(self, wire: Wire, sent_ns: int, frames_s: float) -> None:
+        self._patience.answered((wire.clock.now().mono_ns - sent_ns) / 1e9 - frames_s)
+
+    def _after_fault(self, question: Question, fault: DeviceError, sent_ns: int, frames_s: float, wire: Wire) -> None:
+        """Remember that an answer may still come, or let the rest of a spoilt one pass."""
+        if fault.cause in _AGAIN:
+            wire.receive(lambda so_far: 1, frames_s + 0.01)
+        elif self._speed.framing == "rtu":
+            horizon_s = max(1.0, 2 * self._patience.bound_s) + 10 * self._speed.round_trip_s
+            self._overdue = _Overdue(question, sent_ns + int(horizon_s * 1e9))
+
+    def _await_overdue(self, question: Question, wire: Wire) -> None:
+        """Listen for the late answer to an earlier question if it could be mistaken for the answer to this one."""
+        overdue = self._overdue
+        if overdue is None or overdue.question.function != question.function:
+            return
+        self._overdue = None
+        rest_s = (overdue.until_mono_ns - wire.clock.now().mono_ns) / 1e9
+        if rest_s > 0:
+            late = wire.receive(lambda so_far: self._framing.still(overdue.question, 0, so_far), rest_s)
+            log.debug("%s: late answer %s thrown away", self.name, late.hex(" ") or "did not come")
