@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from config.encoding import decoded
 from config.errors import ConfigError, Problem
 from config.table import Table
-from config.toml_places import Path, Place, scan
+from config.toml_notes import Path, Place
+from config.toml_places import scan
 from config.wording import Fault, dotted, fault
 
 T = TypeVar("T", bound=Table)
@@ -62,7 +63,7 @@ class Document:
     def finish(self) -> None:
         """Raises ConfigError with all problems, in the order of the file, if there are any."""
         if self.problems:
-            raise ConfigError(sorted(dict.fromkeys(self.problems), key=lambda p: (p.line, p.column))[:_MOST])
+            raise ConfigError(sorted(dict.fromkeys(self.problems), key=lambda p: (p.file != self.file, p.file, p.line, p.column))[:_MOST])
 
     # ── places ──
     def complain(self, path: Path, what: str, repair: str = "", *, on: str = "key") -> None:

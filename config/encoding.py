@@ -22,7 +22,7 @@ def decoded(file: str, body: bytes) -> tuple[str, list[Problem]]:
         return text, _strange_characters(file, text)
     text = body.decode({"GBK": "gb18030", "UTF-16": "utf-16", "UTF-16 without a mark": "utf-16-le"}.get(name, "cp1252"), "replace")
     guess = "is UTF-16" if name.startswith("UTF-16") else f"is not UTF-8 but looks like {name}"
-    source = {"Western European": "CP1252"}.get(name, name.split()[0])
+    source = "CP1252" if name == "Western European" else name.partition(" ")[0]
     repair = f"save as UTF-8, or: iconv -f {source} -t UTF-8 {file} > new.toml"
     return text.removeprefix("\ufeff"), [Problem(file, f"{guess} (Notepad).", repair)]
 

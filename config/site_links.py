@@ -11,7 +11,7 @@ from config.document import Document
 from config.kinds import FilledFromProfiles, Kinds
 from config.quantity import vocabulary
 from config.site import Line, Selector, Site, SiteDevice, Station
-from config.toml_places import Path
+from config.toml_notes import Path
 from config.wording import did_you_mean, dotted
 
 
@@ -145,10 +145,10 @@ def addresses(known: Known, site: Site, profiles: dict[str, Profile], kinds: Kin
         if other != name:
             path = ("devices", name, "address") if own is not None else ("devices", name)
             where = known.document.place(("devices", other))
-            what = f"devices.{name}: address {address} of line {line} is already {other}'s" if address is not None else (
-                f"devices.{name} and {other} share line {line} and have no address")
-            known.document.complain(path, f"{what}, in line {where.line if where else '?'} of this file",
-                                    "each device of a line has an address of its own", on="value")
+            seen = f" (line {where.line})" if where else ""
+            what = f"devices.{name}: address {address} on {line} is already taken by {other}{seen}" if address is not None else (
+                f"devices.{name} and {other}{seen} share {line} and have no address")
+            known.document.complain(path, what, "each device of a line has an address of its own", on="value")
 
 
 def references(known: Known, site: Site) -> None:

@@ -10,7 +10,7 @@ from config.reading_profile import ANY
 from config.series import Series
 from config.site import Colour, Rule, Site, severity
 from config.site_links import Known, selector
-from config.toml_places import Path
+from config.toml_notes import Path
 from config.units import Limit
 from config.wording import did_you_mean, dotted
 

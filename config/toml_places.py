@@ -7,47 +7,19 @@ a property test holds that the paths of both are the same for every valid file.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from string import ascii_letters, digits
 
+from config.toml_notes import Notes, Path, Place, Slip
 from config.toml_text import Characters, NotTomlError
-
-Path = tuple[str | int, ...]
-"""Keys from the top; numbers count the elements of a list."""
 
 _BARE = ascii_letters + digits + "_-"
 _VALUE = re.compile(
     r"true|false|[+-]?(?:inf|nan)|[+-]?\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d[\d_]*)?|0x[\da-fA-F_]+|0o[0-7_]+|0b[01_]+"
     r"|\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:\d\d)?)?|\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
 _ENTRY = re.compile(r"[A-Za-z0-9_-]+[ \t]*=|\[\[?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\]")
+_FORGOTTEN_COMMA = re.compile(r"\S+[ \t]+([A-Za-z0-9_-]+)[ \t]*=")
 _DEEPEST = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a key and its value stand. Lines and columns count from 1; a length never reaches over the end of its line."""
-
-    line: int
-    column: int
-    length: int
-    value_line: int = 0
-    value_column: int = 0
-    value_length: int = 0
-    """0 = a table with a header of its own."""
-    header: int = 0
-    """Line of the [header] above it; 0 = none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slip:
-    """One place where the text is not TOML."""
-
-    what: str
-    repair: str
-    line: int
-    column: int = 0
-    """0 = the line as a whole: no caret."""
-    length: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +37,12 @@ class Scan:
 
 def scan(text: str) -> Scan:
     """Walk through a TOML text. Never raises."""
-    scanner = _Scanner(Characters(text))
+    source = Characters(text)
+    scanner = _Scanner(source, Notes(source))
     scanner.run()
     wide = scanner.source.wide
     mended = "".join(wide.get(i, character) for i, character in enumerate(text)) if wide else text
-    return Scan(scanner.places, tuple(scanner.slips), tuple(_wide_slips(scanner.source)), mended)
+    return Scan(scanner.notes.places, tuple(scanner.notes.slips), tuple(_wide_slips(scanner.source)), mended)
 
 
 def _wide_slips(source: Characters) -> list[Slip]:
@@ -91,14 +64,8 @@ def _visible(character: str) -> str:
 @dataclass(slots=True)
 class _Scanner:
     source: Characters
-    places: dict[Path, Place] = field(default_factory=dict)
-    slips: list[Slip] = field(default_factory=list)
-    declared: dict[Path, str] = field(default_factory=dict)
-    """How a path came to be: header, array, value, dotted, or above (only named in a longer header)."""
-    arrays: dict[Path, int] = field(default_factory=dict)
-    """Index of the newest element of each array of tables."""
+    notes: Notes
     table: Path = ()
-    header: int = 0
     depth: int = 0
 
     # ── statements ──
@@ -117,9 +84,7 @@ class _Scanner:
                 self.read_end()
             except NotTomlError as slip:
                 self.depth = 0
-                line, column = source.where(slip.at)
-                rest = max(1, source.end_of_line(slip.at) - slip.at)
-                self.slips.append(Slip(slip.what, slip.repair, line, column, max(1, min(slip.length, rest))))
+                self.notes.slip(slip.what, slip.repair, slip.at, slip.length)
                 resume = source.end_of_line(max(slip.at, source.at)) if slip.resume is None else slip.resume
                 source.at = max(begun + 1, resume)
 
@@ -144,30 +109,12 @@ class _Scanner:
             if source.peek() != "]":
                 raise NotTomlError("this header is not closed", "end it with ]" + "]" * double, begun, source.end_of_line(begun) - begun)
             source.at += 1
-        self.header = source.where(begun)[0]
+        self.notes.header = source.where(begun)[0]
         path: Path = ()
         for name, at, length in parts[:-1]:
-            path = (*path, name)
-            self.declared.setdefault(path, "above")
-            self.places.setdefault(path, self.place(at, length))
-            path = (*path, self.arrays[path]) if path in self.arrays else path
+            path = self.notes.pass_through((*path, name), at, length, "above")
         name, at, length = parts[-1]
-        self.table = self.open_table((*path, name), at, length, double)
-
-    def open_table(self, path: Path, at: int, length: int, double: bool) -> Path:
-        before = self.declared.get(path)
-        if double and before in (None, "array"):
-            self.declared[path] = "array"
-            self.arrays[path] = self.arrays.get(path, -1) + 1
-            self.places.setdefault(path, self.place(at, length))
-            path = (*path, self.arrays[path])
-        elif before in (None, "above") and not double:
-            self.declared[path] = "header"
-        else:
-            self.twice(path, at, "[" + ".".join(map(str, path)) + "]")
-            return ("again", at)
-        self.places[path] = self.place(at, length)
-        return path
+        self.table = self.notes.open_table((*path, name), at, length, double)
 
     def read_pair(self, table: Path) -> None:
         source = self.source
@@ -181,17 +128,11 @@ class _Scanner:
         path = table
         for part, part_at, part_length in parts[:-1]:
             path = (*path, part)
-            self.declared.setdefault(path, "dotted")
-            self.places.setdefault(path, self.place(part_at, part_length))
-        path = (*path, name)
-        if path in self.declared:
-            self.twice(path, at, name)
-            path = ("again", at)
-        self.declared[path] = "value"
-        begun, key = source.at, self.place(at, length)
+            self.notes.pass_through(path, part_at, part_length, "dotted")
+        path = self.notes.declare_value((*path, name), at, name)
+        begun, key = source.at, self.notes.place(at, length)
         self.read_value(path)
-        line, column = source.where(begun)
-        self.places[path] = Place(key.line, key.column, key.length, line, column, min(source.at, source.end_of_line(begun)) - begun, self.header)
+        self.notes.places[path] = self.notes.value(begun, key)
 
     # ── keys and values ──
     def read_key(self) -> list[tuple[str, int, int]]:
@@ -247,6 +188,8 @@ class _Scanner:
             raise NotTomlError(f"{name} has no value" if isinstance(name, str) else "a value is missing here", "write one behind the =", begun)
         if _VALUE.fullmatch(word):
             return
+        if forgotten := _FORGOTTEN_COMMA.match(word):
+            raise NotTomlError(f"a comma is missing before {forgotten[1]}", "the parts of { … } are separated by commas", begun + forgotten.start(1))
         if word.lower() in ("true", "false"):
             raise NotTomlError(f"{word} is not a value", word.lower(), begun, len(word))
         if '"' in word or "'" in word:
@@ -264,9 +207,7 @@ class _Scanner:
                 self.not_closed(begun, "]", "list")
             start = source.at
             self.read_value((*path, number))
-            line, column = source.where(start)
-            length = min(source.at, source.end_of_line(start)) - start
-            self.places[*path, number] = Place(line, column, length, line, column, length, self.header)
+            self.notes.places[*path, number] = self.notes.value(start, None)
             number += 1
             source.skip(lines=True)
             if source.peek() == ",":
@@ -300,24 +241,6 @@ class _Scanner:
             raise NotTomlError(f"a comma is missing before {word}", "the parts of a list or of { … } are separated by commas", source.at)
         resume = source.at if source.is_end_of_line() else source.start_of_line(source.at)
         raise NotTomlError(f"this {kind} is not closed", f"end it with {mark}", begun, 1, resume)
-
-    # ── notes ──
-    def place(self, at: int, length: int) -> Place:
-        line, column = self.source.where(at)
-        return Place(line, column, length, header=self.header)
-
-    def twice(self, path: Path, at: int, name: str) -> None:
-        line = self.source.where(at)[0]
-        first = self.places[path].line if path in self.places else line
-        there = f"here and in line {first}" if first != line else "both times in this line"
-        if len(path) == 2 and isinstance(path[0], str) and path[0].endswith("s"):
-            what, repair = f"the {path[0].removesuffix('s')} name {path[1]} is used twice, {there}", "give this one another name"
-        elif name.startswith("["):
-            what, repair = f"{name} stands twice, {there}", "put the entries of both under one of them"
-        else:
-            table = ".".join(map(str, path[:-1])) if path[0] != "again" else ""
-            what, repair = f"{name} is written twice{f' in {table}' if table else ''}, {there}", "take one of them away"
-        self.slips.append(Slip(what, repair, line))
 
 
 def _unquoted(text: str, mark: str) -> str:

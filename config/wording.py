@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from pydantic_core import ErrorDetails
 
-from config.toml_places import Path
+from config.toml_notes import Path
 
 _HIDDEN = re.compile(r"pass|secret|token|key", re.IGNORECASE)
 _FORMS = {"listen": 'write HOST:PORT, as in "127.0.0.1:8080"', "secret": "a name in a-z 0-9 . _ -, as in influx-token"}
@@ -40,7 +40,8 @@ def fault(detail: ErrorDetails, raw: Mapping[str, object], base: Path, known: It
         return Fault(path, f"{name or 'the file'} has no {key}", _ADD.get(key, f"add  {key} = …"), True)
     if key_error:
         choices = re.findall(r"'([^']+)'", str(context.get("expected", "")))
-        what = f"{name}: {path[-1]} is not one of {', '.join(choices)}" if choices else f"{name} cannot be a name here"
+        table = dotted(path[:-1])
+        what = f"{table}: {path[-1]} is not one of {', '.join(choices)}" if choices else f"{table}: {path[-1]} cannot be a name here"
         return Fault(path, what, did_you_mean(str(path[-1]), choices), True, True)
     what, repair = _value(kind, context, detail)
     hidden = any(isinstance(part, str) and _HIDDEN.search(part) for part in path) and isinstance(detail["input"], str)
@@ -97,7 +98,11 @@ def _whole(value: object, context: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _bound(words: str, key: str) -> Callable[[object, Mapping[str, object]], tuple[str, str]]:
-    return lambda value, context: (f"{words} {context.get(key)}", "")
+    return lambda value, context: (f"{words} {_short(context.get(key))}", "")
+
+
+def _short(bound: object) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
 def _text(value: object, _: Mapping[str, object]) -> tuple[str, str]:
