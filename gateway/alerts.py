@@ -66,7 +66,7 @@ class Alerts:
         sign = "<" if watch.below else ">"
         what = f"{series} {mean}{value} {sign if rises else 'back from'} {limit}"
         return {"what": what, "value": t.value if value is not None else None, "limit": limit.value if limit else None, "unit": known.unit,
-                "mean_s": rule.mean, "side": "below" if watch.below else "above", "source": rule.source, "advice": rule.advice,
+                "mean_s": rule.mean or 0.0, "side": "below" if watch.below else "above", "source": rule.source, "advice": rule.advice,
                 "label": {"en": known.en, "zh": known.zh}}
 
     def tell(

@@ -23,10 +23,9 @@ from gateway.contracts import Rows
 from gateway.duplicates import Recent, Redeliveries
 from gateway.intake import Intake, Note
 from gateway.journal import keeping, progress
-from gateway.journal.columns import Columns
 from gateway.journal.reader import EventRecord, Reader
 from gateway.journal.writer import READINGS, SKIPPED, START, TICK, UNDONE, JournalError, Writer
-from gateway.step import Effects, Event, PartFailed, step, unevaluated
+from gateway.step import NOTHING, Effects, Event, PartFailed, step, unevaluated
 from gateway.wiring import Expected, Plan, Wiring, restore
 
 log = logging.getLogger("ecosentry.core")
@@ -40,7 +39,6 @@ _YOUNGEST_NS = 600 * _S
 _REDO_AT_ONCE = 500
 _TRIES = 2
 """An event that was under way at so many unclean starts and the crash before them is never stepped again."""
-_EMPTY = Columns(*(np.empty(0, t) for t in ("i4", "i8", "i8", "f8", "f8", "u1", "u1", "u4", "i4", "u1", "f8")))
 
 
 @dataclass(slots=True)
@@ -371,7 +369,7 @@ class Core:
         writer = self._writer
         lines: list[str] = []
         if event.kind == READINGS and effects is None:
-            writer.event(event.kind, event.now, event.sure, event.steady, self._version, unevaluated(event), _EMPTY, UNDONE)
+            writer.event(event.kind, event.now, event.sure, event.steady, self._version, unevaluated(event), NOTHING, UNDONE)
         if effects is not None:
             number = writer.event(event.kind, event.now, event.sure, event.steady, self._version, effects.rows, effects.derived)
             if event.kind == START:

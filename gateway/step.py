@@ -18,7 +18,7 @@ from gateway.journal.columns import Columns
 from gateway.journal.writer import START
 from gateway.wiring import Plan
 
-PARTS = ("quality", "means", "rules")
+NOTHING = Columns(*(np.empty(0, t) for t in ("i4", "i8", "i8", "f8", "f8", "u1", "u1", "u4", "i4", "u1", "f8")))
 _HOUR_NS = 3600 * 10**9
 Result = TypeVar("Result")
 
@@ -115,6 +115,8 @@ def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], f
 def _derived(plan: Plan, silent: NDArray[np.int32], silent_at: NDArray[np.int64], hours: list[means.Hours]) -> Columns:
     k = len(silent)
     n = k + sum(map(len, hours))
+    if n == 0:
+        return NOTHING
     nan = np.full(n, np.nan)
 
     def join(first: NDArray[np.generic], rest: list[NDArray[np.generic]], dtype: type[np.generic]) -> NDArray[np.generic]:
