@@ -31,6 +31,8 @@ LINES = frozenset({"mqtt"})
 """The kinds of line that it works on."""
 _FIGURE = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _MS = 1_000_000
+LINES = frozenset({"mqtt"})
+"""Kinds of line that it works on."""
 _MOST_CHANNELS = 256
 _OLD_INTERVALS = 2
 """A kept ("retained") message that is older than so many intervals is no reading."""
