@@ -25,11 +25,13 @@ class Secrets:
         if not _NAME.fullmatch(name):
             raise Halted(f'"{name}" cannot be the name of a secret: a-z 0-9 . _ -')
         variable = environment_name(name)
-        for file, is_ours in self._files(name):
+        files = self._files(name)
+        given_by_systemd = [file for file, is_ours in files if not is_ours]
+        for number, (file, is_ours) in enumerate(files, 1):
             found = _read(file, is_ours)
             if found is not None:
                 return found
-            if file == self._credential(name) and (given := os.environ.get(variable)):
+            if number == len(given_by_systemd) and (given := os.environ.get(variable)):
                 return given
         if given := os.environ.get(variable):
             return given
@@ -45,15 +47,15 @@ class Secrets:
         return True
 
     @staticmethod
-    def _credential(name: str) -> Path | None:
+    def _credentials(name: str) -> list[Path]:
+        """A credential of that name, or a file of that name in a folder that the unit loads as `secrets`."""
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        return Path(folder) / name if folder else None
+        return [Path(folder) / name, Path(folder) / f"secrets_{name}"] if folder else []
 
     def _files(self, name: str) -> list[tuple[Path, bool]]:
         """Where a file may be; and whether we check who may read it (systemd looks after its own)."""
-        files = [(ETC / "secrets" / name, True)]
-        if credential := self._credential(name):
-            files.insert(0, (credential, False))
+        files = [(credential, False) for credential in self._credentials(name)]
+        files.append((ETC / "secrets" / name, True))
         if self.site_file:
             files.append((Path(self.site_file).resolve().parent / "secrets" / name, True))
         return files
