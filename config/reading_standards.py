@@ -77,16 +77,21 @@ def read(path: Path) -> Standard:
     return parse(text, str(path))
 
 
+def time_zone(name: str) -> ZoneInfo:
+    """A time zone by name; ValueError for an unknown one."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f'"{name}" is not a time zone; write one like Asia/Shanghai') from error
+
+
 def day_start_ns(day: date, zone: str) -> int:
     """The instant, UTC ns, at which a day begins in a time zone; ValueError for an unknown zone.
 
     >>> day_start_ns(date(2026, 3, 1), "Asia/Shanghai")
     1772294400000000000
     """
-    try:
-        midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f'"{zone}" is not a time zone; write one like Asia/Shanghai') from error
+    midnight = datetime(day.year, day.month, day.day, tzinfo=time_zone(zone))
     return int(midnight.astimezone(UTC).timestamp()) * _NANOSECONDS
 
 
@@ -96,7 +101,7 @@ def local_day(at_ns: int, zone: str) -> date:
     >>> local_day(1772294399999999999, "Asia/Shanghai")
     datetime.date(2026, 2, 28)
     """
-    return datetime.fromtimestamp(at_ns // _NANOSECONDS, ZoneInfo(zone)).date()
+    return datetime.fromtimestamp(at_ns // _NANOSECONDS, time_zone(zone)).date()
 
 
 def _overlaps(standards: Iterable[tuple[Standard, str]]) -> list[Problem]:

@@ -277,6 +277,8 @@ class Standard(Table):
     """First day; None where the date is not known, which only a single edition may leave open."""
     in_force_until: date | None = None
     """Last day."""
+    in_force_verified: Mark | None = None
+    """How far the first day was verified, where that differs from `verified`."""
     replaces: int | None = None
     source: Annotated[str, Field(min_length=1)]
     source_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | Literal[""] = ""

@@ -82,7 +82,8 @@ def _described(known: Standards, law: Standard, *, whole: bool) -> Row:
 
 
 def _show(law: Standard, out: TextIO) -> int:
-    since = f"in force since {law.in_force}" if law.in_force else "date in force not recorded"
+    doubt = " (this day from memory, not verified)" if law.in_force_verified == "M" else ""
+    since = f"in force since {law.in_force}{doubt}" if law.in_force else "date in force not recorded"
     until = f" until {law.in_force_until}" if law.in_force_until else ""
     lines = [f"{law.number}, {since}{until}, verified {law.verified} ({MARKS[law.verified]}).   {law.title.zh or law.title.en}",
              f"source   {law.source}"]

@@ -71,7 +71,8 @@ NO2_1h 0 | 0 53 54 100 101 360 361 649 650 1249 1250 2049 | 0 50 51 100 101 150 
 
 def us_index(column: str, written: str) -> int | None:
     """The US sub-index in whole steps of the printed concentration: truncate, then nearest with halves up, in integers only."""
-    head, ends, indices, above = (part.split() for part in next(row for row in US_TABLE.strip().splitlines() if row.startswith(column + " ")).split("|"))
+    row = next(row for row in US_TABLE.strip().splitlines() if row.startswith(column + " "))
+    head, ends, indices, above = (part.split() for part in row.split("|"))
     steps = int(Decimal(written) * 10 ** int(head[1]))  # int() cuts off
     pairs = list(zip(map(int, ends[::2]), map(int, ends[1::2]), map(int, indices[::2]), map(int, indices[1::2]), strict=True))
     if steps < pairs[0][0] or (steps > pairs[-1][1] and above == ["blank"]):

@@ -2,11 +2,13 @@
 
 import io
 import json
+from inspect import signature
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.computing import functions
 from gateway.offline import compute
 
 
@@ -73,18 +75,30 @@ json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats
                            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3), max_leaves=6)
 
 
-@given(name=st.sampled_from(("gb3838_class", "surface_water_assess", "leq", "et0_daily", "tce", "ccme_wqi", "aqi_cn", "pss78", "gdd", "nowcast_pm")),
-       args=st.dictionaries(st.sampled_from(("param", "value", "values", "levels", "tests", "inputs", "report", "kind", "amount", "ec_mS_cm", "temp_c",
-                                             "tmax", "tmin", "base", "pollutant", "hours_most_recent_first")), json_values))
+FUNCTIONS = sorted(functions())
+ARGUMENTS = sorted({key for function in functions().values() for key in signature(function).parameters})
+KEYS = ["standard", "report", "inputs", "concentration", "pollutant", "averaging", "nowcast", "function", "args", "at", "forecast_daily_aqi",
+        "not_monitored", "hours_most_recent_first", "unit"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_can_be_asked_for_in_json(name: str):
+    arguments = [key for key in signature(functions()[name]).parameters if key != "law"]
+    for value in (1, "1", [1], [[1]], {}, {"PM2.5": "1"}, None, "day"):
+        code, found = lines(json.dumps({"function": name, "args": dict.fromkeys(arguments, value)}))
+        assert (code, len(found)) == (int("error" in found[0]), 1)
+    assert "error" in lines(json.dumps({"function": name, "args": {"no such": 1}}))[1][0]
+
+
+@given(name=st.sampled_from(FUNCTIONS), args=st.dictionaries(st.sampled_from(ARGUMENTS), json_values))
 def test_no_arguments_whatever_end_the_filter(name: str, args: dict[str, object]):
     code, found = lines(json.dumps({"function": name, "args": args}))
     assert len(found) == 1
     assert code == int("error" in found[0])
 
 
-@given(row=st.dictionaries(st.sampled_from(("standard", "report", "inputs", "concentration", "pollutant", "averaging", "nowcast", "function", "args", "at",
-                                            "forecast_daily_aqi", "not_monitored", "hours_most_recent_first", "unit")),
-                           json_values | st.sampled_from(("HJ633-2026", "daily", "PM2.5", "24h", "CN-HEAVY-POLLUTION", "IN-NAQI"))))
+@given(row=st.dictionaries(st.sampled_from(KEYS), json_values | st.sampled_from(("HJ633-2026", "daily", "PM2.5", "24h", "CN-HEAVY-POLLUTION",
+                                                                                  "IN-NAQI"))))
 def test_no_row_whatever_ends_the_filter(row: dict[str, object]):
     code, found = lines(json.dumps(row))
     assert len(found) == 1

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analytics.indices import air_us
+from analytics.indices._nowcast import nowcast_o3_ppb
 from config.reading_standards import standards
 from gateway.offline import compute
 
@@ -29,7 +30,8 @@ def same(found: object, expected: object, absolute: float, relative: float) -> b
     if isinstance(expected, dict):
         return isinstance(found, dict) and found.keys() == expected.keys() and all(same(found[k], expected[k], absolute, relative) for k in expected)
     if isinstance(expected, list):
-        return isinstance(found, list) and len(found) == len(expected) and all(same(a, b, absolute, relative) for a, b in zip(found, expected, strict=True))
+        paired = isinstance(found, list) and len(found) == len(expected)
+        return paired and all(same(a, b, absolute, relative) for a, b in zip(found, expected, strict=True))
     if expected is None or isinstance(expected, bool | str):
         return found is expected or (isinstance(expected, str) and found == expected)
     return isinstance(found, int | float) and not isinstance(found, bool) and abs(found - expected) <= absolute + relative * abs(expected)
@@ -89,7 +91,7 @@ def hours() -> tuple[float, np.ndarray]:
 
 def test_ozone_nowcast_is_what_the_epa_code_gives_for_its_example(hours):
     expected, values = hours
-    found, way = air_us.nowcast_o3_ppb(values)
+    found, way = nowcast_o3_ppb(values)
     assert (way, abs(found - expected) < 1e-9) == ("regression", True)
 
 
@@ -104,17 +106,17 @@ def test_ozone_nowcast_goes_through_its_decision_tree(hours):
         return copy
 
     law = standards().named("US-EPA-AQI-2024")
-    assert air_us.nowcast_o3_ppb(np.full(336, nan))[1] == "none"
-    assert air_us.nowcast_o3_ppb(values[-251:]) == (0.85 * 14 + 4.5, "surrogate")
+    assert nowcast_o3_ppb(np.full(336, nan))[1] == "none"
+    assert nowcast_o3_ppb(values[-251:]) == (0.85 * 14 + 4.5, "surrogate")
     holed = values.copy()
     holed[100:108] = nan
-    assert air_us.nowcast_o3_ppb(holed)[1] == "surrogate", "more than seven missing in a row"
+    assert nowcast_o3_ppb(holed)[1] == "surrogate", "more than seven missing in a row"
     holed[100] = 50
-    assert air_us.nowcast_o3_ppb(holed)[1] == "regression"
-    assert air_us.nowcast_o3_ppb(np.zeros(336)) == (0.0, "zero")
-    before, way = air_us.nowcast_o3_ppb(changed(h1=nan))
+    assert nowcast_o3_ppb(holed)[1] == "regression"
+    assert nowcast_o3_ppb(np.zeros(336)) == (0.0, "zero")
+    before, way = nowcast_o3_ppb(changed(h1=nan))
     assert way == "earlier_1h"
-    assert before == air_us.nowcast_o3_ppb(values[:-1])[0]
-    assert air_us.nowcast_o3_ppb(changed(h1=nan, h2=nan))[1] == "earlier_2h"
-    assert air_us.nowcast_o3_ppb(changed(h1=nan, h2=nan, h3=nan))[1] == "none"
+    assert before == nowcast_o3_ppb(values[:-1])[0]
+    assert nowcast_o3_ppb(changed(h1=nan, h2=nan))[1] == "earlier_2h"
+    assert nowcast_o3_ppb(changed(h1=nan, h2=nan, h3=nan))[1] == "none"
     assert air_us.nowcast_o3([None] * 336, law=law)["valid"] is False

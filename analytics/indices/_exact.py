@@ -1,10 +1,11 @@
 """Exact arithmetic that the standards share: decimals in, fractions inside, the named rounding rule at the end."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
 
-from config.standard import Category, Pollutant, Rounding, RoundingRules, Standard
+from config.standard import Category, Limits, Pollutant, Rounding, RoundingRules, Standard
 
 Figure = Decimal | int | float | str
 """A number as it comes: a decimal string or Decimal is itself; a float stands for its shortest decimal (35.4, not 35.39999…)."""
@@ -172,3 +173,28 @@ def scale_of(law: Standard, pollutant: str, averaging: str, report: str = "") ->
                 return scale
     known = "; ".join(f"{mean} ({its_report})" for scale in named for its_report, mean in scale.means.items())
     raise ValueError(f"{law.name} has no {pollutant} {averaging}" + (f" in the report {report}" if report else "") + f"; it has: {known}")
+
+
+def worst_band(inputs: Mapping[str, Figure | None], law: Standard) -> tuple[dict[str, int | None], int | None]:
+    """Band by pollutant and the worst of them, for an index of bands."""
+    assert law.rounding is not None, "an index standard has rounding rules, or it would not have been read"
+    scales = {scale.shown: scale for scale in law.pollutants}
+    unknown = [name for name in inputs if name not in scales]
+    if unknown:
+        raise ValueError(f'inputs: "{unknown[0]}" is not a pollutant of {law.name}; it has: {", ".join(scales)}')
+    sub = {name: subindex(scales[name], law.rounding, maybe(value)).index for name, value in inputs.items()}
+    return sub, max((band for band in sub.values() if band is not None), default=None)
+
+
+def judge(table: Limits, row: str, column: str, value: Figure) -> Result:
+    """Limit and whether a value meets it: limits are inclusive; where the table sets none, both are None."""
+    cell, found = table.cell(row, column), exact(value)
+    if found < 0:
+        raise ValueError(f"{value} is negative; what was not detected is written as 0 or half the detection limit")
+    if cell is None:
+        return {"limit": None, "pass": None}
+    if isinstance(cell, tuple):
+        return {"limit": list(cell), "pass": cell[0] <= found <= cell[1]}
+    if table.row_compare.get(row, table.compare) == "min":
+        return {"limit": cell, "pass": found >= cell}
+    return {"limit": cell, "pass": found <= cell}

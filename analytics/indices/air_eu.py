@@ -2,19 +2,8 @@
 
 from collections.abc import Mapping
 
-from analytics.indices._exact import Figure, Result, Subindex, category_words, maybe, subindex
+from analytics.indices._exact import Figure, Result, Subindex, category_words, worst_band
 from config.standard import Standard
-
-
-def worst_band(inputs: Mapping[str, Figure | None], law: Standard) -> tuple[dict[str, int | None], int | None]:
-    """Band by pollutant and the worst of them, for an index of bands."""
-    assert law.rounding is not None, "an index standard has rounding rules, or it would not have been read"
-    scales = {scale.shown: scale for scale in law.pollutants}
-    unknown = [name for name in inputs if name not in scales]
-    if unknown:
-        raise ValueError(f'inputs: "{unknown[0]}" is not a pollutant of {law.name}; it has: {", ".join(scales)}')
-    sub = {name: subindex(scales[name], law.rounding, maybe(value)).index for name, value in inputs.items()}
-    return sub, max((band for band in sub.values() if band is not None), default=None)
 
 
 def eaqi(inputs: Mapping[str, Figure | None], *, law: Standard) -> Result:

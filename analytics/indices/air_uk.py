@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from analytics.indices._exact import Figure, Result, Subindex, category_words
-from analytics.indices.air_eu import worst_band
+from analytics.indices._exact import Figure, Result, Subindex, category_words, worst_band
 from config.standard import Standard
 
 

@@ -2,9 +2,8 @@
 
 from datetime import date, datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
-from config.reading_standards import day_start_ns, local_day
+from config.reading_standards import day_start_ns, local_day, time_zone
 
 _HOUR_NS = 3600 * 1_000_000_000
 
@@ -18,10 +17,10 @@ def hour_label(end_ns: int, zone: str, names: Literal["begin", "end"]) -> str:
     >>> hour_label(midnight, "Asia/Shanghai", "begin"), hour_label(midnight, "Asia/Shanghai", "end")
     ('2026-02-28 23:00+0800', '2026-02-28 24:00+0800')
     """
-    begin = datetime.fromtimestamp((end_ns - _HOUR_NS) // 1_000_000_000, ZoneInfo(zone))
+    begin = datetime.fromtimestamp((end_ns - _HOUR_NS) // 1_000_000_000, time_zone(zone))
     if names == "begin":
         return begin.strftime("%Y-%m-%d %H:%M%z")
-    end = datetime.fromtimestamp(end_ns // 1_000_000_000, ZoneInfo(zone))
+    end = datetime.fromtimestamp(end_ns // 1_000_000_000, time_zone(zone))
     if (end.hour, end.minute) == (0, 0):
         return begin.strftime("%Y-%m-%d 24:00%z")
     return end.strftime("%Y-%m-%d %H:%M%z")
@@ -52,7 +51,7 @@ def night_of(end_ns: int, zone: str, night_from: int = 22, day_from: int = 6) ->
     >>> [str(night_of(1772294400000000000 + n * hour, "Asia/Shanghai")) for n in (-2, -1, 1, 6, 7)]
     ['None', '2026-02-28', '2026-02-28', '2026-02-28', 'None']
     """
-    begin = datetime.fromtimestamp((end_ns - _HOUR_NS) // 1_000_000_000, ZoneInfo(zone))
+    begin = datetime.fromtimestamp((end_ns - _HOUR_NS) // 1_000_000_000, time_zone(zone))
     if begin.hour >= night_from:
         return begin.date()
     return begin.date() - timedelta(days=1) if begin.hour < day_from else None

@@ -4,22 +4,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
-from analytics.indices._exact import Figure, Result, exact
-from config.standard import Limits, Standard
-
-
-def judge(table: Limits, row: str, column: str, value: Figure) -> Result:
-    """Limit and whether a value meets it: limits are inclusive; where the table sets none, both are None."""
-    cell, found = table.cell(row, column), exact(value)
-    if found < 0:
-        raise ValueError(f"{value} is negative; what was not detected is written as 0 or half the detection limit")
-    if cell is None:
-        return {"limit": None, "pass": None}
-    if isinstance(cell, tuple):
-        return {"limit": list(cell), "pass": cell[0] <= found <= cell[1]}
-    if table.row_compare.get(row, table.compare) == "min":
-        return {"limit": cell, "pass": found >= cell}
-    return {"limit": cell, "pass": found <= cell}
+from analytics.indices._exact import Figure, Result, exact, judge
+from config.standard import Standard
 
 
 def gb18918_check(param: str, value: Figure, grade: Literal["1A", "1B", "2", "3"], temp_c: Figure | None = None, built_from_2006: bool = True, *,
