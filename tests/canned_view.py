@@ -57,7 +57,6 @@ class CannedView:
         self.alerts_now: list[AlertView] = []
         self.status_now = self._status()
         self.looks = 0
-        self._silent_since: dict[str, int] = {}
         self.flags: dict[str, list[tuple[int, int, int]]] = {}
         """By series: (from, until, flag), ns."""
 
@@ -94,7 +93,8 @@ class CannedView:
         row = Live(
             id=key, series=str(series), station=series.station, device=series.device, quantity=series.quantity, channel=series.channel,
             statistic=series.statistic, period_s=series.period_s, medium=known.medium, unit=known.unit, decimals=known.decimals,
-            label={"en": known.en, "zh": known.zh}, at=at, value=value, flag=flag, reason=chr(Reason.NORMAL if flag != 9 else Reason.DEVICE), share=None,
+            label={"en": known.en, "zh": known.zh}, at=at, value=value, flag=flag,
+            reason=chr(Reason.NORMAL if flag != 9 else Reason.DEVICE), share=None,
         )
         row.update(self.rows.get(row["series"], {}))  # type: ignore[typeddict-item]
         return row
@@ -146,11 +146,13 @@ class CannedView:
                 for station, device in devices
             ],
             "sinks": [{
-                "name": "influx", "kind": "influxdb", "state": "live", "words": "", "journalled": 18_204_551, "sent": 18_204_549, "refused": 0, "skipped": 0,
-                "thinned": 0, "owed": 0, "waiting": 2, "behind_s": 0.4,
+                "name": "influx", "kind": "influxdb", "state": "live", "words": "", "journalled": 18_204_551, "sent": 18_204_549,
+                "refused": 0, "skipped": 0, "thinned": 0, "owed": 0, "waiting": 2, "behind_s": 0.4,
             }],
             "recipients": [{"name": "duty webhook", "waiting": 0, "sent": 14, "dead": 0, "words": ""}],
-            "conservation": {"received": 18_204_562, "journalled": 18_204_551, "duplicate": 8, "undecodable": 3, "quarantined": 0, "held": 0, "holds": True},
+            "conservation": {
+                "received": 18_204_562, "journalled": 18_204_551, "duplicate": 8, "undecodable": 3, "quarantined": 0, "held": 0, "holds": True,
+            },
             "journal": {"bytes": 1_912_000_000, "limit": 8_000_000_000, "rows": 18_204_551, "events": 35_214, "state": "good"},
             "clock": {"sure": True, "words": "synchronised, 3 ms"},
             "notes": [],
@@ -179,7 +181,9 @@ def realistic(now: int | None = None) -> CannedView:
     present = view.now()
     view.flags["yard/soil/soil_moisture"] = [(present - HOUR // 12, present + HOUR, 3)]
     view.flags["yard/leaf/leaf_wetness"] = [(present - HOUR // 5, present + HOUR, 9)]
-    view.flags["qinghe/ammonia/ammonia_nitrogen"] = [(present - 4 * HOUR, present - 3 * HOUR - HOUR // 3, 9), (present - 2 * HOUR, present - 2 * HOUR + 90 * S, 3)]
+    view.flags["qinghe/ammonia/ammonia_nitrogen"] = [
+        (present - 4 * HOUR, present - 3 * HOUR - HOUR // 3, 9), (present - 2 * HOUR, present - 2 * HOUR + 90 * S, 3),
+    ]
     view.flags["yard/air/co"] = [(present - HOUR // 30, present + HOUR, 4)]
     view.rows["yard/weather/wind_direction"] = {"flag": 2}
     view.alerts_now = [

@@ -1,52 +1,16 @@
 """A console of its own for a test, and one Chromium for all of them."""
 
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from canned_view import CannedView
-
-from gateway.console.server import ConsoleServer
+from serving import Served
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-
-
-class Served:
-    """A console under test; `stop()` gives the seconds it took to end."""
-
-    def __init__(self, view: CannedView, listen: str = "127.0.0.1:0") -> None:
-        self.view = view
-        self.server = ConsoleServer(view, listen, "0.1.0")
-        self._stop = threading.Event()
-        self.errors: list[BaseException] = []
-        """What `run` raised."""
-        self.thread = threading.Thread()
-
-    def _run(self) -> None:
-        try:
-            self.server.run(self._stop)
-        except Exception as error:
-            self.errors.append(error)
-
-    def start(self) -> str:
-        self._stop.clear()
-        self.thread = threading.Thread(target=self._run, name="console")
-        self.thread.start()
-        assert self.server.bound.wait(10), self.errors
-        return self.server.address
-
-    def stop(self) -> float:
-        began = time.monotonic()
-        self._stop.set()
-        if self.thread.ident:
-            self.thread.join(10)
-        assert not self.thread.is_alive()
-        return time.monotonic() - began
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Takes docs/console.png from invented but realistic data: python tests/browser/take_screenshot.py FILE [WIDTHxHEIGHT] [light|dark] [en|zh] [full]."""
+"""Takes a picture of the console with invented but realistic data, such as docs/console.png.
+
+take_screenshot.py FILE [WIDTHxHEIGHT] [light|dark] [en|zh] [full]
+"""
 
 import sys
 import threading
@@ -21,8 +24,10 @@ def take(file: str, size: str = "1280x800", scheme: str = "light", language: str
     server.bound.wait(10)
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-            page = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id="Asia/Shanghai").new_page()
+            flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+            seen = {"viewport": {"width": width, "height": height}, "color_scheme": scheme, "timezone_id": "Asia/Shanghai"}
+            page = browser.new_context(**seen).new_page()
             page.on("console", lambda message: print(message.type, message.text))
             page.on("pageerror", lambda error: print("error", error))
             page.goto(f"{server.address}/?lang={language}")
