@@ -8,25 +8,25 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Event as Flagged
 
 import numpy as np
 
 from analytics.kernels._kernel import ENGINE
-from analytics.state import State, carry, load
-from config.series import Origin, Series
+from analytics.state import State, carry
+from config.series import Series
 from config.site import Site
-from drivers.reading import Aside, Batch, Clock, Delivery, Stamp
+from drivers.reading import Clock, Delivery, Stamp
 from gateway.alerts import Alerts
-from gateway.contracts import Rows
-from gateway.duplicates import Recent, Redeliveries
 from gateway.intake import Intake, Note
 from gateway.journal import keeping, progress
-from gateway.journal.reader import EventRecord, Reader
-from gateway.journal.writer import READINGS, SKIPPED, START, TICK, UNDONE, JournalError, Writer
+from gateway.journal.reader import Reader
+from gateway.journal.writer import READINGS, START, TICK, UNDONE, JournalError, Writer
+from gateway.restoring import restore_state
+from gateway.sorting import Sorter, Taken
 from gateway.step import NOTHING, Effects, Event, PartFailed, step, unevaluated
-from gateway.wiring import Expected, Plan, Wiring, restore
+from gateway.wiring import Expected, Wiring
 
 log = logging.getLogger("ecosentry.core")
 _S = 1_000_000_000
@@ -34,33 +34,8 @@ _MOST_ROWS = 2000
 _COALESCE_S = 0.1
 _CHECKPOINT_EVERY_S = 300.0
 _KEEPING_EVERY_S = 5.0
-_OLDEST_NS = 1_577_836_800 * _S
-_YOUNGEST_NS = 600 * _S
-_REDO_AT_ONCE = 500
 _TRIES = 2
 """An event that was under way at so many unclean starts and the crash before them is never stepped again."""
-
-
-@dataclass(slots=True)
-class Taken:
-    """What one cycle took, sorted out: rows for the step, and everything else that goes into the same commit."""
-
-    deliveries: list[Delivery]
-    notes: list[Note]
-    series: list[Series] = field(default_factory=list)
-    rows: list[tuple[int, int, int, float, int, int]] = field(default_factory=list)
-    """(index into series, at, span, raw, reason, origin)."""
-    held: list[tuple[str, int, int, int, int, float, int, int]] = field(default_factory=list)
-    """(boot, mono, utc, index into series, span, raw, reason, origin)."""
-    asides: list[tuple[str, Aside]] = field(default_factory=list)
-    receipts: list[tuple[str, int, bytes]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    unheld: bool = False
-    """The held rows are among these rows now."""
-
-    def count(self, name: str, n: int = 1) -> None:
-        """Add to a counter of the conservation identity."""
-        self.counts[name] = self.counts.get(name, 0) + n
 
 
 class Core:
@@ -75,7 +50,6 @@ class Core:
         self._intake = intake
         self._grown = grown
         self._software = software
-        self._recent = Recent()
         self._off: frozenset[str] = frozenset()
         self._last_commit = -math.inf
         self._last_checkpoint = -math.inf
@@ -99,11 +73,9 @@ class Core:
             self._offset = self._writer.boot(stamp.boot, stamp.mono_ns, stamp.utc_ns)
             progress.sign_on(self._writer, tuple(self._site.sinks))
             self._make_plan()
+        self._sorter = Sorter(self._writer, self._register)
         with Reader(self._writer.path.parent) as reader:
-            self._held = reader.held()
             self._alerts = Alerts(self._site, str(reader.meta("journal_id")))
-            self._redeliveries = Redeliveries(reader.receipts())
-            self._recent.learn(reader.rows_after(reader.last_n() - 20_000, 20_000))
             last = reader.last_event()
             self._now = last.now if last else 0
             self._steady = last.steady if last else 0
@@ -117,44 +89,28 @@ class Core:
         self._version = self._writer.plan(self._plan.fingerprint, self._software, ENGINE, site, zlib.compress(self._plan.dump(), 6))
 
     def _redo(self, reader: Reader) -> State:
-        """The state after the newest event: the newest good checkpoint, then the events after it, effects thrown away."""
-        state, done = State(self._plan.layout), 0
-        for event, body in reader.checkpoints():
-            try:
-                state, done = load(body, self._plan.layout), event
-                break
-            except ValueError as error:
-                log.warning("checkpoint after event %d cannot be used: %s", event, error)
-        plans: dict[int, Plan] = {}
-        waiting = reader.events_after(done)
-        while waiting:
-            version = waiting[0].plan
-            run = 0
-            while run < min(len(waiting), _REDO_AT_ONCE) and waiting[run].plan == version:
-                run += 1
-            plan = plans.setdefault(version, restore(reader.plan(version)))
-            state = carry(state, plan.layout)
-            state, _ = step(plan, state, [_recall(reader, record) for record in waiting[:run] if record.done not in (UNDONE, SKIPPED)])
-            if waiting[run - 1].done == UNDONE:
-                state = self._try_again(reader, waiting[run - 1], state)
-            self._event = waiting[run - 1].id
-            waiting = waiting[run:]
-        self._event = max(self._event, done)
-        return state
+        """The state after the newest event; an event that was under way when the process died gets two more tries."""
+        last = restore_state(reader, self._plan)
+        self._event = last.event
+        if last.unfinished is None:
+            return last.state
+        record, event = last.unfinished
+        if not self._may_try(reader, record.id):
+            return last.state
+        self._state = carry(last.state, self._plan.layout)
+        self._finish(record.id, record.n_from, event)
+        return self._state
 
-    def _try_again(self, reader: Reader, record: EventRecord, state: State) -> State:
-        """The event that was under way when the process died: two more tries, then never again."""
+    def _may_try(self, reader: Reader, number: int) -> bool:
         event, tried = (str(reader.meta("trying")) + ":0").split(":")[:2]
-        tries = int(tried) if event == str(record.id) else 0
+        tries = int(tried) if event == str(number) else 0
         with self._writer.transaction():
             if tries >= _TRIES:
-                self._writer.skip(record.id)
-                self._skipped.append(record.id)
-                return state
-            self._writer.meta("trying", f"{record.id}:{tries + 1}")
-        self._state = carry(state, self._plan.layout)
-        self._finish(record.id, record.n_from, _recall(reader, record))
-        return self._state
+                self._writer.skip(number)
+                self._skipped.append(number)
+                return False
+            self._writer.meta("trying", f"{number}:{tries + 1}")
+        return True
 
     def stop(self) -> None:
         """A clean end: what waits is committed, the state is kept. Raises JournalError."""
@@ -172,7 +128,7 @@ class Core:
         if deliveries and wait_s > 0:
             deliveries, notes = self._coalesce(deliveries, notes)
         stamp = self._clock.now()
-        taken = self._sort(deliveries, notes, stamp)
+        taken = self._sorter.sort(deliveries, notes, stamp)
         if not (deliveries or notes or taken.rows) and self._until_due_s() > 0:
             self._keep_house()
             return False
@@ -204,80 +160,14 @@ class Core:
         """What we take for UTC: our clock, or while it is unsure the newest known instant and what has passed since."""
         return stamp.utc_ns if stamp.sure else self._now + max(0, stamp.mono_ns + self._offset - self._steady)
 
-    # ── sorting out ──────────────────────────────────────────────────────────────────────────────────────────────────
-    def _sort(self, deliveries: list[Delivery], notes: list[Note], stamp: Stamp) -> Taken:
-        taken = Taken(deliveries, notes)
-        index: dict[Series, int] = {}
-        for delivery in deliveries:
-            if delivery.aside:
-                taken.count("received")
-                taken.count("undecodable")
-                taken.asides.append((delivery.line, delivery.aside))
-            taken.count("received", delivery.rows)
-            if delivery.receipt:
-                if self._redeliveries.known(delivery.receipt):
-                    taken.count("duplicate", delivery.rows)
-                    if delivery.aside:
-                        taken.count("undecodable", -1)
-                        taken.count("duplicate")
-                        taken.asides.pop()
-                    continue
-                taken.receipts.append(self._redeliveries.remember(delivery.receipt))
-            for batch in delivery.batches:
-                self._sort_batch(taken, index, delivery.line, batch, stamp)
-        if self._held and stamp.sure:
-            self._unhold(taken, index, stamp)
-        taken.series = list(index)
-        return taken
-
-    def _sort_batch(self, taken: Taken, index: dict[Series, int], line: str, batch: Batch, stamp: Stamp) -> None:
-        places = [index.setdefault(s, len(index)) for s in batch.series]
-        columns = (batch.which.tolist(), batch.at.tolist(), batch.span.tolist(), batch.raw.tolist(), batch.reason.tolist())
-        origin = int(batch.origin)
-        ids = self._known_ids(batch.series) if batch.own_time else ()
-        for which, at, span, raw, reason in zip(*columns, strict=True):
-            late = 0
-            if batch.own_time:
-                if at < _OLDEST_NS or (stamp.sure and at > stamp.utc_ns + _YOUNGEST_NS):
-                    taken.count("quarantined")
-                    taken.asides.append((line, Aside(str(batch.series[which]), repr(raw).encode(), f"its time {at} ns is not believable")))
-                    continue
-                met = self._recent.meet(ids[which], at, raw)
-                if met == "again":
-                    taken.count("duplicate")
-                    continue
-                late = int(Origin.LATE) if met == "late" else 0
-            elif not batch.stamp.sure:
-                taken.count("held")
-                taken.held.append((batch.stamp.boot, batch.stamp.mono_ns, at, places[which], span, raw, reason, origin))
-                continue
-            taken.count("journalled")
-            taken.rows.append((places[which], at, span, raw, reason, origin | late))
-
-    def _known_ids(self, series: tuple[Series, ...]) -> list[int]:
-        known = self._writer.known
-        new = [s for s in series if s not in known]
-        if new:
-            self._patiently(lambda: self._register(new))
-        return [known[s] for s in series]
-
-    def _register(self, new: list[Series]) -> None:
-        with self._writer.transaction():
-            self._writer.ids(new)
-
-    def _unhold(self, taken: Taken, index: dict[Series, int], stamp: Stamp) -> None:
-        """The clock is true now: readings of this boot get their real time, older ones what the clock said then, marked."""
-        with Reader(self._writer.path.parent) as reader:
-            for boot, mono, utc, series, span, raw, reason, origin in reader.held_rows():
-                same = boot == stamp.boot
-                at = (stamp.utc_ns - (stamp.mono_ns - mono)) // 1_000_000 * 1_000_000 if same else utc
-                mark = Origin.RESTAMPED if same else Origin.UNSURE
-                taken.rows.append((index.setdefault(series, len(index)), at, span, raw, reason, origin | int(mark)))
-                taken.count("held", -1)
-                taken.count("journalled")
-        taken.unheld = True
-
     # ── step and commit ──────────────────────────────────────────────────────────────────────────────────────────────
+    def _register(self, new: list[Series]) -> None:
+        def work() -> None:
+            with self._writer.transaction():
+                self._writer.ids(new)
+
+        self._patiently(work)
+
     def _persist(self, kind: int, taken: Taken, stamp: Stamp) -> None:
         self._patiently(lambda: self._commit_event(kind, taken, stamp))
         for delivery in taken.deliveries:
@@ -326,9 +216,7 @@ class Core:
             self._unfinished = (self._writer.next_event - 1, n_from, event)
         if kind:
             self._now, self._steady, self._event = event.now, event.steady, self._writer.next_event - 1
-        if taken.unheld:
-            self._held = 0
-        self._held += len(taken.held)
+        self._sorter.held = (0 if taken.unheld else self._sorter.held) + len(taken.held)
         _say(lines)
         if kind == START:
             with self._writer.transaction():
@@ -425,9 +313,3 @@ class Core:
 def _say(lines: list[str]) -> None:
     for line in lines:
         log.warning("%s", line)
-
-
-def _recall(reader: Reader, record: EventRecord) -> Event:
-    rows: Rows = reader.rows_of_event(record)
-    return Event(record.kind, record.now, bool(record.sure), record.steady, rows.which, rows.at, rows.span, rows.raw, rows.reason, rows.origin)
-

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.series import Flag, Origin, Reason, Series
-from gateway.core import Taken
+from gateway.sorting import Taken
 from gateway.journal.writer import START
 
 
