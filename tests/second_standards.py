@@ -129,3 +129,64 @@ def water_class(item: str, written: str, *, lake: bool) -> int:
         limits = next(line.split()[1:] for line in GB3838.strip().splitlines() if line.split()[0] == item)
     value = Decimal(written)
     return 1 + sum(value < Decimal(end[1:]) if end.startswith(">") else value > Decimal(end) for end in limits)
+
+
+IN_TABLE = """
+PM10_24h 0 | 0 50 51 100 101 250 251 350 351 430
+PM2.5_24h 0 | 0 30 31 60 61 90 91 120 121 250
+NO2_24h 0 | 0 40 41 80 81 180 181 280 281 400
+CO_8h 1 | 0 10 11 20 21 100 101 170 171 340
+SO2_24h 0 | 0 40 41 80 81 380 381 800 801 1600
+NH3_24h 0 | 0 200 201 400 401 800 801 1200 1201 1800
+"""
+IN_INDEX = ((0, 50), (51, 100), (101, 200), (201, 300), (301, 400))
+
+
+def india_index(column: str, steps: int) -> int | None:
+    """India's sub-index of whole printed steps: nearest, by comparing twice the distance, in integers only."""
+    ends = [int(word) for word in next(row for row in IN_TABLE.strip().splitlines() if row.startswith(column + " ")).split("|")[1].split()]
+    for place, (from_, to) in enumerate(IN_INDEX):
+        low, high = ends[2 * place], ends[2 * place + 1]
+        if steps <= high:
+            rise, run = (to - from_) * (steps - low), high - low
+            return from_ + rise // run + (1 if 2 * (rise % run) >= run else 0)
+    return None
+
+
+def nowcast(hours: list[str | None]) -> tuple[Decimal, Decimal] | None:
+    """The NowCast by Horner's scheme from the oldest hour, numerator and denominator with a common integer weight."""
+    known = [Decimal(hour) for hour in hours if hour is not None]
+    if sum(hour is not None for hour in hours[:3]) < 2:
+        return None
+    least, most = min(known), max(known)
+    part, whole = (least, most) if most and 2 * least > most else (Decimal(1), Decimal(2)) if most else (Decimal(1), Decimal(1))
+    above = below = Decimal(0)
+    scale = Decimal(1)
+    for hour in reversed(hours[:12]):
+        above, below = above * part, below * part
+        if hour is not None:
+            above, below = above + Decimal(hour) * scale, below + scale
+        scale *= whole  # so a term of age a ends as part to the a, times whole to the rest: integers throughout
+    return above, below
+
+
+FARMLAND = """
+cd paddy 0.3 0.4 0.6 0.8 | 1.5 2.0 3.0 4.0
+cd other 0.3 0.3 0.3 0.6 | 1.5 2.0 3.0 4.0
+hg paddy 0.5 0.5 0.6 1.0 | 2.0 2.5 4.0 6.0
+hg other 1.3 1.8 2.4 3.4 | 2.0 2.5 4.0 6.0
+as paddy 30 30 25 20 | 200 150 120 100
+as other 40 40 30 25 | 200 150 120 100
+pb paddy 80 100 140 240 | 400 500 700 1000
+pb other 70 90 120 170 | 400 500 700 1000
+cr paddy 250 250 300 350 | 800 850 1000 1300
+cr other 150 150 200 250 | 800 850 1000 1300
+"""
+
+
+def farmland(metal: str, land: str, value: str, ph: str) -> str:
+    row = next(line for line in FARMLAND.strip().splitlines() if line.startswith(f"{metal} {land} "))
+    screening, intervention = (part.split()[-4:] for part in row.split("|"))
+    band = sum(Decimal(ph) > Decimal(edge) for edge in ("5.5", "6.5", "7.5"))
+    worse = (Decimal(value) > Decimal(screening[band])) + (Decimal(value) > Decimal(intervention[band]))
+    return ("low", "risk_possible", "strict_control")[worse]

@@ -9,7 +9,7 @@ from config.standard import MARKS, Standard
 from gateway.computing import compute, functions
 
 FAMILIES = {
-    "air": ("Air", ("air_cn", "air_limits", "air_us", "air_eu", "air_uk", "air_in", "air_ca", "air_units", "pm_correction", "hours"),
+    "air": ("Air", ("air_cn", "air_limits", "air_us", "air_eu", "air_uk", "air_in", "air_ca", "air_units", "air_means", "pm_correction", "hours"),
             (('{"standard": "HJ633-2026", "report": "daily", "pollutant": "PM2.5", "averaging": "24h", "concentration": "35.5", '
              '"unit": "ug/m3"}'),
              "China's index: 35.5 is rounded half to even to 36 (GB/T 8170), 1/25 into 35 … 60 → 50 … 100, so 52; sub-indices are rounded up.",

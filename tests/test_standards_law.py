@@ -1,7 +1,7 @@
 """The product and a second reading of the texts agree; the law's own symmetries hold."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -10,8 +10,23 @@ import second_standards as second
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.indices import air_ca, air_cn, air_eu, air_limits, air_uk, air_units, air_us, hours, noise_cn, pm_correction, soil, water_surface
+from analytics.indices import (
+    air_ca,
+    air_cn,
+    air_eu,
+    air_limits,
+    air_means,
+    air_uk,
+    air_units,
+    air_us,
+    hours,
+    noise_cn,
+    pm_correction,
+    soil,
+    water_surface,
+)
 from analytics.indices._exact import category_words, exact, maybe, rounded, scale_of, subindex, whole
+from analytics.indices._nowcast import nowcast_fraction
 from config.reading_standards import day_start_ns, standards
 
 LAWS = standards()
@@ -59,6 +74,60 @@ def test_european_index_agrees_with_the_second_reading(pollutant: str, value: st
 @given(item=st.sampled_from(second.WATER_ITEMS), value=written(50, 5), lake=st.booleans())
 def test_water_class_agrees_with_the_second_reading(item: str, value: str, lake: bool):
     assert water_surface.gb3838_class(item, value, "lake" if lake else "river", law=WATER) == second.water_class(item, value, lake=lake)
+
+
+@given(column=st.sampled_from([row.split()[0] for row in second.IN_TABLE.strip().splitlines()]), steps=st.integers(0, 1900))
+def test_indian_index_agrees_with_the_second_reading(column: str, steps: int):
+    places = 1 if column.startswith("CO") else 0
+    assert index(LAWS.named("IN-NAQI"), column, str(Decimal(steps).scaleb(-places))) == second.india_index(column, steps)
+
+
+@given(hours=st.lists(st.one_of(st.none(), written(600, 1)), min_size=1, max_size=12))
+def test_nowcast_agrees_with_the_second_reading(hours: list[str | None]):
+    with localcontext() as context:
+        context.prec = 200
+        found, expected = nowcast_fraction(hours), second.nowcast(hours)
+        assert (found is None) == (expected is None)
+        if found is not None:
+            assert abs(Decimal(found[1].numerator) / found[1].denominator - expected[0] / expected[1]) < Decimal("1e-40")
+
+
+@given(hours=st.lists(written(600, 1), min_size=3, max_size=12))
+def test_nowcast_lies_between_the_least_and_the_largest_hour(hours: list[str]):
+    weight, value = nowcast_fraction(hours)
+    assert min(map(Decimal, hours)) <= value <= max(map(Decimal, hours))
+    assert Fraction(1, 2) <= weight <= 1
+
+
+@given(metal=st.sampled_from(("cd", "hg", "as", "pb", "cr")), land=st.sampled_from(("paddy", "other")), value=written(1500, 2), ph=written(14, 2))
+def test_farmland_agrees_with_the_second_reading(metal: str, land: str, value: str, ph: str):
+    assert soil.gb15618_assess(metal, value, ph, land, law=LAWS.named("GB15618"))["result"] == second.farmland(metal, land, value, ph)
+
+
+@given(values=st.dictionaries(st.sampled_from(list(LAWFUL)), written(70, 1), min_size=1), extra=st.sampled_from(list(LAWFUL)), value=written(70, 1))
+def test_another_pollutant_never_lowers_the_aqi(values: dict[str, str], extra: str, value: str):
+    before = air_cn.aqi_cn("daily", {name: v for name, v in values.items() if name != extra}, list(LAWFUL), law=HJ[2026])["aqi_computed"] or 0
+    assert air_cn.aqi_cn("daily", {**values, extra: value}, list(LAWFUL), law=HJ[2026])["aqi_computed"] >= before
+
+
+@given(hours=st.lists(st.one_of(st.none(), written(300, 1)), min_size=24, max_size=24))
+def test_a_day_of_ozone_counts_only_with_enough_hours(hours: list[str | None]):
+    found = air_means.o3_max_8h_cn(hours, law=LAWS.named("HJ663-2026"))
+    windows = [hours[end - 8:end] for end in range(8, 25)]
+    full = [window for window in windows if sum(hour is not None for hour in window) >= 6]
+    assert found["valid_means"] == len(full)
+    largest = max((Fraction(sum(Decimal(hour) for hour in window if hour is not None)) / sum(hour is not None for hour in window) for window in full),
+                  default=None)
+    assert found["max_8h"] is None if largest is None else abs(Fraction(found["max_8h"]) - largest) < Fraction(1, 10**20)
+    assert found["valid"] == (len(full) >= 14 or (largest is not None and largest > 160))
+
+
+def test_means_of_the_day_are_exact_and_judged_where_a_float_mean_is_wrong():
+    tenths = ["35.1"] * 12 + ["35.9"] * 12
+    mean = air_means.mean_of_hours(tenths, 20)
+    assert mean == Decimal("35.5")
+    assert index(HJ[2026], "PM2.5_24h", str(mean)) == 52
+    assert sum(map(float, tenths)) / 24 != 35.5, "the binary mean misses the tie"
 
 
 @given(column=st.sampled_from(CN_COLUMNS), year=st.sampled_from((2012, 2026)), one=written(3000, 3), other=written(3000, 3))

@@ -1,5 +1,6 @@
 """Noise limits of China: zones (GB 3096), works (GB 12348), community (GB 22337), building sites (GB 12523), HJ 640 grades."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -54,6 +55,24 @@ def gb12348_check(zone: Literal["0", "1", "2", "3", "4"], period: Period, leq_db
     if highest is not None and period == "night":
         found["lmax_pass"] = highest <= limit + law.constant(f"night_{lmax_kind}_over")
     return found
+
+
+def gb12348_room_check(zone: Literal["0", "1", "2-4"], room: Literal["A", "B"], period: Period, leq_db: Figure,
+                       octaves_db: Sequence[Figure | None] = (), *, law: Standard) -> Result:
+    """Limits in a room for noise that the building carries: of Leq, dB(A), and of the octave bands 31.5, 63, 125, 250, 500 Hz, dB.
+
+    Rooms: A for sleeping, B for daytime. octaves_db in that order, None = not measured. Source: GB 12348-2008 tables 2 and 3.
+
+    >>> from config.reading_standards import standards
+    >>> gb12348_room_check("1", "A", "night", "29.9", [70, 51], law=standards().named("GB12348"))
+    {'limit': Decimal('30'), 'leq_pass': True, 'octave_pass': [False, True]}
+    """
+    limit, bands = law.table("structure_leq").number(f"{zone} {room}", period), law.table("structure_octave")
+    if len(octaves_db) > len(bands.columns):
+        raise ValueError(f"octaves_db has {len(octaves_db)} levels for {len(bands.columns)} bands: {', '.join(bands.columns)} Hz")
+    met = [None if level is None else exact(level) <= bands.number(f"{zone} {period} {room}", column)
+           for column, level in zip(bands.columns, octaves_db, strict=False)]
+    return {"limit": limit, "leq_pass": exact(leq_db) <= limit, "octave_pass": met}
 
 
 def gb22337_check(zone: Literal["0", "1", "2", "3", "4"], period: Period, leq_db: Figure, indoor: bool = False, *, law: Standard) -> Result:

@@ -128,6 +128,22 @@ def gb3838_assess(values: Mapping[str, Figure], waterbody: Waterbody = "river", 
             "main_pollutants": exceeding[:3] if worst > 3 else []}
 
 
+def gb3838_source_check(param: str, value: Figure, *, law: Standard) -> Result:
+    """Limit of a drinking-water source and whether it is met, mg/L: the five supplementary and some selected items.
+
+    Source: GB 3838-2002 tables 2 and 3.
+
+    >>> from config.reading_standards import standards
+    >>> gb3838_source_check("mn", "0.11", law=standards().named("GB3838"))
+    {'limit': Decimal('0.1'), 'pass': False}
+    """
+    supplement, selected = law.table("drinking source"), law.table("drinking source selected")
+    if param not in supplement.rows and param not in selected.rows:
+        raise ValueError(f'param "{param}" is not an item of a drinking source; there are: {", ".join((*supplement.rows, *selected.rows))}')
+    limit = (supplement if param in supplement.rows else selected).number(param, "limit")
+    return {"limit": limit, "pass": measured(value) <= limit}
+
+
 def river_status(counts: Sequence[int], *, law: Standard) -> str:
     """Status of a river by the classes of its sections: counts of sections of class I … V and worse.
 
