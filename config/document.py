@@ -17,7 +17,7 @@ from config.wording import Fault, dotted, fault
 T = TypeVar("T", bound=Table)
 _AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 _SECRET = re.compile(r"pass|secret|token|key", re.IGNORECASE)
-_TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'")
+_TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*(?:\"|$)|'[^']*(?:'|$)")
 _MOST = 200
 _TOML_WORDS = (
     ("Unescaped '\\'", 'in "…" a backslash begins a special character', "write \\\\ for each \\, or put the text into 'single quotes'"),
@@ -162,4 +162,4 @@ def veiled(source: str) -> str:
     """A line of the file with the texts that could be secrets replaced by asterisks of the same length."""
     if not _SECRET.search(source.partition("#")[0]):
         return source
-    return _TEXT.sub(lambda match: match[0][0] + "*" * (len(match[0]) - 2) + match[0][-1], source)
+    return _TEXT.sub(lambda match: match[0][0] + "*" * (len(match[0]) - 2) + match[0][1:][-1:], source)

@@ -111,15 +111,15 @@ class Tables:
 
     def _kind(self, section: Section, path: Path, raw: Mapping[str, object]) -> str:
         kind, names = raw.get("kind"), self.plugins.names(section)
-        if kind in names:
-            return str(kind)
+        if isinstance(kind, str) and kind in names:
+            return kind
         if kind is None:
             near = next((key for key in raw if did_you_mean(key, ["kind"])), "")
             if near:
                 self.document.complain((*path, near), f"{dotted((*path, near))} is not a key here", "did you mean kind?")
             else:
                 self.document.complain(path, f"{dotted(path)} has no kind", f"add  kind = …  ({', '.join(names)})")
-        elif kind in later.KINDS[section]:
+        elif isinstance(kind, str) and kind in later.KINDS[section]:
             self.document.complain((*path, "kind"), f'{dotted(path)}: kind "{kind}" {later.SAY}', f"it has {', '.join(names)}", on="value")
         else:
             self.document.complain((*path, "kind"), f'{dotted(path)}: there is no kind "{str(kind)[:40]}" of {section.removesuffix("s")}',

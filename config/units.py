@@ -16,7 +16,8 @@ _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**
 _NUMBER = r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)$")
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|TB)$")
-_LIMIT = re.compile(rf"^{_NUMBER}\s*(.*)$")
+_LIMIT = re.compile(rf"^{_NUMBER}\s*((?:[^\W\d_]|[%°‰]).*|)$")
+_COMMA = re.compile(r"^([+-]?\d+),(\d+)(?!,)")
 _RANGE = re.compile(rf"^{_NUMBER}\s*\.\.\s*{_NUMBER}\s*(.*)$")
 _RATE = re.compile(rf"^{_NUMBER}\s*(.*?)\s*\bper\s+(s|min|h|d)$")
 _LONGEST_S = 100 * 366 * 86400
@@ -134,6 +135,9 @@ def limit(text: object) -> Limit:
     if isinstance(text, int | float) and not isinstance(text, bool):
         text = str(text)
     match = _LIMIT.match(text.strip()) if isinstance(text, str) else None
+    if isinstance(text, str) and (comma := _COMMA.match(text.strip())):
+        meant = f"{comma[1]}.{comma[2]}{text.strip()[comma.end() :]}"
+        raise ValueError(f'is not a limit; write the decimal point as a point: "{meant}"')
     if not match:
         raise ValueError('is not a limit; write a number and its unit: "1.0 mg/L"')
     return Limit(_decimal(match[1]), unit(match[2]))

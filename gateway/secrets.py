@@ -24,19 +24,17 @@ class Secrets:
         """The secret of that name, without the line end of its file. Raises Halted, saying where it was looked for."""
         if not _NAME.fullmatch(name):
             raise Halted(f'"{name}" cannot be the name of a secret: a-z 0-9 . _ -')
-        variable = environment_name(name)
-        files = self._files(name)
-        given_by_systemd = [file for file, is_ours in files if not is_ours]
-        for number, (file, is_ours) in enumerate(files, 1):
-            found = _read(file, is_ours)
-            if found is not None:
-                return found
-            if number == len(given_by_systemd) and (given := os.environ.get(variable)):
-                return given
+        credentials, variable, files = self._credentials(name), environment_name(name), self._files(name)
+        for file in credentials:
+            if (text := _read(file, check=False)) is not None:
+                return text
         if given := os.environ.get(variable):
             return given
-        places = ", ".join([*(str(file) for file, _ in self._files(name)), f"${variable}"])
-        raise Halted(f"secret {name} is missing. It was looked for in {places}")
+        for file in files:
+            if (text := _read(file, check=True)) is not None:
+                return text
+        places = [*map(str, credentials), f"${variable}", *map(str, files)]
+        raise Halted(f"secret {name} is missing. It was looked for in {', '.join(places)}")
 
     def has(self, name: str) -> bool:
         """Is there one?"""
@@ -52,13 +50,12 @@ class Secrets:
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         return [Path(folder) / name, Path(folder) / f"secrets_{name}"] if folder else []
 
-    def _files(self, name: str) -> list[tuple[Path, bool]]:
-        """Where a file may be; and whether we check who may read it (systemd looks after its own)."""
-        files = [(credential, False) for credential in self._credentials(name)]
-        files.append((ETC / "secrets" / name, True))
+    def _files(self, name: str) -> list[Path]:
+        """Where a file of our own may be: only its owner may read it (systemd looks after its own)."""
+        files = [ETC / "secrets" / name]
         if self.site_file:
-            files.append((Path(self.site_file).resolve().parent / "secrets" / name, True))
-        return files
+            files.append(Path(self.site_file).resolve().parent / "secrets" / name)
+        return list(dict.fromkeys(files))
 
 
 def environment_name(name: str) -> str:
@@ -70,7 +67,7 @@ def environment_name(name: str) -> str:
     return "ECOSENTRY_SECRET_" + name.upper().replace("-", "_").replace(".", "_")
 
 
-def _read(file: Path, check: bool) -> str | None:
+def _read(file: Path, *, check: bool) -> str | None:
     """The text of a secret's file; None if there is none. Raises Halted if it must not be used."""
     try:
         with file.open("rb") as opened:
