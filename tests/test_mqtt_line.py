@@ -3,8 +3,10 @@
 import ipaddress
 import json
 import logging
+import resource
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -425,17 +427,17 @@ def test_tls_is_checked_against_the_given_certificate(tmp_path: Path) -> None:
 
 
 def make_certificate(folder: Path) -> None:
-    import subprocess  # noqa: PLC0415
-
     subprocess.run([servers.need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
                     "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "ca.pem"],
                    check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({"url": "http://broker"}, "not the address of a broker"), ({"url": "mqtt://"}, "not the address"), ({"url": "mqtt://u:p@broker"}, "holds a user"),
-    ({"url": "mqtt://broker", "user": "u", "password": {"secret": "p"}}, "in the clear"), ({"url": "mqtt://broker", "password": {"secret": "p"}}, "needs user"),
-    ({"url": "mqtt://broker", "ca_file": "/x"}, "needs mqtts"), ({"url": "mqtt://broker", "protocol": "3.1"}, "3.1.1"), ({"url": "mqtt://b", "keepalive": "1 s"}, "5"),
+    ({"url": "http://broker"}, "not the address of a broker"), ({"url": "mqtt://"}, "not the address"),
+    ({"url": "mqtt://u:p@broker"}, "holds a user"), ({"url": "mqtt://broker", "user": "u", "password": {"secret": "p"}}, "in the clear"),
+    ({"url": "mqtt://broker", "password": {"secret": "p"}}, "needs user"),
+    ({"url": "mqtt://broker", "ca_file": "/x"}, "needs mqtts"), ({"url": "mqtt://broker", "protocol": "3.1"}, "3.1.1"),
+    ({"url": "mqtt://b", "keepalive": "1 s"}, "5"),
 ])
 def test_wrong_options_are_refused_in_words(options: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
@@ -458,8 +460,8 @@ def test_the_client_id_is_one_that_every_broker_takes() -> None:
 
 
 @pytest.mark.parametrize(("wide", "narrow", "does"), [
-    ("#", "a/b", True), ("#", "$SYS/a", False), ("a/#", "a", True), ("a/+", "a/b", True), ("a/+", "a/#", False), ("a/+", "a/+", True), ("+/+", "a", False),
-    ("a/b", "a/+", False), ("a/#", "a/+/#", True), ("+", "$x", False), ("a/+/c", "a/b/d", False), ("a/+", "a", False),
+    ("#", "a/b", True), ("#", "$SYS/a", False), ("a/#", "a", True), ("a/+", "a/b", True), ("a/+", "a/#", False), ("a/+", "a/+", True),
+    ("+/+", "a", False), ("a/b", "a/+", False), ("a/#", "a/+/#", True), ("+", "$x", False), ("a/+/c", "a/b/d", False), ("a/+", "a", False),
 ])
 def test_filters_cover_each_other(wide: str, narrow: str, does: bool) -> None:
     assert covers(wide, narrow) == does
@@ -536,8 +538,6 @@ def test_a_monstrous_message_does_not_fill_the_memory() -> None:
             got += wire.recv(100)
         assert got == b"\x40\x02\x00\x07\x40\x02\x00\x08"
         acknowledged.set()
-
-    import resource  # noqa: PLC0415
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     journal, notebook = Journal(), Notebook()
