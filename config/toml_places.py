@@ -17,7 +17,7 @@ _BARE = ascii_letters + digits + "_-"
 _VALUE = re.compile(
     r"true|false|[+-]?(?:inf|nan)|[+-]?\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d[\d_]*)?|0x[\da-fA-F_]+|0o[0-7_]+|0b[01_]+"
     r"|\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:\d\d)?)?|\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
-_ENTRY = re.compile(r"[A-Za-z0-9_-]+[ \t]*=|\[\[?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\]")
+_ENTRY = re.compile(r"[A-Za-z0-9_-]+[ \t]*=|\[\[?([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\]")
 _FORGOTTEN_COMMA = re.compile(r"\S+[ \t]+([A-Za-z0-9_-]+)[ \t]*=")
 _DEEPEST = 60
 
@@ -203,7 +203,7 @@ class _Scanner:
             source.skip(lines=True)
             if source.peek() == "]":
                 break
-            if not source.peek() or (number and _ENTRY.match(source.text, source.at)):
+            if not source.peek() or self.is_entry():
                 self.not_closed(begun, "]", "list")
             start = source.at
             self.read_value((*path, number))
@@ -215,6 +215,13 @@ class _Scanner:
             elif source.peek() != "]":
                 self.not_closed(begun, "]", "list")
         source.at += 1
+
+    def is_entry(self) -> bool:
+        """Does a new entry or header begin here, on a line of its own? Then the list above was not closed."""
+        source = self.source
+        match = _ENTRY.match(source.text, source.at)
+        alone = not source.text[source.start_of_line(source.at) : source.at].strip()
+        return match is not None and alone and not (match[1] and _VALUE.fullmatch(match[1]))
 
     def read_inline(self, path: Path) -> None:
         source, begun = self.source, self.source.at
