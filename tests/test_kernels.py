@@ -97,6 +97,15 @@ def test_an_hour_s_mean_is_the_mean_of_its_valid_readings(build):
     check_hours()
 
 
+def test_an_hour_of_equal_readings_has_their_value_to_the_last_bit(build):
+    """3600 times 0.1 added up plainly is 360.0000000000139: nobody should see an hour's mean that none of its readings had."""
+    kinds, kept = means.Kinds(np.array([1], np.uint8), i8(S)), state()
+    for begin in range(0, 3600, 100):
+        at = T0 + np.arange(begin + 1, begin + 101) * S
+        means.take(kinds, kept, int(at[-1]), np.zeros(100, np.int32), at, np.full(100, 0.1), np.ones(100, np.uint8))
+    assert issued(means.close(kinds, kept, T0 + 2 * naive.HOUR)) == {T0 + naive.HOUR: (0.1, 1, 1.0)}
+
+
 def test_a_long_backfill_issues_every_hour_even_when_it_comes_in_one_batch(build):
     kinds, kept = means.Kinds(np.array([1], np.uint8), i8(600 * S)), state()
     at = T0 + np.arange(1, 6 * 48 + 1) * 600 * S

@@ -5,13 +5,16 @@ import math
 from collections.abc import Callable
 from threading import Event
 
+import modbus_devices
 import pytest
 from virtual import START_UTC_NS, Taker, VirtualClock, VirtualLine, VirtualWire
 
 from config.errors import DeviceError, LineError
 from config.series import Reason, Series
+from drivers.codecs.modbus import seal
 from drivers.driver import Group, Wire
 from drivers.reading import Batch, Readings
+from drivers.simulated.modbus import SimulatedDevice, TableSource
 from gateway.health import LineHealth
 from gateway.poller import Poller
 
@@ -141,6 +144,29 @@ def test_a_dead_device_does_not_delay_the_others():
             assert house.view(name)["late"] == 0
     spent_s = 0.5 * len(house.devices["d3"].polled)
     assert spent_s / 600 < 0.03
+
+
+def test_a_dead_device_says_nothing_of_its_namesake_on_another_line():
+    """Two lines, each with a device of address 1: one line's is dead. An address means something on its own line only."""
+    clock, stop, taken = VirtualClock(), Event(), {}
+    living = SimulatedDevice(1, TableSource({0: 7}))
+    pollers = {}
+    for name in ("dead", "living"):
+        def respond(request: bytes, name: str = name) -> tuple[float, bytes] | None:
+            reply = living.reply(request[1:-2], lambda unit, pdu: seal(bytes([unit]) + pdu)) if name == "living" else None
+            return (reply.delay_s, reply.frame) if reply else None
+
+        driver = modbus_devices.driver(modbus_devices.profile({"ph": {"register": 0}}), name=name, address=1)
+        taken[name] = Taker(clock)
+        health = LineHealth(f"line {name}", "serial", {name: "st"})
+        pollers[name] = Poller(f"line {name}", VirtualLine(VirtualWire(clock, respond)), {name: driver}, clock, taken[name], health, seed=1)
+    until = clock.mono_ns + 60 * S
+    while clock.mono_ns < until:
+        clock.go_on(min(poller.step(stop) for poller in pollers.values()))
+    values = [raw for _, raw, _ in taken["living"].rows("living")]
+    assert len(values) >= 50
+    assert set(values) == {7.0}
+    assert all(math.isnan(raw) for _, raw, _ in taken["dead"].rows("dead"))
 
 
 def test_a_dead_device_is_missing_once_a_minute_from_its_first_failure_on():
