@@ -26,6 +26,7 @@ export class Chart {
   constructor(now) {
     this.now = now;
     mark(byId("ranges"), "aria-label", t("range"));
+    mark(byId("plot"), "aria-label", t("read_nothing"));
     byId("ranges").append(...Object.keys(RANGES).map((key) =>
       el("button", { type: "button", "data-range": key, "aria-pressed": String(key === this.#range), click: () => this.#reach(key) }, t(`range_${key}`))));
     byId("reader").addEventListener("input", (event) => this.#read(Number(event.target.value)));

@@ -77,6 +77,7 @@ function take(kind, message) {
   for (const id of message.gone ?? []) series.delete(id);
   if (message.status) status = { ...(kind === "all" ? {} : status), ...message.status };
   if (message.series || message.gone || message.status?.stations) layOut(series, status.stations, pick);
+  if (message.series) tick(link.now());
   for (const [id, at, value, flag, reason, share] of message.values ?? []) {
     const row = { ...series.get(id), at, value, flag, reason, share };
     series.set(id, row);
