@@ -23,11 +23,13 @@ def gives(profile: Profile, quantity: str) -> bool:
 
 
 def measured(site: Site, profiles: dict[str, Profile]) -> Iterator[Series]:
-    """What the devices of a site give; the quantity is ANY where the messages name it."""
+    """What the devices of a site give; the quantity is ANY where the messages name it and the site file does not say which."""
     for name, device in site.devices.items():
         for row in profiles[device.common.profile].rows:
             quantity, _, channel = row.partition(":")
-            yield Series(device.common.station, name, quantity, channel)
+            named: tuple[str, ...] = getattr(device.options, "quantities", ()) if row == ANY else ()
+            for one in named or (quantity,):
+                yield Series(device.common.station, name, one, channel)
 
 
 def watched(site: Site, profiles: dict[str, Profile], rule: Rule) -> list[Series]:

@@ -9,7 +9,7 @@ from config.reading_profile import ANY
 from config.reading_site import SiteFile
 from config.series import Series
 from config.site import Rule, Secret, Severity, Site, severity
-from config.site_rules import watched
+from config.site_rules import measured, watched
 from config.table import Table
 from config.units import duration_text
 from drivers.driver import Asked, Told
@@ -75,7 +75,8 @@ def _relief(polls: list[tuple[str, float, float]], share: float) -> str:
 
 def rule_text(site: Site, profiles: dict[str, Profile], name: str, rule: Rule) -> str:
     """One rule for people: what it watches, when it fires, who hears of it."""
-    series = watched(site, profiles, rule)
+    series, certain = watched(site, profiles, rule), set(measured(site, profiles))
+    series = [one for one in series if one in certain] or series  # where messages name quantities, a device might give any
     names = [str(one) for one in series[:_MOST_SERIES]]
     more = f" and {len(series) - _MOST_SERIES} more" if len(series) > _MOST_SERIES else ""
     unit = next((vocabulary()[one.quantity].unit for one in series if one.quantity in vocabulary()), "1")

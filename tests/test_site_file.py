@@ -197,6 +197,12 @@ def test_line_and_station_are_filled_in_where_there_is_no_choice():
     assert (alone.devices["c"].common.station, alone.devices["c"].common.line) == ("a", "b")
 
 
+def test_a_device_that_is_said_to_give_only_some_quantities_is_held_to_them():
+    named = SITE.replace('profile = "mqtt_plain" }', 'profile = "mqtt_plain", quantities = ["la"] }')
+    assert "rules.night watches nothing" in told(problems(named))
+    assert read_site_text(named.replace('["la"]', '["la", "laeq"]'), KINDS).devices["noise"].options.quantities == ("la", "laeq")
+
+
 def test_a_rate_is_kept_per_second_and_a_range_in_its_unit():
     quality = read_site_text(SITE, KINDS).devices["probe"].common.quality["ph"]
     assert quality.rate.figure == Decimal(1) / 60
