@@ -57,17 +57,22 @@ class Station(Table):
     """The place that numbers belong to."""
 
     name: str = ""
+    """What people read; the NAME of the table is never shown to the public and never changed."""
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
     area: str = ""
+    """Division code (GB/T 2260): rules, subscriptions and sinks select by it."""
     time_zone: str = "UTC"
+    """Hours and days are cut in it; stored time is always UTC."""
 
 
 class LineTable(Table):
     """What every line has beside its kind's own keys."""
 
     station: str = ""
+    """The default for its devices."""
     where: str = ""
+    """Cabinet, terminal: goes into the alert when this line is silent, for the person who drives there."""
 
 
 class Span(Table):
@@ -92,12 +97,19 @@ class DeviceTable(Table):
     """What every device has beside its protocol's own keys."""
 
     profile: str
+    """Knows registers, units, ranges, timing; `ecosentry devices` lists them."""
     line: str = ""
+    """Left out = the only line."""
     station: str = ""
+    """Left out = the line's station, else the only one."""
     name: str = ""
+    """What people read."""
     serial: str = ""
+    """Of the instrument in this place today."""
     interval: Duration | None = None
+    """How often to ask, or how often it is expected to speak; left out = as the profile says."""
     quality: dict[str, Quality] = {}
+    """By quantity, where the quantity's own limits do not fit."""
 
 
 class Selector(Table):
@@ -107,7 +119,9 @@ class Selector(Table):
     device: Names = ()
     quantity: Names = ()
     medium: Names = ()
+    """water, air, weather, noise, soil, vegetation, emission, energy, technical."""
     area: Names = ()
+    """The `area` of a station."""
 
     def takes(self, series: Series, medium: str, area: str) -> bool:
         """Is this series meant?"""
@@ -130,14 +144,21 @@ class Rule(Selector):
     mean: Duration | None = None
     """Judge the rolling mean over this long; left out = every reading."""
     above: Ladder = {}
+    """One limit, or a limit for each colour: one alert whose colour climbs and falls."""
     below: Ladder = {}
+    """The same for values that are too low."""
     severity: Colour = "yellow"
     """Of a single limit; a ladder names its own."""
     hold: Annotated[Duration, Field(alias="for")] = 0.0
+    """So long beyond the limit before it fires."""
     dead_band: LimitField | None = None
+    """So far back inside the limit before it ends."""
     end_for: Duration = 0.0
+    """And so long back inside before it ends."""
     source: str = ""
+    """Where the limit comes from: printed in every message."""
     advice: str = ""
+    """What to do: the first line of the message."""
 
     @model_validator(mode="before")
     @classmethod
@@ -168,6 +189,7 @@ class Subscription(Selector):
     severity: Colour = "blue"
     """This and worse."""
     about: Literal["environment", "technical", "all"] = "environment"
+    """Technical is the box, the wires and the instruments, not the river."""
 
 
 class SinkTable(Selector):
@@ -180,8 +202,11 @@ class Journal(Table):
     path: str = ""
     """Folder; empty = $STATE_DIRECTORY, else journal/ beside the site file."""
     keep: Duration = 400 * 86400.0
+    """Older readings are removed."""
     max_size: Size = 8 * 10**9
+    """More than this is never used."""
     on_full: Literal["thin", "stop"] = "thin"
+    """At the size limit, thin: oldest readings give way. stop: nothing more is taken, and that is an alert."""
 
 
 class Console(Table):
@@ -189,6 +214,7 @@ class Console(Table):
 
     enabled: bool = True
     listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$")] = "127.0.0.1:8080"
+    """Only this box by default; from elsewhere: ssh -L 8080:127.0.0.1:8080."""
 
 
 class ClockTable(Table):

@@ -386,3 +386,26 @@ def test_a_profile_without_a_case_is_told_what_one_would_show(own):
     code, said = devices(test=str(own[0]))
     assert code == 0
     assert "case    none: tests/cases/acme_x1/" in said
+
+
+# ── docs/site_file.md ──
+def keys_of_the_site_file():
+    from config import site as tables
+
+    common = [tables.Station, tables.LineTable, tables.DeviceTable, tables.Quality, tables.Rule, tables.Subscription, tables.Journal, tables.Console,
+              tables.ClockTable]
+    kinds = [KINDS.options(section, kind) for section in ("lines", "protocols", "sinks", "channels") for kind in KINDS.names(section)]
+    return sorted({field.alias or name for table in common + kinds for name, field in table.model_fields.items()})
+
+
+def test_every_key_of_the_site_file_is_in_its_reference():
+    page = (HOUSE / "docs/site_file.md").read_text("utf-8")
+    assert [key for key in keys_of_the_site_file() if f"`{key}`" not in page] == []
+
+
+def test_the_site_file_in_its_reference_passes_the_check(tmp_path):
+    page = (HOUSE / "docs/site_file.md").read_text("utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "site.toml").write_text(example, "utf-8")
+    code, said = check(tmp_path / "site.toml")
+    assert code == 0, said
