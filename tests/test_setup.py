@@ -184,6 +184,87 @@ def test_a_changed_file_is_refused_the_right_one_taken_and_the_second_time_costs
     assert not (site / "left.py").exists()
 
 
+PRODUCT = """
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    import zipfile
+    name = "ecosentry-0-py3-none-any.whl"
+    with zipfile.ZipFile(f"{directory}/{name}", "w") as z:
+        z.writestr("gateway/__init__.py", "")
+        z.writestr("gateway/cli.py", "def main():\\n    print('the product')\\n    return 7\\n")
+        z.writestr("ecosentry-0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: ecosentry\\nVersion: 0\\n")
+        z.writestr("ecosentry-0.dist-info/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        z.writestr("ecosentry-0.dist-info/RECORD", "")
+    return name
+"""
+
+
+@pytest.fixture
+def ready_to_install(checkout: Checkout, tmp_path: Path) -> Checkout:
+    """What `make install` needs, with a product of three lines and one locked package, so that no network is asked."""
+    checkout.program("python3", f'exec {REAL_PYTHON} "$@"')
+    for name in ("mkdir", "rm", "mv", "cp", "ln", "chmod", "sed", "id"):
+        (checkout.bin / name).symlink_to(shutil.which(name))
+    _, right = wheel(tmp_path / "wheels", "tiny")
+    checkout.lock(f"tiny==1.0 --hash=sha256:{right}\n")
+    (checkout.root / "backend.py").write_text(PRODUCT)
+    (checkout.root / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n[project]\nname = "ecosentry"\nversion = "0.1.0"\n')
+    for name in ("docs", "systemd"):
+        shutil.copytree(HOUSE / name, checkout.root / name)
+    for name in ("LICENSE", "README.md", "CHANGELOG.md"):
+        shutil.copy(HOUSE / name, checkout.root / name)
+    return checkout
+
+
+def install(checkout: Checkout, **environment: str) -> subprocess.CompletedProcess[str]:
+    wheels = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(checkout.root.parent / "wheels"), "PIP_CONFIG_FILE": os.devnull}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PIP_") and k not in ("PYTHON", "DESTDIR", "SUDO_USER")}
+    return subprocess.run([checkout.root / "tools" / "install"], capture_output=True, text=True, timeout=100, check=False,
+                          env={**kept, **wheels, "PATH": str(checkout.bin), **environment})
+
+
+def test_install_puts_program_command_and_service_below_destdir_and_an_upgrade_keeps_the_one_before(ready_to_install: Checkout, tmp_path: Path):
+    root = tmp_path / "image"
+    done = install(ready_to_install, DESTDIR=str(root))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ("Installed EcoSentry 0.1.0 in /opt/ecosentry, command /usr/local/bin/ecosentry, "
+                           "service ecosentry (not started: no site file yet)\n")
+    assert str((root / "usr/local/bin/ecosentry").readlink()) == "/opt/ecosentry/bin/ecosentry"
+    launcher = root / "opt/ecosentry/bin/ecosentry"
+    assert launcher.read_text().startswith("#!/opt/ecosentry/bin/python -P\n")
+    ran = subprocess.run([root / "opt/ecosentry/bin/python", "-P", launcher], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (7, "the product\n")
+    assert (root / "usr/local/lib/systemd/system/ecosentry.service").read_text() == (HOUSE / "systemd/ecosentry.service").read_text()
+    assert (root / "etc/ecosentry/secrets").stat().st_mode & 0o777 == 0o700
+    assert not (root / "opt/ecosentry.new").exists()
+
+    (root / "opt/ecosentry/of the first").touch()
+    (root / "etc/ecosentry/site.toml").touch()
+    done = install(ready_to_install, DESTDIR=str(root))
+    assert done.stdout.endswith("service ecosentry (to use it: sudo systemctl restart ecosentry)\nThe one before is in /opt/ecosentry.old\n"), done
+    assert (root / "opt/ecosentry.old/of the first").exists()
+    assert launcher.exists()
+
+
+def test_an_install_that_fails_leaves_the_one_that_runs_alone(ready_to_install: Checkout, tmp_path: Path):
+    root = tmp_path / "image"
+    (root / "opt/ecosentry").mkdir(parents=True)
+    (root / "opt/ecosentry/running").touch()
+    ready_to_install.lock(f"tiny==1.0 --hash=sha256:{'0' * 64}\n")
+    done = install(ready_to_install, DESTDIR=str(root))
+    assert done.returncode == 1
+    assert "a package differs from the locked one" in done.stderr
+    assert sorted(p.name for p in (root / "opt").iterdir()) == ["ecosentry"]
+    assert (root / "opt/ecosentry/running").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may install")
+def test_install_without_root_says_who_may(ready_to_install: Checkout):
+    done = install(ready_to_install)
+    assert (done.returncode, done.stderr) == (
+        1, "This installs for the whole machine: sudo make install (make demo needs no root). Nothing was changed.\n")
+
+
 def environment() -> types.ModuleType:
     spec = importlib.util.spec_from_file_location("environment_under_test", HOUSE / "tools" / "environment.py")
     module = importlib.util.module_from_spec(spec)

@@ -2,6 +2,7 @@
 
 Called by tools/setup with a Python that is known to be new enough; only the standard library is used. What pip has fetched stays in
 its cache, and an interrupted set-up is taken up where it stopped, so that `make demo` again is always the right answer.
+`--into FOLDER` (tools/install) makes an environment that holds the product itself, not a link to this checkout.
 """
 
 import fcntl
@@ -40,13 +41,24 @@ CAUSES = (  # what pip says, what it means; the first that fits is told
 )
 
 
-def main(wanted: str, locks: str, package: str) -> int:
-    """Make or complete the environment `wanted` (demo or test); `locks` and `package` are told again in its stamp. The exit code."""
+def main(*words: str) -> int:
+    """`--into FOLDER`, or what tools/setup wants; the exit code."""
     if sys.maxsize < 2**32:
         return refuse(
             f"The system's Python is a 32-bit one (under a {platform.machine()} kernel). EcoSentry needs a 64-bit system: "
             'Raspberry Pi Imager → "Raspberry Pi OS Lite (64-bit)".'
         )
+    return into(pathlib.Path(words[1])) if words[0] == "--into" else here(*words)
+
+
+def into(folder: pathlib.Path) -> int:
+    """Everything that runs, and the product itself, in an environment at `folder`."""
+    problem = new_venv(folder) or fetched(folder, LOCKS["demo"], ".")
+    return refuse(problem) if problem else 0
+
+
+def here(wanted: str, locks: str, package: str) -> int:
+    """Make or complete .venv for `wanted` (demo or test); `locks` and `package` are told again in its stamp."""
     if not os.access(HERE, os.W_OK):
         return refuse(f"{HERE} cannot be written, and the environment is made in it: copy or clone it to a folder of yours. Nothing was changed.")
     with (HERE / ".venv.lock").open("w") as lock:
@@ -75,14 +87,11 @@ def make(wanted: str, locks: str, package: str) -> str:
         wanted = "test"
     if not (VENV / "bin" / "pip").exists():
         print("Setting up .venv, once: about a minute on a PC, a few on a Raspberry Pi", file=sys.stderr, flush=True)
-        problem = new_venv()
+        problem = new_venv(VENV)
         if problem:
             return problem
     (VENV / "stamp").unlink(missing_ok=True)
-    problem = (
-        pip("--only-binary", ":all:", "--require-hashes", "--requirement", LOCKS[wanted])
-        or pip("--no-index", "--no-deps", "--no-build-isolation", "--editable", ".")
-    )  # fmt: skip
+    problem = fetched(VENV, LOCKS[wanted], "--editable", ".")
     if problem:
         return problem
     (VENV / "stamp").write_text(f"{wanted}\n{locks}\n{package}\n")
@@ -102,16 +111,24 @@ def same_python() -> bool:
     return shown.stdout.strip() == sys.version.strip()
 
 
-def new_venv() -> str:
+def fetched(folder: pathlib.Path, lock: str, *package: str) -> str:
+    """The locked packages by their hashes, then the product, which needs no network; "" or the sentence that says why not."""
+    return (
+        pip(folder, "--only-binary", ":all:", "--require-hashes", "--requirement", lock)
+        or pip(folder, "--no-index", "--no-deps", "--no-build-isolation", *package)
+    )  # fmt: skip
+
+
+def new_venv(folder: pathlib.Path) -> str:
     """An empty environment; "" or why not. Debian keeps the half of `venv` that is needed in a package of its own."""
     if importlib.util.find_spec("ensurepip") is None and not install_venv():
         found = f"Python {platform.python_version()} is here without its venv part"
         return f"{found}: sudo apt install python3-venv, then the same make again. Nothing was changed."
-    done = run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    done = run([sys.executable, "-m", "venv", "--clear", str(folder)])
     if done.returncode:
-        shutil.rmtree(VENV, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         said = (done.stdout + done.stderr).strip().splitlines()
-        return f"Could not make .venv: {said[-1] if said else 'no reason given'}"
+        return f"Could not make {folder}: {said[-1] if said else 'no reason given'}"
     return ""
 
 
@@ -130,10 +147,10 @@ def install_venv() -> bool:
     return False
 
 
-def pip(*arguments: str) -> str:
-    """Run pip install in .venv; "" or the sentence that says why it failed."""
+def pip(folder: pathlib.Path, *arguments: str) -> str:
+    """Run pip install in the environment at `folder`; "" or the sentence that says why it failed."""
     options = ("--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2")
-    done = run([str(VENV / "bin" / "python"), "-m", "pip", "install", *options, *arguments])
+    done = run([str(folder / "bin" / "python"), "-m", "pip", "install", *options, *arguments])
     return explain(done.stdout + done.stderr) if done.returncode else ""
 
 
@@ -163,4 +180,4 @@ def refuse(why: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:4]))
+    raise SystemExit(main(*sys.argv[1:]))
