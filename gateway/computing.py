@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import cache
 from importlib import import_module
 from inspect import Parameter, isfunction, signature
+from io import TextIOWrapper
 from pkgutil import iter_modules
 from typing import TextIO, cast
 
@@ -16,7 +17,7 @@ import analytics.indices
 from analytics.indices._exact import category_words, exact, maybe, scale_of, subindex
 from config.errors import ConfigError
 from config.reading_standards import standards as known_standards
-from config.standard import Standard
+from config.standard import Pollutant, Standard
 from config.units import unit
 
 Row = dict[str, object]
@@ -27,10 +28,16 @@ def compute(lines: Iterable[str], out: TextIO) -> int:
     """One JSON line out for each JSON line in, in order: {"result": …} or {"error": "what, where, what to do"}.
 
     A line is a concentration of an index's pollutant, a day of several pollutants, a NowCast or a named function with its
-    arguments; decimals are taken as they are written. Returns 0, or 1 if any line had an error.
+    arguments; decimals are taken as they are written. Text files are read and written as UTF-8 whatever the locale, and bytes
+    that are none become an error of their line. Returns 0, or 1 if any line had an error.
     """
+    if isinstance(lines, TextIOWrapper):
+        lines.reconfigure(encoding="utf-8", errors="replace")
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(encoding="utf-8", errors="replace")
     errors = 0
-    for number, line in enumerate(lines, 1):
+    for number, written in enumerate(lines, 1):
+        line = written.removeprefix("\ufeff")
         if not line.strip():
             continue
         try:
@@ -127,14 +134,26 @@ def _one_pollutant(law: Standard, row: Row) -> Row:
     if "|" in pollutant:
         return _combined(law, pollutant, str(concentration))
     scale = scale_of(law, pollutant, _text(row, "averaging"), _text(row, "report", ""))
-    if unit(_text(row, "unit", scale.unit)) != scale.unit:
-        raise ValueError(f'unit "{row["unit"]}": {law.name} judges {pollutant} in {scale.unit}; convert it first (function ppb_to_ugm3)')
     if concentration is not None and not isinstance(concentration, str | int | Decimal):
         raise ValueError(f'concentration {concentration} is not a number; write a decimal string such as "35.4"')
+    value, given = maybe(concentration), unit(_text(row, "unit", scale.unit))
+    if given != scale.unit:
+        value = _in_unit(law, scale, value, given)
     assert law.rounding is not None, "an index standard has rounding rules, or it would not have been read"
-    found = subindex(scale, law.rounding, maybe(concentration))
+    found = subindex(scale, law.rounding, value)
     level, name = category_words(law, found)
     return {"subindex": found.index, "level": level, "category": name}
+
+
+_POWERS = {"mass": {"ng/m³": -9, "µg/m³": -6, "mg/m³": -3, "g/m³": 0}, "ratio": {"ppt": -12, "ppb": -9, "ppm": -6}}
+"""Units that differ by a power of ten only; from ratio to mass needs a temperature, which the sender must state."""
+
+
+def _in_unit(law: Standard, scale: Pollutant, value: Decimal | None, given: str) -> Decimal | None:
+    powers = next((kind for kind in _POWERS.values() if scale.unit in kind), {})
+    if given not in powers:
+        raise ValueError(f'unit "{given}": {law.name} judges {scale.shown} in {scale.unit}; convert it first (function ppb_to_ugm3)')
+    return None if value is None else value.scaleb(powers[given] - powers[scale.unit])
 
 
 def _combined(law: Standard, pollutants: str, concentrations: str) -> Row:

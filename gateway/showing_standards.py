@@ -19,8 +19,11 @@ Row = dict[str, object]
 def standards(words: Sequence[str], *, show: bool, as_json: bool, out: TextIO) -> int:
     """List the standards with source and mark, or show some whole: words are ids, ids with edition, files, or (listing) any part of a row.
 
+    The word "show" itself may stand first, as it does on the command line.
+
     Returns 0; 1 if an example of a shown standard does not come out; 2 if a word names nothing; 78 if a file is wrong.
     """
+    words = words[1:] if show and words[:1] == ["show"] else words
     try:
         known = known_standards()
         chosen = [law for word in words for law in _chosen(known, word)] if show else _listed(known, words)

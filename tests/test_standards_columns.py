@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.indices._columns import index_columns_of
@@ -13,6 +13,8 @@ from analytics.indices._exact import concentration_rounding, maybe, subindex
 from analytics.indices.air_cn import aqi_cn
 from analytics.kernels import indices as kernels
 from config.reading_standards import standards
+
+usual = settings(deadline=None, derandomize=True)
 
 LAWS = [law for law in standards().all if law.pollutants]
 SCALES = [(law, scale) for law in LAWS for scale in law.pollutants]
@@ -40,6 +42,7 @@ def test_columns_equal_the_exact_path_on_every_step_and_on_every_tie(law, scale)
     assert not wrong
 
 
+@usual
 @given(pair=st.sampled_from(SCALES), value=st.one_of(st.floats(-5, 4000), st.decimals(0, 3000, places=4).map(float), st.floats(0, 1)))
 def test_columns_equal_the_exact_path_on_any_float(pair, value: float):
     law, scale = pair

@@ -2,14 +2,19 @@
 
 import io
 import json
+import subprocess
+import sys
 from inspect import signature
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.computing import functions
 from gateway.offline import compute
+
+usual = settings(deadline=None, derandomize=True)
 
 
 def lines(*written: str) -> tuple[int, list[dict[str, object]]]:
@@ -25,6 +30,17 @@ def test_a_concentration_may_be_text_or_number_and_is_taken_as_written():
     assert lines(PM % '"35.5"', PM % "35.5", PM % '"36"', PM % "null") == (0, [
         {"result": {"subindex": 52, "level": 2, "category": "良"}}, {"result": {"subindex": 52, "level": 2, "category": "良"}},
         {"result": {"subindex": 52, "level": 2, "category": "良"}}, {"result": {"subindex": None, "level": None, "category": None}}])
+
+
+def test_a_unit_that_differs_by_a_power_of_ten_changes_nothing():
+    in_mg, in_ng = PM.replace("ug/m3", "mg/m3"), PM.replace("ug/m3", "ng/m³")
+    found = lines(PM % '"35.5"', in_mg % '"0.0355"', in_ng % '"35500"', in_mg % "null")[1]
+    assert found[0] == found[1] == found[2]
+    assert found[3]["result"]["subindex"] is None
+    co = PM.replace("PM2.5", "CO")
+    assert lines(co % '"2200"')[1][0]["result"]["subindex"] == 55
+    us = '{"standard":"US-EPA-AQI-2024","pollutant":"O3","averaging":"8h","concentration":%s,"unit":"%s"}'
+    assert lines(us % ('"0.0785"', "ppm"))[1] == lines(us % ('"78.5"', "ppb"))[1]
 
 
 def test_an_id_without_edition_is_judged_by_the_day_of_the_data():
@@ -75,6 +91,16 @@ json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats
                            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3), max_leaves=6)
 
 
+def test_bytes_that_are_no_text_spoil_only_their_own_line():
+    written = b"\xef\xbb\xbf" + (PM % '"36"').encode() + b'\n\xff\xfe{"a\n' + rb'{"function": "\ud800", "args": {}}' + b"\n" + (PM % '"36"').encode()
+    done = subprocess.run([sys.executable, "-m", "gateway.cli", "compute"], input=written, capture_output=True, check=False,
+                          cwd=Path(__file__).parent.parent, env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})
+    found = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
+    assert [list(item) for item in found] == [["result"], ["error"], ["error"], ["result"]]
+    assert found[0]["result"]["category"] == "良"
+    assert done.returncode == 1
+
+
 FUNCTIONS = sorted(functions())
 ARGUMENTS = sorted({key for function in functions().values() for key in signature(function).parameters})
 KEYS = ["standard", "report", "inputs", "concentration", "pollutant", "averaging", "nowcast", "function", "args", "at", "forecast_daily_aqi",
@@ -90,6 +116,7 @@ def test_every_function_can_be_asked_for_in_json(name: str):
     assert "error" in lines(json.dumps({"function": name, "args": {"no such": 1}}))[1][0]
 
 
+@usual
 @given(name=st.sampled_from(FUNCTIONS), args=st.dictionaries(st.sampled_from(ARGUMENTS), json_values))
 def test_no_arguments_whatever_end_the_filter(name: str, args: dict[str, object]):
     code, found = lines(json.dumps({"function": name, "args": args}))
@@ -97,6 +124,7 @@ def test_no_arguments_whatever_end_the_filter(name: str, args: dict[str, object]
     assert code == int("error" in found[0])
 
 
+@usual
 @given(row=st.dictionaries(st.sampled_from(KEYS), json_values | st.sampled_from(("HJ633-2026", "daily", "PM2.5", "24h", "CN-HEAVY-POLLUTION",
                                                                                   "IN-NAQI"))))
 def test_no_row_whatever_ends_the_filter(row: dict[str, object]):

@@ -166,6 +166,7 @@ def test_showing_one_prints_its_tables_and_what_is_not_verified():
     assert "0 35 60 115 150 250 350 500  →  0 50 100 150 200 300 400 500" in text
     assert "examples 4 of 4" in text
     assert "configurable" in text_of(["hj906"], show=True)[1]
+    assert text_of(["show", "HJ633-2026"], show=True) == (code, text), "as the words stand on the command line"
     assert "   codmn 高锰酸盐指数   2  4  6  10  15" in text_of(["GB3838"], show=True)[1]
     assert text_of(["HJ633"], show=True)[1].count("examples") == 2, "an id alone shows its editions"
 

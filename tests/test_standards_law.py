@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import second_standards as second
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.indices import (
@@ -29,6 +29,8 @@ from analytics.indices._exact import category_words, exact, maybe, rounded, scal
 from analytics.indices._nowcast import nowcast_fraction
 from config.reading_standards import day_start_ns, standards
 
+usual = settings(deadline=None, derandomize=True)
+
 LAWS = standards()
 HJ = {year: LAWS.named(f"HJ633-{year}") for year in (2012, 2026)}
 US, UK, EU, WATER = (LAWS.named(name) for name in ("US-EPA-AQI-2024", "UK-DAQI", "EU-EAQI-2024", "GB3838"))
@@ -49,6 +51,7 @@ def index(law, column: str, value: str) -> int | None:
     return subindex(scale_of(law, pollutant, averaging), law.rounding, maybe(value)).index
 
 
+@usual
 @given(year=st.sampled_from((2012, 2026)), column=st.sampled_from(CN_COLUMNS), value=written(6000, 4))
 def test_iaqi_of_china_agrees_with_the_second_reading(year: int, column: str, value: str):
     found = index(HJ[year], column, value)
@@ -56,32 +59,38 @@ def test_iaqi_of_china_agrees_with_the_second_reading(year: int, column: str, va
     assert category_words(HJ[year], subindex(scale_of(HJ[year], *column.split("_")), HJ[year].rounding, exact(value))) == second.cn_level(found)
 
 
+@usual
 @given(column=st.sampled_from(US_COLUMNS), value=st.one_of(written(3000, 2), written(1, 5)))
 def test_us_index_agrees_with_the_second_reading(column: str, value: str):
     assert index(US, column, value) == second.us_index(column, value)
 
 
+@usual
 @given(column=st.sampled_from(list(second.UK)), value=written(1300, 2))
 def test_uk_index_agrees_with_the_second_reading(column: str, value: str):
     assert index(UK, column, value) == second.uk_index(column, value)
 
 
+@usual
 @given(pollutant=st.sampled_from(list(second.EU)), value=written(400, 2))
 def test_european_index_agrees_with_the_second_reading(pollutant: str, value: str):
     assert index(EU, f"{pollutant}_1h", value) == second.eu_band(pollutant, value)
 
 
+@usual
 @given(item=st.sampled_from(second.WATER_ITEMS), value=written(50, 5), lake=st.booleans())
 def test_water_class_agrees_with_the_second_reading(item: str, value: str, lake: bool):
     assert water_surface.gb3838_class(item, value, "lake" if lake else "river", law=WATER) == second.water_class(item, value, lake=lake)
 
 
+@usual
 @given(column=st.sampled_from([row.split()[0] for row in second.IN_TABLE.strip().splitlines()]), steps=st.integers(0, 1900))
 def test_indian_index_agrees_with_the_second_reading(column: str, steps: int):
     places = 1 if column.startswith("CO") else 0
     assert index(LAWS.named("IN-NAQI"), column, str(Decimal(steps).scaleb(-places))) == second.india_index(column, steps)
 
 
+@usual
 @given(hours=st.lists(st.one_of(st.none(), written(600, 1)), min_size=1, max_size=12))
 def test_nowcast_agrees_with_the_second_reading(hours: list[str | None]):
     with localcontext() as context:
@@ -92,6 +101,7 @@ def test_nowcast_agrees_with_the_second_reading(hours: list[str | None]):
             assert abs(Decimal(found[1].numerator) / found[1].denominator - expected[0] / expected[1]) < Decimal("1e-40")
 
 
+@usual
 @given(hours=st.lists(written(600, 1), min_size=3, max_size=12))
 def test_nowcast_lies_between_the_least_and_the_largest_hour(hours: list[str]):
     weight, value = nowcast_fraction(hours)
@@ -99,17 +109,20 @@ def test_nowcast_lies_between_the_least_and_the_largest_hour(hours: list[str]):
     assert Fraction(1, 2) <= weight <= 1
 
 
+@usual
 @given(metal=st.sampled_from(("cd", "hg", "as", "pb", "cr")), land=st.sampled_from(("paddy", "other")), value=written(1500, 2), ph=written(14, 2))
 def test_farmland_agrees_with_the_second_reading(metal: str, land: str, value: str, ph: str):
     assert soil.gb15618_assess(metal, value, ph, land, law=LAWS.named("GB15618"))["result"] == second.farmland(metal, land, value, ph)
 
 
+@usual
 @given(values=st.dictionaries(st.sampled_from(list(LAWFUL)), written(70, 1), min_size=1), extra=st.sampled_from(list(LAWFUL)), value=written(70, 1))
 def test_another_pollutant_never_lowers_the_aqi(values: dict[str, str], extra: str, value: str):
     before = air_cn.aqi_cn("daily", {name: v for name, v in values.items() if name != extra}, list(LAWFUL), law=HJ[2026])["aqi_computed"] or 0
     assert air_cn.aqi_cn("daily", {**values, extra: value}, list(LAWFUL), law=HJ[2026])["aqi_computed"] >= before
 
 
+@usual
 @given(hours=st.lists(st.one_of(st.none(), written(300, 1)), min_size=24, max_size=24))
 def test_a_day_of_ozone_counts_only_with_enough_hours(hours: list[str | None]):
     found = air_means.o3_max_8h_cn(hours, law=LAWS.named("HJ663-2026"))
@@ -130,6 +143,7 @@ def test_means_of_the_day_are_exact_and_judged_where_a_float_mean_is_wrong():
     assert sum(map(float, tenths)) / 24 != 35.5, "the binary mean misses the tie"
 
 
+@usual
 @given(column=st.sampled_from(CN_COLUMNS), year=st.sampled_from((2012, 2026)), one=written(3000, 3), other=written(3000, 3))
 def test_more_of_a_pollutant_never_lowers_its_index(column: str, year: int, one: str, other: str):
     low, high = sorted((one, other), key=Decimal)
@@ -137,11 +151,13 @@ def test_more_of_a_pollutant_never_lowers_its_index(column: str, year: int, one:
     assert higher is None or lower <= higher
 
 
+@usual
 @given(value=st.decimals(0, 1000, places=3), column=st.sampled_from(CN_COLUMNS))
 def test_a_float_and_its_decimal_text_score_the_same(value: Decimal, column: str):
     assert index(HJ[2026], column, str(value)) == subindex(scale_of(HJ[2026], *column.split("_")), HJ[2026].rounding, maybe(float(value))).index
 
 
+@usual
 @given(numerator=st.integers(-10**6, 10**6), denominator=st.integers(1, 10**4))
 def test_whole_numbers_of_fractions_follow_their_named_rule(numerator: int, denominator: int):
     value = Fraction(numerator, denominator)
@@ -158,6 +174,7 @@ def test_co_does_not_suffer_from_binary_floats():
         assert index(HJ[2026], "CO_24h", str(Decimal(tenths) / 10)) == second.cn_iaqi(2026, "CO_24h", str(Decimal(tenths) / 10))
 
 
+@usual
 @given(values=st.fixed_dictionaries({name: st.one_of(st.none(), written(int(most), 1)) for name, most in LAWFUL.items()}), seed=st.randoms())
 def test_the_order_of_pollutants_changes_nothing(values: dict[str, str | None], seed):
     shuffled = list(values.items())
@@ -165,6 +182,7 @@ def test_the_order_of_pollutants_changes_nothing(values: dict[str, str | None], 
     assert air_cn.aqi_cn("daily", values, law=HJ[2026]) == air_cn.aqi_cn("daily", dict(shuffled), law=HJ[2026])
 
 
+@usual
 @given(values=st.fixed_dictionaries({name: written(int(most), 1) for name, most in LAWFUL.items()}))
 def test_aqi_is_its_largest_subindex_and_primary_is_who_has_it(values: dict[str, str]):
     for year in (2012, 2026):
@@ -174,6 +192,7 @@ def test_aqi_is_its_largest_subindex_and_primary_is_who_has_it(values: dict[str,
         assert found["primary"] == (sorted(name for name in scored if scored[name] == found["aqi"]) if found["aqi"] > 50 else [])
 
 
+@usual
 @given(values=st.fixed_dictionaries({name: written(int(most), 1) for name, most in LAWFUL.items()}), gone=st.sampled_from(list(LAWFUL)))
 def test_a_missing_pollutant_leaves_the_aqi_unpublished_unless_the_rest_exceeds_100(values: dict[str, str], gone: str):
     found = air_cn.aqi_cn("daily", {**values, gone: None}, law=HJ[2026])
@@ -204,6 +223,7 @@ def test_below_detection_counts_half_the_limit_and_beyond_the_drift_not_at_all()
         water_surface.gb3838_class("hg", "-0.0001", law=WATER)
 
 
+@usual
 @given(values=st.dictionaries(st.sampled_from(second.WATER_ITEMS), written(10, 4), min_size=1), item=st.sampled_from(second.WATER_ITEMS),
        value=written(10, 4))
 def test_adding_an_item_never_improves_a_class_and_one_that_does_not_limit_never_changes_it(values, item: str, value: str):
@@ -216,6 +236,7 @@ def test_adding_an_item_never_improves_a_class_and_one_that_does_not_limit_never
         assert water_surface.surface_water_assess({**values, silent: "99999"}, law=WATER) == water_surface.surface_water_assess(values, law=WATER)
 
 
+@usual
 @given(gas=st.sampled_from(list(air_units.MOLAR_MASS)), ppb=written(500, 3), kelvin=st.sampled_from(("273.15", "293.15", "298.15")))
 def test_a_change_of_unit_and_back_changes_nothing(gas: str, ppb: str, kelvin: str):
     there = air_units.ppb_to_ugm3(gas, ppb, kelvin)
@@ -243,6 +264,7 @@ def test_kappa_correction_caps_humidity():
     assert round(pm_correction.pm_kappa("120", "85", "0.62"), 9) == Decimal("38.347320852")
 
 
+@usual
 @given(o3=written(200, 1), no2=written(200, 1), pm=written(300, 1), more=st.integers(1, 50))
 def test_aqhi_rises_with_every_pollutant_and_is_at_least_1(o3: str, no2: str, pm: str, more: int):
     law = LAWS.named("CA-AQHI")
@@ -294,6 +316,7 @@ def test_hours_are_labelled_by_their_beginning_or_their_end():
     assert len({hours.hour_label(at, "Europe/Berlin", "begin") for at in autumn}) == 2, "the two hours of one name differ in offset"
 
 
+@usual
 @given(day=st.dates(datetime(2020, 1, 1, tzinfo=UTC).date(), datetime(2035, 1, 1, tzinfo=UTC).date()),
        zone=st.sampled_from(("Asia/Shanghai", "Europe/Berlin", "America/Denver", "Asia/Kolkata")))
 def test_every_hour_belongs_to_one_natural_day_and_every_night_to_the_day_it_begins(day, zone: str):
@@ -333,6 +356,7 @@ def test_indices_of_bands_name_their_worst():
     assert air_uk.daqi({"SO2": "88.5"}, law=UK)["index"] == 2
 
 
+@usual
 @given(period=st.sampled_from(("day", "night")), zone=st.sampled_from(("0", "1", "2", "3", "4a", "4b")), level=written(120, 1))
 def test_noise_limits_are_inclusive_and_night_is_never_laxer(period: str, zone: str, level: str):
     law = LAWS.named("GB3096")
@@ -349,6 +373,7 @@ def test_background_is_taken_off_by_the_table(difference: str, correction: int |
     assert found["valid"] == (correction is not None)
 
 
+@usual
 @given(value=written(500, 2), ph=written(14, 2), metal=st.sampled_from(("cd", "hg", "as", "pb", "cr", "cu", "ni", "zn")),
        land=st.sampled_from(("paddy", "other", "orchard")))
 def test_soil_risk_rises_with_the_metal(value: str, ph: str, metal: str, land: str):
@@ -359,6 +384,7 @@ def test_soil_risk_rises_with_the_metal(value: str, ph: str, metal: str, land: s
     assert (found["result"] == "low") == (Decimal(value) <= found["screening"])
 
 
+@usual
 @given(value=st.decimals(-1000, 1000, places=4), places=st.integers(0, 3))
 def test_gb_t_8170_rounding_is_never_further_than_half_a_step_and_ties_go_to_even(value: Decimal, places: int):
     found, step = rounded(value, "half-even", places), Decimal(1).scaleb(-places)
