@@ -23,7 +23,8 @@ PYTHON = [sys.executable, "-P"]
 @functools.cache
 def tracked() -> tuple[Path, ...]:
     """The files of the project: what git has or would take, else (an unpacked archive) all but the hidden folders."""
-    listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=HOUSE, capture_output=True, text=True, check=False)
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=HOUSE, capture_output=True, text=True, check=False)
     if listed.returncode == 0:
         return tuple(p for p in (HOUSE / name for name in listed.stdout.split("\0") if name) if p.is_file())
     return tuple(p for p in HOUSE.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(HOUSE).parts))
@@ -243,8 +244,8 @@ def test_every_file_named_in_the_docs_exists():
     """`docs/x.md`, `gateway/y.py` and the like; a page that speaks of what comes later says so without the folder."""
     folders = "docs|gateway|drivers|analytics|config|tests|tools|systemd|benchmarks"
     named = rf"`((?:{folders})/[\w./-]+\.(?:py|md|toml|service|json|sql|csv))`"
-    lost = {f"{name}: {path}" for name, text in pages().items() for path in re.findall(named, text) if "NAME" not in path and not (HOUSE / path).exists()}
-    assert sorted(lost) == []
+    found = {(name, path) for name, text in pages().items() for path in re.findall(named, text) if "NAME" not in path}
+    assert sorted(f"{name}: {path}" for name, path in found if not (HOUSE / path).exists()) == []
 
 
 # ── promises ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -66,7 +66,8 @@ def _hash(path: Path) -> str:
 def versions(more: Mapping[str, str]) -> dict[str, str]:
     """What it was run with."""
     packages = {name: version(name) for name in ("ecosentry", "numpy", "numba", "pydantic", "paho-mqtt")}
-    system = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "machine": platform.machine(), "kernel": platform.release().split("-")[0]}
+    kernel = platform.release().split("-")[0]
+    system = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "machine": platform.machine(), "kernel": kernel}
     return packages | system | dict(more)
 
 
