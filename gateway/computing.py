@@ -42,14 +42,14 @@ def compute(lines: Iterable[str], out: TextIO) -> int:
             continue
         try:
             answer: Row = {"result": _answer(_parsed(line))}
-        except (ValueError, ArithmeticError, RecursionError) as error:
+        except (ValueError, ArithmeticError, RecursionError, ConfigError) as error:
             errors += 1
             answer = {"error": f"line {number}: {_told(error)}"}
         out.write(json.dumps(answer, ensure_ascii=False, default=plain) + "\n")
     return 1 if errors else 0
 
 
-def _told(error: ValueError | ArithmeticError | RecursionError) -> str:
+def _told(error: ValueError | ArithmeticError | RecursionError | ConfigError) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(".".join(str(part) for part in found["loc"]) + f": {_said(found['type'], found['msg'])}" for found in error.errors())
     if isinstance(error, ConfigError):

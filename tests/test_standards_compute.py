@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.reading_standards import load
+from gateway import computing
 from gateway.computing import functions
 from gateway.offline import compute
 
@@ -79,6 +81,14 @@ def test_bad_input_is_an_error_that_says_where_and_what(line: str, words: str):
     assert found[0]["error"].startswith("line 1: ")
     assert words in found[0]["error"]
     assert found[1]["result"]["subindex"] == 52, "the next line is not affected"
+
+
+def test_a_broken_local_standard_is_an_error_that_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "own.toml").write_text('id = "OWN"\n', "utf-8")
+    monkeypatch.setattr(computing, "known_standards", lambda: load([tmp_path]))
+    code, found = lines(PM % '"36"')
+    assert code == 1
+    assert "own.toml" in found[0]["error"]
 
 
 def test_blank_lines_have_no_answer_and_errors_count_them():

@@ -50,7 +50,7 @@ def test_every_figure_has_unit_clause_and_mark_and_every_function_exists(law):
 def test_every_function_that_needs_a_law_has_one():
     named = {name for law in LAWS.all for name in law.functions}
     needing = {name for name, function in functions().items() if "law" in signature(function).parameters}
-    assert needing - named <= {"aqhi_exact", "period_of"}
+    assert needing == named
 
 
 def test_breakpoints_that_do_not_rise_are_refused_by_their_figures():
