@@ -1,10 +1,7 @@
 """A port to listen on: the one that was asked for, or the next free one."""
 
-import contextlib
 import errno
-import os
 import socket
-from pathlib import Path
 
 TRIES = 20
 
@@ -32,23 +29,3 @@ def _bound(host: str, port: int) -> socket.socket:
         raise
     listener.setblocking(False)
     return listener
-
-
-def user_of(port: int) -> str:
-    """Who listens on that port, for people: ` by "node-red" (pid 611)`; empty where Linux does not let us see it."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            rows = [line.split() for line in Path(table).read_text("ascii").splitlines()[1:]]
-            inodes |= {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if any(_leads_to(link) in inodes for link in (folder / "fd").iterdir()):
-                return f' by "{(folder / "comm").read_text().strip()}" (pid {folder.name})'
-    return ""
-
-
-def _leads_to(link: Path) -> str:
-    with contextlib.suppress(OSError):
-        return os.readlink(link)  # noqa: PTH115  (a socket is no path)
-    return ""

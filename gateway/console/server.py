@@ -16,13 +16,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.server import Server
 
-from gateway.console import port as ports
 from gateway.console.api import Api
 from gateway.console.asking import Asking
 from gateway.console.assets import Asset, assets, language
 from gateway.console.feed import Feed
 from gateway.console.guard import LONGEST_HEAD, LOOPBACK, Guard, host_name, refusal
+from gateway.console.port import listen as listen_at
 from gateway.console.stream import Stream
+from gateway.port_owner import port_owner
 from gateway.view import View
 
 log = logging.getLogger(__name__)
@@ -61,10 +62,10 @@ class ConsoleServer:
 
     def _bind(self) -> socket.socket:
         wanted = self._port
-        listener, further = ports.listen(self._host, wanted)
+        listener, further = listen_at(self._host, wanted)
         self._port = int(listener.getsockname()[1])
         if further:
-            log.warning("%d is in use%s; console at %s instead", wanted, ports.user_of(wanted), self.address)
+            log.warning("%d is in use by %s; console at %s instead", wanted, port_owner(wanted), self.address)
         if self._host not in LOOPBACK:
             log.warning("the console listens on %s: whoever reaches that address can read it (it has no accounts yet)", self._host)
         return listener

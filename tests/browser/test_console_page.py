@@ -4,6 +4,7 @@ import math
 import random
 import re
 import time
+from importlib.resources import files
 
 import pytest
 from canned_view import HOUR, MEASURED, CannedView, S, alert, realistic
@@ -223,6 +224,8 @@ def test_a_cut_stream_is_said_and_everything_greys_until_it_is_back(serve, look)
     assert re.fullmatch(r"No connection to the box since \d\d:\d\d:\d\d: the values are old\. Trying again\.", text(page, "#cut"))
     assert page.get_attribute("body", "data-link") == "cut"
     assert text(page, "#link") == "cut off"
+    assert text(page, "#overall") == "State not known"
+    assert page.title() == "State not known · EcoSentry"
     assert value(page, "qinghe/do/dissolved_oxygen").evaluate(colour) != fresh
     assert axe(page) == []
     page.wait_for_timeout(2500)
@@ -230,18 +233,22 @@ def test_a_cut_stream_is_said_and_everything_greys_until_it_is_back(serve, look)
     served.start()
     page.wait_for_selector("body[data-link=live]", timeout=12_000)
     assert page.is_hidden("#cut")
+    assert text(page, "#overall") == "1 alert firing"
     assert value(page, "qinghe/do/dissolved_oxygen").evaluate(colour) == fresh
 
 
-def test_a_silent_stream_is_noticed_although_the_connection_stands(serve, look, monkeypatch):
-    view = realistic()
-    served = serve(view)
-    page = look(served.server.address)
+def test_a_silent_stream_is_noticed_although_the_connection_stands(serve, chromium, monkeypatch):
+    page = chromium.new_page()
+    impatient = (files("gateway.console") / "static" / "link.js").read_text().replace("SILENT_MS = 12_000", "SILENT_MS = 2_500")
+    assert "2_500" in impatient
+    page.route("**/static/link.js", lambda route: route.fulfill(body=impatient, content_type="text/javascript"))
+    page.goto(serve(realistic()).server.address)
     settle(page)
     monkeypatch.setattr(feed.Feed, "_tell", lambda *_: None)
-    page.wait_for_selector("body[data-link=cut]", timeout=16_000)
+    page.wait_for_selector("body[data-link=cut]", timeout=8000)
     monkeypatch.undo()
-    page.wait_for_selector("body[data-link=live]", timeout=16_000)
+    page.wait_for_selector("body[data-link=live]", timeout=8000)
+    page.close()
 
 
 def test_one_viewer_too_many_still_sees_the_values(serve, look, monkeypatch):
@@ -398,9 +405,8 @@ def test_a_chart_that_cannot_be_read_says_why(serve, look):
 def test_the_small_curves_show_the_last_hour(serve, look):
     page = look(serve(realistic()).server.address)
     settle(page)
-    page.wait_for_function("() => document.querySelectorAll('.spark-line[d]:not([d=\"\"])').length > 20", timeout=5000)
-    path = page.locator("li:has(> .reading [data-series='yard/air/pm2_5']) .spark-line").get_attribute("d")
-    assert path.count("L") > 30
+    curve = "li:has(> .reading [data-series='yard/air/pm2_5']) .spark-line"
+    page.wait_for_function("(curve) => document.querySelector(curve).getAttribute('d').split('L').length > 30", arg=curve, timeout=8000)
     image = pixels(page.locator("li:has(> .reading [data-series='yard/air/pm2_5']) .spark").screenshot())
     assert near(image, (15, 125, 116), 120).sum() > 40
 
@@ -465,6 +471,9 @@ def test_health_shows_the_sums_the_states_and_the_notes(serve, look):
         ({"devices": []}, "All well"),
         ({"devices": [], "lines": [{"name": "a", "state": "lost"}, {"name": "b", "state": "stopped"}]}, "2 lines are lost"),
         ({"devices": [], "sinks": [{"name": "influx", "state": "unavailable"}]}, "1 sink waits"),
+        ({"devices": [], "sinks": [{"name": "influx", "state": "new"}], "clock": {"sure": False, "words": ""}}, "Clock: not sure yet"),
+        ({"journal": {"state": "cannot be written: disk full"}}, "Journal: cannot be written: disk full"),
+        ({"conservation": {"received": 2, "journalled": 1, "holds": False}}, "Nothing lost: does not add up"),
     ],
 )
 def test_the_head_says_the_gravest_thing(serve, look, change, words):

@@ -173,7 +173,7 @@ export class Chart {
   #tabulate() {
     if (!byId("table-box").open || !this.row) return;
     const newest = this.#points.slice(-IN_TABLE).reverse();
-    const head = el("tr", {}, ...[t("time"), `${t("value")} (${unit(this.row)})`, t("quality")].map((words) => el("th", { scope: "col" }, words)));
+    const head = el("tr", {}, ...[t("time"), `${t("value")} (${unit(this.row)})`, t("quality")].map((words, i) => el("th", { scope: "col", class: i === 1 ? "count" : null }, words)));
     const body = newest.map((p) => el("tr", {}, el("td", {}, moment(p.t, true)),
       el("td", { class: "count" }, p.v === null ? "–" : number(p.v, this.row.decimals)), el("td", {}, t(`flag_${p.flag}`, {}, String(p.flag)))));
     byId("table").replaceChildren(el("table", {}, el("caption", {}, `${title(this.row)}, ${t("table_newest", { n: newest.length })}`), el("thead", {}, head), el("tbody", {}, ...body)));

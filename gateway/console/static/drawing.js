@@ -34,10 +34,13 @@ export function gaps(points, since, until, stride) {
   return found;
 }
 
-/** What is too long between two neighbours for a line: three usual distances, and more than the thinning makes. */
+/**
+ * What is too long between two neighbours for a line: three usual distances. Where the box has thinned, it kept the extremes of
+ * every three steps of (until - since) / most, so two neighbours may be six steps apart; what was missing in between it kept as well.
+ */
 export function stride(points, since, until, most) {
   const steps = points.slice(1).map((p, i) => p.t - points[i].t).sort((a, b) => a - b);
-  return 3.2 * Math.max(steps[steps.length >> 1] ?? 0, steps.length > most / 2 ? (until - since) / most : 0);
+  return Math.max(3.2 * (steps[steps.length >> 1] ?? 0), steps.length > 0.3 * most ? (6.6 * (until - since)) / most : 0);
 }
 
 function curve(points, at, longest) {

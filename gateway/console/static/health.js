@@ -4,7 +4,7 @@ import { arrange, byId, el, shape } from "./elements.js";
 import { age, moment, ms, size, t, whole, zone } from "./words.js";
 
 const GOOD = new Set(["good", "open", "ok", "live", "sending", "idle", "up", "running"]);
-const WAITING = new Set(["starting", "waiting", "behind", "held"]);
+const WAITING = new Set(["starting", "waiting", "behind", "held", "new"]);
 const shown = new Map();
 
 const count = (n) => (typeof n === "number" ? whole(n) : "–");
@@ -59,6 +59,12 @@ function identity(sums) {
     el("p", {}, el("span", { class: `state ${sums.holds ? "good" : "bad"}` }, shape(sums.holds ? "state-good" : "state-bad"), t(sums.holds ? "adds_up" : "adds_not"))));
 }
 
+function restarts(workers) {
+  if (!Array.isArray(workers) || !workers.length) return null;
+  return el("div", { class: "fact" }, el("dt", {}, t("restarts")),
+    ...workers.map((one) => el("dd", {}, el("span", { class: "state bad" }, shape("state-bad"), `${text(one.name)}: ${count(one.restarts)}`), el("span", { class: "small" }, text(one.words)))));
+}
+
 function box(status) {
   const journal = status.journal ?? {};
   const clock = status.clock ?? {};
@@ -69,7 +75,7 @@ function box(status) {
     fact(t("journal"), journal.state ? state(journal.state) : "", " ", used, meter,
       el("span", { class: "small" }, [typeof journal.rows === "number" ? t("rows", { n: whole(journal.rows) }) : "", typeof journal.events === "number" ? t("events", { n: whole(journal.events) }) : ""].filter(Boolean).join(", "))),
     fact(t("clock"), el("span", { class: `state ${clock.sure ? "good" : "wait"}` }, shape(clock.sure ? "state-good" : "state-wait"), t(clock.sure ? "clock_sure" : "clock_unsure")),
-      el("span", { class: "small" }, text(clock.words)))));
+      el("span", { class: "small" }, text(clock.words))), restarts(status.workers)));
 }
 
 // A part is made anew only if it changed, so that a table that someone scrolls or has focused stays where it is.
@@ -93,7 +99,7 @@ export function showHealth(status, version) {
   const places = ["lines", "devices", "sinks", "recipients"].filter((name) => Array.isArray(status[name]))
     .map((name) => part(name, status[name], () => (name === "sinks" ? sinkBoard(status.sinks) : board(name, status[name]))));
   if (status.conservation) places.push(part("conservation", status.conservation, () => identity(status.conservation)));
-  if (status.journal || status.clock) places.push(part("box", [status.journal, status.clock], () => box(status)));
+  if (status.journal || status.clock) places.push(part("box", [status.journal, status.clock, status.workers], () => box(status)));
   arrange(byId("health"), places);
   const since = status.since ? ms(status.since) : NaN;
   byId("notes").replaceChildren(...(Array.isArray(status.notes) ? status.notes : []).map((note) => el("p", {}, String(note))));
@@ -101,14 +107,17 @@ export function showHealth(status, version) {
     Number.isFinite(since) ? t("running", { time: moment(since) }) : "", t("times", { zone })].filter(Boolean).join(" · "));
 }
 
+const ailing = (rows) => (rows ?? []).filter((one) => !GOOD.has(one.state) && !WAITING.has(one.state)).length;
+
 /** The one sentence at the top: the gravest that is not well. */
 export function verdict(status, firing, counted) {
   if (firing) return ["bad", counted("is_firing", firing)];
-  const lost = (status.lines ?? []).filter((line) => !GOOD.has(line.state) && !WAITING.has(line.state)).length;
-  if (lost) return ["bad", counted("is_lost", lost)];
-  const silent = (status.devices ?? []).filter((device) => !GOOD.has(device.state) && !WAITING.has(device.state)).length;
-  if (silent) return ["bad", counted("is_silent", silent)];
-  const behind = (status.sinks ?? []).filter((sink) => !GOOD.has(sink.state)).length;
-  if (behind) return ["wait", counted("is_behind", behind)];
+  if (status.journal?.state && !GOOD.has(status.journal.state)) return ["bad", `${t("journal")}: ${status.journal.state}`];
+  if (status.conservation?.holds === false) return ["bad", `${t("conservation")}: ${t("adds_not")}`];
+  for (const [part, key] of [["lines", "is_lost"], ["devices", "is_silent"]]) {
+    if (ailing(status[part])) return ["bad", counted(key, ailing(status[part]))];
+  }
+  if (ailing(status.sinks)) return ["wait", counted("is_behind", ailing(status.sinks))];
+  if (status.clock?.sure === false) return ["wait", `${t("clock")}: ${t("clock_unsure")}`];
   return ["good", t("all_well")];
 }

@@ -111,12 +111,14 @@ function head() {
   overall();
 }
 
+// Without a connection nobody knows: "all well" of a minute ago would be a lie.
 function overall() {
-  const [kind, words] = verdict(status, firing, counted);
+  const isCut = link?.state === "cut";
+  const [kind, words] = isCut ? ["unknown", t("not_known")] : verdict(status, firing, counted);
   const place = byId("overall");
-  if (place.textContent !== words) place.replaceChildren(shape(`state-${kind}`, kind), words);
+  if (place.textContent !== words) place.replaceChildren(shape(isCut ? "state-wait" : `state-${kind}`, kind), words);
   mark(place, "class", `overall ${kind}`);
-  document.title = firing ? `(${firing}) EcoSentry` : "EcoSentry";
+  document.title = isCut ? `${words} · EcoSentry` : firing ? `(${firing}) EcoSentry` : "EcoSentry";
 }
 
 function linked() {
@@ -124,6 +126,7 @@ function linked() {
   say(byId("link"), t(`link_${link.state}`));
   const banner = byId("cut");
   banner.hidden = link.state !== "cut";
+  if (version || link.state === "cut") overall();
   say(banner, banner.hidden ? "" : link.lastAt === null ? t("cut_never") : t("cut", { time: moment(link.lastAt, true) }));
 }
 

@@ -6,7 +6,8 @@ import { ms } from "./words.js";
 
 const BACK_MS = 3_600_000;
 const STEP_MS = 60_000;
-const AT_ONCE = 40;
+const AT_ONCE = 8;
+const MOST = 60;
 const [WIDE, HIGH] = [84, 28];
 const kept = new Map();
 
@@ -15,7 +16,7 @@ export async function recall(ids, now) {
   const since = Math.round(now - BACK_MS);
   for (let first = 0; first < ids.length; first += AT_ONCE) {
     const some = ids.slice(first, first + AT_ONCE);
-    const { charts } = await ask(`chart?series=${some.join(",")}&since=${since}000000&most=60`);
+    const { charts } = await ask(`chart?series=${some.join(",")}&since=${since}000000&most=${MOST}`);
     for (const { series, points } of charts) kept.set(series, points.map(([at, value, flag]) => ({ t: ms(at), v: value, flag })));
   }
 }
@@ -59,7 +60,8 @@ export function redraw(svg, id) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = (t) => (2 + ((t - start) / (until - start)) * (WIDE - 5)).toFixed(1);
   const y = (v) => (high > low ? HIGH - 4 - ((v - low) / (high - low)) * (HIGH - 8) : HIGH / 2).toFixed(1);
-  const longest = 3.2 * Math.max(period(id) ?? 0, STEP_MS);
+  // The box thins to the extremes of every third of these steps, so neighbours may be two of its steps apart.
+  const longest = Math.max(3.2 * (period(id) ?? 0), (6.6 * BACK_MS) / MOST);
   let path = "";
   let last = null;
   for (const point of points) {

@@ -152,6 +152,8 @@ function group(card, medium, members) {
 export function update(row) {
   const made = rows.get(row.id);
   if (!made) return;
+  const passed = made.row ? ms(row.at) - ms(made.row.at) : 0;
+  if (passed > 0) made.periods = [...(made.periods ?? []).slice(-6), passed];
   made.row = row;
   remember(row);
   show(row, made);
@@ -170,14 +172,20 @@ export function press(id) {
   }
 }
 
+// How often a series comes: as seen since the page was opened, else as the last hour was, else unknown.
+function usual(made) {
+  if (made.row.period_s) return made.row.period_s * 1000 + 120_000;
+  const seen = [...(made.periods ?? [])].sort((a, b) => a - b);
+  return seen.length > 2 ? seen[seen.length >> 1] : (period(made.row.id) ?? UNKNOWN_PERIOD_MS / LATE);
+}
+
 /** Once a second: how old everything is. Later than three and a half periods is old. */
 export function tick(now) {
   if (now === null) return;
-  for (const [id, made] of rows) {
+  for (const made of rows.values()) {
     if (!made.row) continue;
     const passed = now - ms(made.row.at);
-    const usual = made.row.period_s ? made.row.period_s * 1000 + 120_000 : (period(id) ?? UNKNOWN_PERIOD_MS / LATE);
-    const isOld = passed > Math.max(LATE * usual, 30_000);
+    const isOld = passed > Math.max(LATE * usual(made), 30_000);
     say(made.age, isOld ? `${age(passed)}, ${t("old")}` : age(passed));
     made.place.classList.toggle("old", isOld);
   }
