@@ -17,7 +17,8 @@ import analytics.indices
 from analytics.indices._exact import category_words, exact, maybe, scale_of, subindex
 from config.errors import ConfigError
 from config.reading_standards import standards as known_standards
-from config.standard import Pollutant, Standard
+from config.standard import Standard
+from config.standard_tables import Pollutant
 from config.units import unit
 
 Row = dict[str, object]

@@ -10,7 +10,8 @@ from analytics.indices._exact import exact, scale_of, subindex
 from config.errors import ConfigError
 from config.reading_standards import Standards, read
 from config.reading_standards import standards as known_standards
-from config.standard import MARKS, Constant, Example, Limits, Pollutant, Standard
+from config.standard import Standard
+from config.standard_tables import MARKS, Constant, Example, Limits, Pollutant
 from gateway.computing import call, plain
 
 Row = dict[str, object]

@@ -5,7 +5,8 @@ import sys
 from inspect import getdoc, signature
 
 from config.reading_standards import standards
-from config.standard import MARKS, Standard
+from config.standard import Standard
+from config.standard_tables import MARKS
 from gateway.computing import compute, functions
 
 FAMILIES = {

@@ -14,7 +14,7 @@ import pytest
 from analytics.indices import water_surface
 from config.errors import ConfigError
 from config.reading_standards import load, parse, read, standards
-from config.standard import figure
+from config.standard_tables import figure
 from gateway.computing import call, functions
 from gateway.offline import standards as show_standards
 from gateway.showing_standards import example_holds

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from analytics.indices._exact import concentration_rounding
 from analytics.kernels import indices as kernels
-from config.standard import Pollutant, Standard
+from config.standard import Standard
+from config.standard_tables import Pollutant
 
 _RULES = {"half-even": kernels.HALF_EVEN, "half-up": kernels.HALF_UP, "down": kernels.DOWN, "none": kernels.AS_IT_IS}
 _INDEX_RULES = {"up": kernels.INDEX_UP, "half-up": kernels.INDEX_HALF_UP}

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
 
-from config.standard import Category, Limits, Pollutant, Rounding, RoundingRules, Standard
+from config.standard import Standard
+from config.standard_tables import Category, Limits, Pollutant, Rounding, RoundingRules
 
 Figure = Decimal | int | float | str
 """A number as it comes: a decimal string or Decimal is itself; a float stands for its shortest decimal (35.4, not 35.39999…)."""

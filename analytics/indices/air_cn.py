@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Literal
 
 from analytics.indices._exact import Figure, Result, Subindex, category_words, exact, maybe, rounded, subindex
-from config.standard import Pollutant, Standard
+from config.standard import Standard
+from config.standard_tables import Pollutant
 
 
 def aqi_cn(report: Literal["daily", "realtime"], inputs: Mapping[str, Figure | None], not_monitored: Sequence[str] = (), *, law: Standard) -> Result:

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Literal
 
 from analytics.indices._exact import Figure, Result, exact, rounded
-from config.standard import Limits, Standard
+from config.standard import Standard
+from config.standard_tables import Limits
 
 
 def _row(table: Limits, quantity: str, averaging: str) -> str:

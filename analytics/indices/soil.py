@@ -6,7 +6,8 @@ from math import sqrt
 from typing import Literal
 
 from analytics.indices._exact import Figure, Result, exact
-from config.standard import Limits, Standard
+from config.standard import Standard
+from config.standard_tables import Limits
 
 
 def _not_negative(name: str, value: Figure) -> Decimal:
