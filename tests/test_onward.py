@@ -196,6 +196,23 @@ def test_a_message_that_could_not_be_told_stays_first_and_says_why(alarmed, erro
     assert outbox(alarmed)[0] == ("waiting", 1, str(error))
 
 
+def test_a_message_is_noted_as_told_only_when_the_other_side_has_it(alarmed):
+    """Else a crash in between would leave a person without the alarm, and nobody would know."""
+    seen = []
+
+    class Watched(Phone):
+        def tell(self, notice, deadline):
+            alarmed.turn()
+            seen.append(outbox(alarmed)[0][0])
+            super().tell(notice, deadline)
+
+    with alarmed.reader() as reader:
+        messenger(alarmed, Watched()).tell(reader.waiting("hook:one"), 0)
+    alarmed.turn()
+    assert seen == ["waiting"]
+    assert outbox(alarmed)[0][0] == "told"
+
+
 def test_a_message_that_is_refused_for_ever_makes_way_for_the_next(alarmed):
     one = messenger(alarmed, Phone(Refused("unknown format")))
     with alarmed.reader() as reader:

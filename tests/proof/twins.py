@@ -1,0 +1,163 @@
+"""Broken twins: the mistakes that a change could make, each as a small patch of the source, and the tests that must turn red for it.
+
+A patch is (old, new); the old text stands exactly once in its file, or the twin has rotted (`tests/test_twins.py` looks).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """One deliberate defect."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    """FILE::TEST under tests/; each of them turns red, for its own reason."""
+
+
+TWINS = (
+    Twin("acknowledges before the commit", "gateway/core.py",
+         """        self._patiently(lambda: self._commit_event(kind, taken, stamp))
+        for delivery in taken.deliveries:
+            if delivery.receipt:
+                delivery.receipt.release()
+""",
+         """        for delivery in taken.deliveries:
+            if delivery.receipt:
+                delivery.receipt.release()
+        self._patiently(lambda: self._commit_event(kind, taken, stamp))
+""",
+         ("test_core.py::test_a_commit_that_fails_releases_nothing_and_is_tried_until_it_holds",
+          "test_core.py::test_a_reading_that_kills_the_process_is_kept_and_after_three_deaths_never_stepped_again")),
+    Twin("keeps the stepped state of a commit that failed", "gateway/core.py",
+         """        n_from = self._writer.next_n
+        with self._writer.transaction():
+            lines = self._write(event, effects, taken, state)
+        self._state = state
+""",
+         """        n_from = self._writer.next_n
+        self._state = state
+        with self._writer.transaction():
+            lines = self._write(event, effects, taken, state)
+""",
+         ("test_core_again.py::test_a_commit_that_fails_at_first_leaves_the_same_rows_alerts_counters_and_state",)),
+    Twin("counts in a transaction of its own", "gateway/core.py",
+         """        with self._writer.transaction():
+            lines = self._write(event, effects, taken, state)
+""",
+         """        counts, taken.counts = taken.counts, {}
+        with self._writer.transaction():
+            lines = self._write(event, effects, taken, state)
+        with self._writer.transaction():
+            self._writer.count(counts)
+""",
+         ("crash/test_torn.py::test_a_damaged_tail_leaves_a_prefix_without_a_hole_and_a_working_start",)),
+    Twin("keeps alert timers in memory only", "gateway/core.py",
+         "self._state = carry(self._redo(reader), self._plan.layout)\n        self._commit_event(START",
+         "self._redo(reader)\n            self._state = State(self._plan.layout)\n        self._commit_event(START",
+         ("test_core.py::test_an_alert_keeps_its_timers_over_a_kill_at_any_place",
+          "test_core.py::test_cut_anywhere_killed_anywhere_gives_the_same_bits")),
+    Twin("starts from the checkpoint without redo", "gateway/restoring.py",
+         "waiting = reader.events_after(done)",
+         "waiting = reader.events_after(2**62)",
+         ("test_core.py::test_an_alert_keeps_its_timers_over_a_kill_at_any_place",)),
+    Twin("closes hours at the end of the run of events", "gateway/step.py",
+         "return state, [_one(plan, state, event) for event in events]",
+         "return state, [_one(plan, state, replace(event, now=max(event.now, events[-1].now))) for event in events]",
+         ("test_core_again.py::test_an_hour_that_ends_among_events_to_be_redone_ends_where_it_did",)),
+    Twin("stamps readings with a clock that is not true", "gateway/sorting.py",
+         "elif not batch.stamp.sure:",
+         "elif False:",
+         ("test_core.py::test_readings_under_an_unsure_clock_are_held_and_stamped_when_it_is_true",)),
+    Twin("shows rows before they have their flags", "gateway/journal/reader.py",
+         "if last and last[1] == UNDONE else 2**62",
+         "if False else 2**62",
+         ("test_core.py::test_nobody_downstream_sees_a_row_before_it_has_its_flag",)),
+    Twin("commits with synchronous OFF", "gateway/journal/writer.py",
+         'synchronous: str = "FULL"',
+         'synchronous: str = "OFF"',
+         ("crash/test_power_cut.py::test_a_power_cut_loses_nothing_that_was_acknowledged_and_this_harness_would_see_it",)),
+    Twin("takes a redelivered message for a new one", "gateway/duplicates.py",
+         "return receipt.again and self._committed.get((receipt.line, receipt.packet)) == receipt.digest",
+         "return False",
+         ("test_core.py::test_the_same_message_again_after_a_kill_is_recognised_and_acknowledged",)),
+    Twin("forgets at a start which own times it has", "gateway/duplicates.py",
+         "            self._remember(series, at, raw)\n\n    def _remember",
+         "            pass\n\n    def _remember",
+         ("test_core.py::test_a_reading_with_its_own_time_enters_once_even_from_another_packet_and_another_life",)),
+    Twin("moves the cursor before the store has accepted", "gateway/courier.py",
+         "        refused: list[tuple[int, int, str]] = []\n        try:\n            if len(chosen):",
+         """        refused: list[tuple[int, int, str]] = []
+        self._intake.tell(SinkMoved(self._name, int(rows.n[-1]), len(chosen), len(rows) - len(chosen)))
+        try:
+            if len(chosen):""",
+         ("test_onward.py::test_a_store_that_cannot_take_it_keeps_its_place_and_is_tried_later",
+          "test_onward.py::test_a_store_that_dies_while_halving_gets_everything_again")),
+    Twin("drops the batch that a store refuses", "gateway/courier.py",
+         "            if len(rows) > 1:\n                half",
+         "            if len(rows) > 1:\n                return\n                half",
+         ("test_onward.py::test_refused_rows_are_found_by_halving_and_set_aside_with_the_store_s_words",)),
+    Twin("takes any 400 for the store's own refusal", "gateway/sinks/influxdb.py",
+         "if _is_influxdb(answer):\n                raise Refused",
+         "if True:\n                raise Refused",
+         ("contract/test_sinks.py::test_an_answer_that_is_no_answer_keeps_everything",)),
+    Twin("does not escape a backslash", "gateway/sinks/_line_protocol.py",
+         r"\x7f-\x9f\\\\%\u2028",
+         r"\x7f-\x9f%\u2028",
+         ("test_line_protocol.py::test_a_line_read_back_is_the_row",
+          "test_line_protocol.py::test_influxdb_stores_hostile_points_as_they_are_and_nothing_else")),
+    Twin("shows the secret in an error", "gateway/sinks/influxdb.py",
+         "named = f'the secret \"{secret.secret}\"' if secret",
+         "named = f'the secret \"{secret.secret}\" ({self._secret(secret)})' if secret",
+         ("contract/test_sinks.py::test_what_needs_a_human_halts_with_words_and_without_the_secret",)),
+    Twin("notes a message as told before it was told", "gateway/outbox.py",
+         "        try:\n            self._channel.tell(waiting.notice",
+         '        self._end(waiting, "told", tries, "")\n        try:\n            self._channel.tell(waiting.notice',
+         ("test_onward.py::test_a_message_is_noted_as_told_only_when_the_other_side_has_it",)),
+    Twin("acknowledges on another connection than the one that delivered", "drivers/lines/_receipts.py",
+         "if receipt.connection == connection:",
+         "if True:",
+         ("test_mqtt_line.py::test_a_receipt_of_a_dead_connection_acknowledges_nothing_on_the_next",)),
+    Twin("has one breaker for an address, whatever its line", "gateway/poller.py",
+         "self._breakers = {device: Breaker(chance) for device in drivers}",
+         """shared = globals().setdefault("_SHARED", {})
+        self._breakers = {device: shared.setdefault(getattr(driver, "_unit", device), Breaker(chance)) for device, driver in drivers.items()}""",
+         ("test_poller.py::test_a_dead_device_says_nothing_of_its_namesake_on_another_line",)),
+    Twin("has one breaker for a whole line", "gateway/poller.py",
+         "self._breakers = {device: Breaker(chance) for device in drivers}",
+         "self._breakers = dict.fromkeys(drivers, Breaker(chance))",
+         ("test_poller.py::test_a_dead_device_does_not_delay_the_others",)),
+    Twin("piles up the polls that did not fit", "gateway/poller.py",
+         "turn.due_ns += passed * turn.period_ns\n",
+         "passed = 0\n",
+         ("test_poller.py::test_polls_that_do_not_fit_are_left_out_whole_and_counted_and_the_phase_is_kept",)),
+    Twin("takes the late answer to an earlier question", "drivers/protocols/_modbus_talk.py",
+         "if overdue is None or overdue.question.function != question.function:",
+         "if overdue is None or overdue is not None:",
+         ("test_modbus_driver.py::test_a_late_answer_is_never_taken_for_the_next_one",)),
+    Twin("takes a frame whose checksum does not fit", "drivers/codecs/modbus.py",
+         "if not is_sealed(mine[:size]):",
+         "if not is_sealed(mine[:size]) and len(mine) < 4:",
+         ("test_modbus_codec.py::test_a_burst_of_up_to_16_bits_never_gives_a_value",
+          "test_modbus_driver.py::test_no_noise_ever_becomes_a_value")),
+    Twin("takes a float32 as it is", "drivers/decode.py",
+         'value = shortest(raw) if form.type == "f32" and math.isfinite(raw) else raw',
+         "value = raw",
+         ("test_decode.py::test_a_float32_is_the_shortest_decimal_that_names_it",
+          "contract/test_profiles.py::test_a_profile_decodes_its_case")),
+    Twin("writes 0 where nothing was answered", "drivers/protocols/modbus.py",
+         "value = done.values.get(place, math.nan)",
+         "value = done.values.get(place, 0.0)",
+         ("test_modbus_driver.py::test_what_came_is_kept_when_another_block_fails",)),
+    Twin("takes true for 1", "drivers/protocols/mqtt_json.py",
+         "if isinstance(value, bool) or not isinstance(value, int | float):",
+         "if not isinstance(value, int | float):",
+         ("test_mqtt_json.py::test_one_bad_value_is_missing_and_the_others_are_kept",)),
+    Twin("adds up an hour without compensation", "analytics/kernels/means.py",
+         "        lost[k] += (total[k] - t) + x\n",
+         "        lost[k] += 0.0\n",
+         ("test_kernels.py::test_an_hour_of_equal_readings_has_their_value_to_the_last_bit",)),
+)
