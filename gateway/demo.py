@@ -88,8 +88,10 @@ def _say(line: str) -> None:
 def demo_site(found: Mapping[str, object], console_port: int) -> str:
     """The packaged site file of the demo with the addresses that were found free."""
     text = files("config").joinpath("sites/demo.toml").read_text("utf-8")
+    broker = "mosquitto" if found["broker"] == "mosquitto" else "demo broker: no redelivery"
     for packaged, real in (("simulated/rs485", str(found["serial"])), ("= 5020", f"= {found['tcp_port']}"),
-                           ("mqtt://127.0.0.1:18830", str(found["mqtt"])), ("127.0.0.1:8080", f"127.0.0.1:{console_port}")):
+                           ("mqtt://127.0.0.1:18830", str(found["mqtt"])), ("127.0.0.1:8080", f"127.0.0.1:{console_port}"),
+                           ("broker of the demo", broker)):
         assert packaged in text, packaged
         text = text.replace(packaged, real)
     return text

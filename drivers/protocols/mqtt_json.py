@@ -186,13 +186,13 @@ class Driver:
         parts = message if isinstance(message, list) and not self._reads_lists else [message]
         if not parts:
             raise Undecodable("an empty list")
-        own, ours = Readings(heard.stamp, own_time=True), Readings(heard.stamp)
+        by_clock: dict[bool, Readings] = {}
         for number, part in enumerate(parts):
             try:
-                self._part(part, named, heard, own, ours)
+                self._part(part, named, heard, by_clock)
             except Undecodable as error:
                 raise Undecodable(f"element {number}: {error}" if len(parts) > 1 else str(error)) from None
-        return [batch for batch in (own.batch(), ours.batch()) if len(batch)]
+        return [readings.batch() for readings in by_clock.values()]
 
     def _know_channel(self, channel: str) -> None:
         """Topics can be made up by anyone: their number is bounded, for series are kept for ever."""
@@ -239,13 +239,16 @@ class Driver:
             raise Undecodable(bad[0] if bad else f"nothing to read in it: {shown(message)}")
         return found
 
-    def _part(self, message: Json, named: Named, heard: Heard, own: Readings, ours: Readings) -> None:
-        """One message, or one element of a list, into the readings with their own time or those stamped by us."""
+    def _part(self, message: Json, named: Named, heard: Heard, by_clock: dict[bool, Readings]) -> None:
+        """One message, or one element of a list, into the readings with their own time (True) or those stamped by us."""
         found = self._look(message, named)
         at_ns = self._own_time(message)
         if heard.retained and (at_ns is None or (heard.stamp.sure and heard.stamp.utc_ns - at_ns > self._old_ns)):
             return
-        readings = ours if at_ns is None else own
+        is_own = at_ns is not None
+        if is_own not in by_clock:
+            by_clock[is_own] = Readings(heard.stamp, own_time=is_own)
+        readings = by_clock[is_own]
         for one in found:
             series = self._device.series(one.place.quantity, named.channel or one.place.channel)
             value = one.place.row.value(one.number) if isinstance(one.number, int | float) else math.nan

@@ -96,8 +96,7 @@ class World:
             "ph": self._ph, "water_temperature": self._water_temperature, "dissolved_oxygen": self._dissolved_oxygen,
             "ec": lambda h, e: 620 + 20 * self._slow("ec", h) + 40 * self._extra("ammonia_nitrogen", e) + self._fast("ec", h),
             "turbidity": lambda h, e: 11 * math.exp(0.3 * self._slow("turbidity", h)) + 0.2 * abs(self._fast("turbidity", h)),
-            "ammonia_nitrogen": lambda h, e: max(0.05, 0.3 + 0.04 * self._day(h, 9) + 0.03 * self._slow("nh3n", h) + 0.008 * self._fast("nh3n", h))
-            + self._extra("ammonia_nitrogen", e),
+            "ammonia_nitrogen": self._ammonia,
             "laeq": self._laeq, "lamax": lambda h, e: self._laeq(h, e) + 9 + 2 * abs(self._fast("lamax", h)),
             "l10": lambda h, e: self._laeq(h, e) + 3.1, "l50": lambda h, e: self._laeq(h, e) - 2.2, "l90": lambda h, e: self._laeq(h, e) - 6.4,
             "soil_moisture": lambda h, e: 24 + 1.5 * self._slow("soil", h) - 0.4 * self._day(h, 15),
@@ -105,9 +104,9 @@ class World:
             "soil_ec": lambda h, e: 480 + 30 * self._slow("soil_ec", h), "soil_ph": lambda h, e: 6.8 + 0.1 * self._slow("soil_ph", h),
             "soil_nitrogen": lambda h, e: 38 + 3 * self._slow("soil_n", h), "soil_phosphorus": lambda h, e: 21 + 2 * self._slow("soil_p", h),
             "soil_potassium": lambda h, e: 96 + 6 * self._slow("soil_k", h),
-            "voltage": lambda h, e: 230 + 1.2 * self._slow("volt", h) + 0.3 * self._fast("volt", h),
-            "active_power": lambda h, e: 1.8 + 0.9 * self._day(h, 14) + 0.05 * self._fast("power", h),
-            "current": lambda h, e: 1000 * self.model("active_power", h, e) / self.model("voltage", h, e) / 0.95,
+            "voltage": lambda h, e: round(230 + 1.2 * self._slow("volt", h) + 0.3 * self._fast("volt", h), 1),
+            "active_power": lambda h, e: round(1.8 + 0.9 * self._day(h, 14) + 0.05 * self._fast("power", h), 3),
+            "current": lambda h, e: round(1000 * self.model("active_power", h, e) / self.model("voltage", h, e) / 0.95, 2),
             "active_energy": lambda h, e: 12_000 + 1.8 * h + 0.9 * _DAY_H / math.tau * math.sin(math.tau * (h - 14) / _DAY_H),
             "frequency": lambda h, e: 50 + 0.015 * self._fast("hz", h),
             "leaf_temperature": lambda h, e: self._air("air_temperature", h) - 0.8 + 1.6 * self._day(h, 14) + 0.1 * self._fast("leaf_t", h),
@@ -156,9 +155,13 @@ class World:
         share = 0.92 + 0.1 * self._day(hour, 15) + 0.02 * self._slow("do", hour) - 0.05 * self._extra("ammonia_nitrogen", episode_s)
         return max(0.2, saturated * share + 0.02 * self._fast("do", hour))
 
+    def _ammonia(self, hour: float, episode_s: float) -> float:
+        quiet = 0.3 + 0.04 * self._day(hour, 9) + 0.03 * self._slow("nh3n", hour) + 0.008 * self._fast("nh3n", hour)
+        return round(max(0.05, quiet) + self._extra("ammonia_nitrogen", episode_s), 2)
+
     def _ph(self, hour: float, episode_s: float) -> float:
         steady = 7.6 + 0.12 * self._day(hour, 15) + 0.04 * self._slow("ph", hour)
-        return round(steady + 0.08 * self._extra("ammonia_nitrogen", episode_s) + 0.005 * self._fast("ph", hour), 3)
+        return round(steady + 0.08 * self._extra("ammonia_nitrogen", episode_s) + 0.005 * self._fast("ph", hour), 2)
 
     def _laeq(self, hour: float, episode_s: float) -> float:
         """Traffic: two rush hours, quiet nights."""
