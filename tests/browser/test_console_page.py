@@ -393,6 +393,19 @@ def test_the_chart_grows_by_itself_and_reads_as_a_table(serve, look):
     assert "lowest" in page.get_attribute("#plot", "aria-label")
 
 
+def test_a_station_that_was_just_started_fills_its_chart(serve, look):
+    view = realistic()
+    began, whole = view.now() - 240 * S, view.chart
+    view.chart = lambda key, since, until, most: whole(key, max(since, began), until, most)
+    page = look(serve(view).server.address)
+    settle(page)
+    page.wait_for_selector("[data-range='10min'][aria-pressed=true]")
+    assert page.locator("#plot .gap").count() == 0
+    page.click("[data-range='24h']")
+    page.wait_for_timeout(300)
+    assert page.get_attribute("[data-range='24h']", "aria-pressed") == "true", "a choice stays"
+
+
 def test_a_chart_that_cannot_be_read_says_why(serve, look):
     view = realistic()
     page = look(serve(view).server.address)

@@ -6,14 +6,16 @@ import { ask } from "./link.js";
 import { title } from "./values.js";
 import { moment, ms, number, t, unit } from "./words.js";
 
-const RANGES = { "1h": 3600e3, "6h": 6 * 3600e3, "24h": 24 * 3600e3, "7d": 7 * 86400e3 };
+const RANGES = { "10min": 600e3, "1h": 3600e3, "6h": 6 * 3600e3, "24h": 24 * 3600e3, "7d": 7 * 86400e3 };
+const USUAL = "6h";
 const AGAIN_MS = 60_000;
 const IN_TABLE = 60;
 
 /** The panel with the chart. */
 export class Chart {
   row = null;
-  #range = "6h";
+  #range = USUAL;
+  #isChosen = false;
   #points = [];
   #limits = [];
   #most = 600;
@@ -28,7 +30,7 @@ export class Chart {
     mark(byId("ranges"), "aria-label", t("range"));
     mark(byId("plot"), "aria-label", t("read_nothing"));
     byId("ranges").append(...Object.keys(RANGES).map((key) =>
-      el("button", { type: "button", "data-range": key, "aria-pressed": String(key === this.#range), click: () => this.#reach(key) }, t(`range_${key}`))));
+      el("button", { type: "button", "data-range": key, "aria-pressed": String(key === this.#range), click: () => this.#choose(key) }, t(`range_${key}`))));
     byId("reader").addEventListener("input", (event) => this.#read(Number(event.target.value)));
     byId("reader").addEventListener("blur", () => this.#read(null));
     byId("reader").addEventListener("focus", (event) => this.#read(Number(event.target.value)));
@@ -57,10 +59,21 @@ export class Chart {
     this.draw();
   }
 
+  #choose(key) {
+    this.#isChosen = true;
+    this.#reach(key);
+    this.fetch();
+  }
+
   #reach(key) {
     this.#range = key;
     for (const button of byId("ranges").children) mark(button, "aria-pressed", String(button.dataset.range === key));
-    this.fetch();
+  }
+
+  // Until someone chooses, the shortest range that holds what there is: a station that was just started fills its chart.
+  #fit(now) {
+    const oldest = this.#points.length ? this.#points[0].t : now;
+    this.#reach(Object.keys(RANGES).find((key) => RANGES[key] > now - oldest || key === USUAL));
   }
 
   #head() {
@@ -76,12 +89,13 @@ export class Chart {
     this.#fetchedAt = performance.now();
     this.#isBusy = true;
     this.#most = Math.min(1000, Math.max(200, Math.round(byId("plot").clientWidth)));
-    const since = Math.round(now - RANGES[this.#range]);
+    const since = Math.round(now - RANGES[this.#isChosen ? this.#range : USUAL]);
     try {
       const { charts } = await ask(`chart?series=${this.row.id}&since=${since}000000&most=${this.#most}`);
       if (question !== this.#asked) return;
       this.#points = charts[0].points.map(([at, v, flag]) => ({ t: ms(at), v, flag, at }));
       this.#words = "";
+      if (!this.#isChosen) this.#fit(now);
     } catch (error) {
       if (question !== this.#asked) return;
       this.#words = t("not_read", { words: error.message });

@@ -43,7 +43,7 @@ function pick(id, isFar = false) {
   }
 }
 
-// What the address names, else what the worst alert is about, else the first value.
+// What the address names, else what the worst or newest alert is about, else the first value.
 function first() {
   const names = bySeries();
   let named = "";
@@ -52,8 +52,8 @@ function first() {
   } catch {
     named = "";
   }
-  const firing = order.map((id) => alerts.get(id)).find((alert) => alert?.state === "firing" && names.has(alert.series));
-  return names.get(named) ?? names.get(firing?.series) ?? series.values().next().value;
+  const alerted = order.map((id) => alerts.get(id)).find((alert) => names.has(alert?.series));
+  return names.get(named) ?? names.get(alerted?.series) ?? series.values().next().value;
 }
 
 async function recallAll() {
