@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import cast
 
-from config.errors import ConfigError
+from config.errors import ConfigError, Halted
 from config.reading_site import SiteFile
 from drivers.driver import Asked, AskedLine, Told, ToldLine
 from gateway.alerts import iso
@@ -179,11 +179,12 @@ class Daemon:
 
 def run(path: str) -> int:
     """`ecosentry run SITE`: read the file, run, give the exit code."""
+    from gateway.check import print_problems, prove
+
     try:
         file = load_site(Path(path))
+        prove(file)
     except ConfigError as error:
-        from gateway.check import print_problems
-
         print_problems(error, sys.stderr)
         return 78
     stop = Event()
@@ -191,6 +192,9 @@ def run(path: str) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         return Daemon(file, journal_folder(file.site)).run(stop)
+    except Halted as error:  # a line cannot even be tried without its secret
+        print(f"{path}: {error}", file=sys.stderr)
+        return 78
     except AlreadyRunning as error:
         print(error, file=sys.stderr)
         return 69
