@@ -119,6 +119,30 @@ class Told(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with a stream, for people: `cause` is one word for the counters."""
+
+    cause: str
+    words: str
+
+
+@runtime_checkable
+class Streamed(Protocol):
+    """A Told device on a line that carries bytes instead of messages: it hears the stream in whatever pieces it comes.
+
+    It never raises Undecodable: what cannot be read is counted and told by `trouble`.
+    """
+
+    def begin(self) -> None:
+        """The line was opened: nothing that was begun before is continued."""
+        ...
+
+    def trouble(self) -> Trouble | None:
+        """What was wrong in the stream since this was last asked, if anything is worth telling."""
+        ...
+
+
 @runtime_checkable
 class Remembers(Protocol):
     """A device that keeps its own record and can be asked for what was missed."""
@@ -177,7 +201,7 @@ class Report(Protocol):
 
 
 class ToldLine(Protocol):
-    """`drivers/lines/mqtt.py`: runs in its own thread until `stop`."""
+    """`drivers/lines/mqtt.py`, and `serial` and `tcp` for devices that speak by themselves: runs in its own thread until `stop`."""
 
     def run(self, drivers: Mapping[str, Told], deliver: Deliver, stop: Event, clock: Clock, report: Report) -> None:
         """Connect, subscribe, hear, acknowledge; reconnects by itself. `drivers` by device name.

@@ -1,7 +1,7 @@
 """From tables to parts: each line, driver, sink and channel is made of its plug-in and its options."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,6 +29,14 @@ def journal_folder(site: Site) -> Path:
     return (Path(state) if state else beside) / "journal"
 
 
+def check_one_way(line: str, drivers: Mapping[str, Asked | Told]) -> None:
+    """A line either asks or listens. Raises ValueError if its devices want both."""
+    asked = [name for name, driver in drivers.items() if isinstance(driver, Asked)]
+    told = [name for name, driver in drivers.items() if isinstance(driver, Told)]
+    if asked and told:
+        raise ValueError(f"line {line}: {asked[0]} is asked and {told[0]} speaks by itself; give each a line of its own")
+
+
 class Builder:
     """Makes the parts of one site. Makes none twice: a line has one owner, a driver one line."""
 
@@ -45,7 +53,9 @@ class Builder:
 
     def drivers(self, line: str) -> dict[str, Asked | Told]:
         """The drivers of the devices on a line. Raises ConfigError or ValueError where a device cannot be."""
-        return {name: self.driver(name) for name, device in self._site.devices.items() if device.common.line == line}
+        drivers = {name: self.driver(name) for name, device in self._site.devices.items() if device.common.line == line}
+        check_one_way(line, drivers)
+        return drivers
 
     def driver(self, name: str) -> Asked | Told:
         """The driver of a device."""

@@ -55,6 +55,10 @@ class Cutter:
         """The line was opened anew: what was begun is not continued."""
         self._rest = b""
 
+    def fall_silent(self) -> None:
+        """Nothing came for so long that what was begun is not continued."""
+        self._rest = b""
+
 
 @dataclass(slots=True)
 class LineCutter:
@@ -86,14 +90,14 @@ class LineCutter:
                 self._rest, self._is_begun = b"", False
         return found
 
-    @property
-    def is_within(self) -> bool:
-        """A line has begun and not ended."""
-        return bool(self._rest) or not self._is_begun
-
     def forget(self) -> None:
-        """What was begun is not continued: wait for the end of a line."""
+        """The line was opened anew: nothing is believed before the end of a line."""
         self._rest, self._is_begun = b"", False
+
+    def fall_silent(self) -> None:
+        """Nothing came for so long that a line that was begun is not continued; between two lines that is nothing."""
+        if self._rest:
+            self.forget()
 
 
 def hexed(data: bytes, most: int = 16) -> str:

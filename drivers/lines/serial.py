@@ -11,6 +11,8 @@ from pydantic import Field
 
 from config.errors import LineError
 from config.table import Table
+from drivers.driver import Deliver, Report, Told
+from drivers.lines._stream import StreamListener
 from drivers.lines._wire import DescriptorWire
 from drivers.reading import Clock
 
@@ -96,6 +98,14 @@ class Line:
         if port is not None:
             with suppress(OSError):  # the adapter is gone: nothing is left to close
                 port.close()
+
+    def run(self, drivers: Mapping[str, Told], deliver: Deliver, stop: Event, clock: Clock, report: Report) -> None:
+        """See ToldLine: for devices that speak by themselves."""
+        StreamListener(self.name, self, drivers, deliver, stop, clock, report).run()
+
+    def visitor(self) -> "Line":
+        """See ToldLine. A port belongs to one program: while the daemon has it, it cannot be visited."""
+        return Line(self.name, self._options, str)
 
     @staticmethod
     def _hasten(port: serial.Serial) -> None:

@@ -1,7 +1,7 @@
 """A TCP connection to a device or a serial-to-network converter. Looking up, connecting and a dead peer are all bounded."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Annotated, Literal
 
@@ -9,7 +9,9 @@ from pydantic import Field
 
 from config.table import Table
 from config.units import Duration
+from drivers.driver import Deliver, Report, Told
 from drivers.lines._dial import dial
+from drivers.lines._stream import StreamListener
 from drivers.lines._wire import DescriptorWire
 from drivers.reading import Clock
 
@@ -63,3 +65,11 @@ class Line:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def run(self, drivers: Mapping[str, Told], deliver: Deliver, stop: Event, clock: Clock, report: Report) -> None:
+        """See ToldLine: for devices that speak by themselves."""
+        StreamListener(self.name, self, drivers, deliver, stop, clock, report).run()
+
+    def visitor(self) -> "Line":
+        """See ToldLine. A connection of its own."""
+        return Line(self.name, self._options, str)

@@ -43,8 +43,8 @@ class Options(Table):
 
     topic: str
     """A topic, a filter with + and #, or one with {quantity} or {channel} in a level."""
-    time: str = "t"
-    """Path of the source's own time; a message without it is stamped when it is heard."""
+    time: str | None = None
+    """Path of the source's own time, left out = the profile's, else "t"; a message without it is stamped when it is heard."""
     period: Duration = 0.0
     """Each value describes an interval of this length, which ends at its time; left out = an instant."""
     quantities: tuple[str, ...] = ()
@@ -61,10 +61,9 @@ class Options(Table):
 
     @field_validator("time")
     @classmethod
-    def _is_path(cls, path: str) -> str:
-        found = JsonPath.read(path)
-        if found.is_wild or not found.steps:
-            raise ValueError('is not the path of one value; write "$.t"')
+    def _is_time_path(cls, path: str | None) -> str | None:
+        if path is not None:
+            _one_value(path)
         return path
 
     @field_validator("quantities")
@@ -137,7 +136,8 @@ class Driver:
             raise ValueError(f"device {device.name}: mqtt_json needs a topic")
         self._device, self._options = device, options
         self._template = TopicTemplate(options.topic)
-        self._time = JsonPath.read(options.time)
+        self._time_key = options.time or str(device.profile.file.default.get("time", "t"))
+        self._time = _one_value(self._time_key)
         self._span_ns = round(options.period * 1e9)
         self._old_ns = round(_OLD_INTERVALS * device.interval_s * 1e9)
         rows = {name: row for name, row in device.profile.rows.items() if isinstance(row, Row)}
@@ -262,7 +262,7 @@ class Driver:
         try:
             return own_time_ns(written)
         except ValueError as error:
-            raise Undecodable(f"{self._options.time}: {shown(written)} {error}") from None
+            raise Undecodable(f"{self._time_key}: {shown(written)} {error}") from None
 
     def _stamped(self, series: Series, heard: Heard) -> int:
         """Our stamp; readings of one series that are heard within one millisecond get successive ones, or one would hide the other."""
@@ -272,6 +272,14 @@ class Driver:
             at_ns = before + _MS
         self._newest[series] = at_ns
         return at_ns
+
+
+def _one_value(path: str) -> JsonPath:
+    """The path of a time. Raises ValueError."""
+    found = JsonPath.read(path)
+    if found.is_wild or not found.steps:
+        raise ValueError('is not the path of one value; write "$.t"')
+    return found
 
 
 def _place(quantity: str, channel: str, row: Row) -> _Place:

@@ -1,0 +1,72 @@
+"""One request and its answer, for protocols whose answers bear no number: retries, echoes and late answers in one place.
+
+A device that stayed silent may answer late. Before it is asked anything else, its answer is listened for, so that it can
+never be taken for the next one.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from config.errors import DeviceError
+from drivers.driver import Wire
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_AGAIN = frozenset({"noise", "short"})
+"""Faults of the moment: asked once more at once. A silent device is not: others may be waiting."""
+
+
+class Exchange:
+    """The conversation with one device. Used by the one thread that owns its line."""
+
+    def __init__(self, name: str, character_s: float, answer_s: float, overdue_s: float = 0.0) -> None:
+        """`answer_s` bounds the wait for the first byte; `overdue_s`: for so long a late answer is listened for, 0 = it names its question."""
+        self.name = name
+        self.character_s = character_s
+        self._answer_s, self._overdue_s = answer_s, overdue_s
+        self._overdue_until_ns = 0
+
+    def ask(self, request: bytes, missing: Callable[[bytes], int], read: Callable[[bytes], T], size: int, wire: Wire, answer_s: float = 0.0) -> T:
+        """What `read` makes of the answer. `missing` says how many bytes are still to come (0 = whole), `size` how long it can be.
+
+        Raises DeviceError: silent, or with the cause that `read` finds; LineError if the wire is gone.
+        """
+        self._await_overdue(wire)
+        try:
+            return self._once(request, missing, read, size, wire, answer_s or self._answer_s)
+        except DeviceError as fault:
+            if fault.cause not in _AGAIN:
+                raise
+            log.debug("%s: %s; asked again", self.name, fault)
+        return self._once(request, missing, read, size, wire, answer_s or self._answer_s)
+
+    def listen(self, missing: Callable[[bytes], int], within_s: float, wire: Wire) -> bytes:
+        """What comes without a request, for so long or until it is whole."""
+        return wire.receive(missing, within_s)
+
+    def _once(self, request: bytes, missing: Callable[[bytes], int], read: Callable[[bytes], T], size: int, wire: Wire, answer_s: float) -> T:
+        wire.drain()
+        wire.send(request)
+        frames_s = (2 * len(request) + size) * self.character_s
+        came = wire.receive(missing, answer_s + frames_s)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s  > %s  < %s", self.name, request.hex(" "), came.hex(" ") or "nothing")
+        if came in (b"", request):
+            self._overdue_until_ns = wire.clock.now().mono_ns + round(self._overdue_s * 1e9)
+            raise DeviceError("only our own request came back: the adapter echoes" if came else "no answer: power, wiring, address?", "silent")
+        try:
+            return read(came)
+        except DeviceError as fault:
+            if fault.cause in _AGAIN:
+                wire.receive(lambda so_far: 1, size * self.character_s + 0.01)  # the rest of a spoilt answer passes
+            elif self._overdue_s:
+                self._overdue_until_ns = wire.clock.now().mono_ns + round(self._overdue_s * 1e9)
+            raise
+
+    def _await_overdue(self, wire: Wire) -> None:
+        rest_s = (self._overdue_until_ns - wire.clock.now().mono_ns) / 1e9
+        self._overdue_until_ns = 0
+        if rest_s > 0:
+            late = wire.receive(lambda so_far: 0 if so_far else 1, rest_s)
+            log.debug("%s: late answer %s thrown away", self.name, late.hex(" ") or "did not come")

@@ -1,0 +1,96 @@
+"""What the drivers of streams share: readings with times of their own, and words about a stream that cannot be read."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+
+from config.series import Reason, Series
+from drivers.codecs.frame import Cutter, LineCutter
+from drivers.driver import Device, Heard, Trouble
+from drivers.reading import Batch, Readings
+
+_MS = 1_000_000
+_PAUSE_NS = 1_000_000_000
+"""Nothing goes on with what was begun before so long a silence: the rest of it was lost."""
+_TELLING = 2000
+"""Stray bytes after which a stream is said to be no such stream: about 2 s at 9600 baud."""
+
+Found = Mapping[Series, tuple[float, Reason]]
+"""What one frame says; NaN = the device says that it has no value."""
+
+
+class StreamDriver(ABC):
+    """See Told and Streamed. A subclass finds the frames and says what they hold."""
+
+    def __init__(self, device: Device, series: Iterable[Series]) -> None:
+        """`series` are all that its frames can hold."""
+        self.name = device.name
+        self._interval_s = device.interval_s
+        self._series = tuple(series)
+        self._newest_ns = 0
+        self._heard_ns: int | None = None
+        self._spoilt = 0
+        self._told_stray = 0
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """See Told: none."""
+        return ()
+
+    def wants(self, heard: Heard) -> bool:
+        """See Told: it hears everything on its line."""
+        return True
+
+    def expected(self) -> tuple[tuple[Series, float], ...]:
+        """See Told."""
+        return tuple((series, self._interval_s) for series in self._series)
+
+    def begin(self) -> None:
+        """See Streamed."""
+        self._cut.forget()
+        self._heard_ns = None
+
+    def hear(self, heard: Heard) -> Iterable[Batch]:
+        """See Told: the frames that this piece of the stream completes, one row a value."""
+        if self._heard_ns is not None and heard.stamp.mono_ns - self._heard_ns > _PAUSE_NS:
+            self._cut.fall_silent()
+        self._heard_ns = heard.stamp.mono_ns
+        readings = Readings(heard.stamp)
+        for found in self._read(heard.payload):
+            at_ns = self._stamped(heard.stamp.utc_ns)
+            for series, (value, reason) in found.items():
+                readings.add(series, value, reason, at_ns)
+        batch = readings.batch()
+        return [batch] if len(batch) else []
+
+    def trouble(self) -> Trouble | None:
+        """See Streamed."""
+        spoilt, stray = self._counts()
+        new, self._spoilt = spoilt - self._spoilt, spoilt
+        if new:
+            return Trouble("noise", "the checksum of what it says does not fit: a loose wire, or the wrong parity?")
+        if stray < self._told_stray:
+            self._told_stray = 0
+        if stray - self._told_stray >= _TELLING:
+            self._told_stray = stray
+            return Trouble("noise", f"{stray} bytes and nothing to be understood among them: baud rate, format, or another model?")
+        return None
+
+    @abstractmethod
+    def _read(self, piece: bytes) -> Iterable[Found]:
+        """What the frames say that this piece completes."""
+
+    @property
+    @abstractmethod
+    def _cut(self) -> Cutter | LineCutter:
+        """What cuts its stream into frames."""
+
+    @abstractmethod
+    def _counts(self) -> tuple[int, int]:
+        """Frames with a wrong checksum so far, and stray bytes since the last good one."""
+
+    def _stamped(self, utc_ns: int) -> int:
+        """Our stamp; frames that are heard within one millisecond get successive ones, or one would hide the other."""
+        if self._newest_ns >= utc_ns > self._newest_ns - 1000 * _MS:
+            utc_ns = self._newest_ns + _MS
+        self._newest_ns = utc_ns
+        return utc_ns

@@ -1,0 +1,181 @@
+"""SDI-12 sensors through a transparent adapter (one that makes break and timing itself and passes the characters).
+
+A row says which measurement it belongs to and which of its values it is: { ask = "MC", value = 1 }. A measurement is
+started, waited for (a service request ends the wait early), and its values are fetched with D0, D1 … until all are there.
+"""
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, TypeVar
+
+from pydantic import BeforeValidator, Field
+
+from config.errors import DeviceError
+from config.series import Series
+from config.table import Table
+from config.units import Duration
+from drivers.blocks import LineSpeed
+from drivers.codecs import sdi12
+from drivers.codecs.frame import NotAFrame
+from drivers.driver import Device, Group, Wire
+from drivers.protocols._exchange import Exchange
+from drivers.protocols._gathered import Gathered
+from drivers.reading import Batch
+
+T = TypeVar("T")
+LINES = frozenset({"serial", "tcp"})
+"""Kinds of line that it works on."""
+_CHARACTER_S = 10 / 1200
+_LONGEST = 82
+"""Characters of the longest answer: address, 75 of values, CRC, line end."""
+_SERVICE_S = 1.0
+"""The service request may come so much later than announced."""
+_MOST_FETCHES = 10
+
+
+class Options(Table):
+    """Keys of a sensor in the site file, beside those that all devices have."""
+
+    address: Annotated[str, Field(pattern=r"^[0-9A-Za-z]$")] | None = None
+    """One character; left out = the profile's default, else "0"."""
+
+
+def _several(missing: object) -> object:
+    return (missing,) if isinstance(missing, int | float) else missing
+
+
+class Row(Table):
+    """One quantity of a profile."""
+
+    unit: str
+    ask: Annotated[str, Field(pattern=r"^((M|MC|C|CC)[1-9]?|V|RC?[0-9])$")]
+    """The measurement: M, MC, C, CC (1 to 9 behind it for others), V, R0 to R9, RC0 to RC9; those with C at the end have a checksum."""
+    value: Annotated[int, Field(ge=1, le=99)]
+    """Which of its values, from 1."""
+    scale: Decimal = Decimal(1)
+    offset: Decimal = Decimal(0)
+    """value = number × scale + offset."""
+    missing: Annotated[tuple[int | float, ...], BeforeValidator(_several)] = ()
+    """Numbers that mean: no value."""
+
+    def number(self, written: str) -> float:
+        """The value of what the sensor wrote; NaN if it means none."""
+        number = Decimal(written)
+        return math.nan if float(number) in self.missing else float(number * self.scale + self.offset)
+
+
+class Timing(Table):
+    """`[timing]` of an SDI-12 profile."""
+
+    answer: Duration = 1.0
+    """The first character of an answer comes no later than this, the adapter's own delay with it."""
+    measuring: Duration = 2.0
+    """A measurement usually takes this; for the load forecast."""
+    longest: Duration = 60.0
+    """A sensor that wants longer than this is not waited for: others share its line."""
+
+
+class Driver:
+    """Asks one sensor."""
+
+    def __init__(self, device: Device) -> None:
+        """Raises ValueError if line, address or rows cannot work."""
+        options, speed = device.options, device.line_options
+        if not isinstance(options, Options) or not isinstance(speed, LineSpeed):
+            raise ValueError(f"device {device.name}: SDI-12 needs a line of kind serial or tcp")
+        timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
+        self.name, self._address = device.name, _address(device, options)
+        self._longest_s = timing.longest
+        self._asks: dict[str, dict[Series, Row]] = {}
+        for name, row in device.profile.rows.items():
+            if isinstance(row, Row):
+                self._asks.setdefault(row.ask, {})[device.series(*name.split(":", 1))] = row
+        self._series = tuple(series for rows in self._asks.values() for series in rows)
+        self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer + 2 * speed.round_trip_s)
+        characters = sum(30 + 8 * max(row.value for row in rows.values()) for rows in self._asks.values())
+        waits_s = sum(timing.measuring for ask in self._asks if ask[0] != "R")
+        self._group = Group("all", device.interval_s, 1, characters * _CHARACTER_S + waits_s + speed.round_trip_s, self._series)
+
+    def groups(self) -> tuple[Group, ...]:
+        """See Asked."""
+        return (self._group,)
+
+    def poll(self, group: Group, wire: Wire) -> Batch:
+        """See Asked."""
+        got = Gathered(self._series)
+        for ask, rows in self._asks.items():
+            if got.is_absent:
+                got.failed(rows, DeviceError("not asked: the sensor is silent"))
+                continue
+            try:
+                values = self._measure(ask, max(row.value for row in rows.values()), wire)
+            except DeviceError as fault:
+                got.failed(rows, fault)
+                continue
+            for series, row in rows.items():
+                got.values[series] = row.number(values[row.value - 1]) if row.value <= len(values) else math.nan
+        return got.batch(wire)
+
+    def identify(self, wire: Wire) -> sdi12.Identity:
+        """What the sensor says of itself. Raises DeviceError."""
+        return self._ask("I", sdi12.read_identity, wire)
+
+    def _measure(self, ask: str, needed: int, wire: Wire) -> list[str]:
+        """The values of one measurement, as many as came. Raises DeviceError."""
+        crc = "C" in ask[1:]
+        if ask[0] == "R":
+            return list(self._ask(ask, lambda data: sdi12.read_values(data, crc=crc), wire).values)
+        ready = self._ask(ask, lambda data: sdi12.read_ready(data, 2 if ask[0] == "C" else 1), wire)
+        if ready.count == 0:
+            raise DeviceError(f"{ask} gives no values", "exception")
+        if ready.ready_s > self._longest_s:
+            raise DeviceError(f"{ask} takes {ready.ready_s} s, longer than [timing] longest", "busy")
+        if ready.ready_s:
+            self._wait(ready.ready_s, wire, for_service=ask[0] != "C")
+        values: list[str] = []
+        for fetch in range(_MOST_FETCHES):
+            some = self._ask(f"D{fetch}", lambda data: sdi12.read_values(data, crc=crc), wire).values
+            values += some
+            if not some or len(values) >= min(needed, ready.count):
+                break
+        if not values:
+            raise DeviceError(f"{ask} was broken off: no values", "busy")
+        return values[: ready.count]
+
+    def _wait(self, ready_s: int, wire: Wire, *, for_service: bool) -> None:
+        """Until the values are there. After C nothing is said; else a service request ends it."""
+        if not for_service:
+            self._exchange.listen(lambda so_far: 1, ready_s, wire)
+            return
+        service = self._address.encode() + sdi12.END
+        self._exchange.listen(lambda so_far: 0 if so_far.endswith(service) else 1, ready_s + _SERVICE_S, wire)
+
+    def _ask(self, body: str, read: Callable[[bytes], T], wire: Wire) -> T:
+        """The answer to a command; a silent sensor is asked once more, for the break may not have woken it. Raises DeviceError."""
+        request = sdi12.command(self._address, body)
+
+        def answer(came: bytes) -> T:
+            line = came.lstrip(b"\0").removeprefix(request)
+            line = line[: line.find(sdi12.END) + 2] if sdi12.END in line else line
+            if line[:1] and chr(line[0]) in sdi12.ADDRESSES and chr(line[0]) != self._address:
+                raise NotAFrame(f"sensor {chr(line[0])} answered instead of {self._address}", "wrong")
+            return read(line)
+
+        def missing(so_far: bytes) -> int:
+            line = so_far.lstrip(b"\0").removeprefix(request)
+            return 0 if sdi12.END in line else max(1, 3 - len(line))
+
+        try:
+            return self._exchange.ask(request, missing, answer, _LONGEST, wire)
+        except DeviceError as fault:
+            if fault.cause != "silent":
+                raise
+        return self._exchange.ask(request, missing, answer, _LONGEST, wire)
+
+
+def _address(device: Device, options: Options) -> str:
+    address = options.address or device.profile.file.default.get("address", "0")
+    if not isinstance(address, str) or len(address) != 1 or address not in sdi12.ADDRESSES:
+        raise ValueError(f"device {device.name}: address {address!r} is not one of SDI-12; write one character, 0-9 a-z A-Z")
+    return address

@@ -1,0 +1,99 @@
+"""Sensirion SPS30 particle sensors over their serial interface (SHDLC).
+
+The sensor measures only after a command, and forgets it with its supply: one that says so is started, and has its first
+values a second later.
+"""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from config.errors import DeviceError
+from config.table import Table
+from config.units import Duration
+from drivers.blocks import LineSpeed
+from drivers.codecs import shdlc
+from drivers.decode import shortest
+from drivers.driver import Device, Group, Wire
+from drivers.protocols._exchange import Exchange
+from drivers.protocols._gathered import Gathered
+from drivers.reading import Batch
+
+LINES = frozenset({"serial", "tcp"})
+"""Kinds of line that it works on."""
+_START_FLOAT = bytes((1, 3))
+_NEW_VALUES_S = 1.1
+"""It has new values every second."""
+
+
+class Options(Table):
+    """Keys of such a device in the site file, beside those that all devices have."""
+
+    address: Annotated[int, Field(ge=0, le=254)] = 0
+
+
+class Row(Table):
+    """A row of the profile."""
+
+    unit: str
+    field: Literal["mc1p0", "mc2p5", "mc4p0", "mc10p0", "nc0p5", "nc1p0", "nc2p5", "nc4p0", "nc10p0", "typical_size_um"]
+    """mc = mass, nc = number, up to so many µm."""
+
+
+class Timing(Table):
+    """`[timing]` of its profiles."""
+
+    answer: Duration = 0.2
+    """The first byte of an answer comes no later than this."""
+
+
+class Driver:
+    """Asks one sensor."""
+
+    def __init__(self, device: Device) -> None:
+        """Raises ValueError if line or rows cannot work."""
+        speed, options = device.line_options, device.options
+        if not isinstance(speed, LineSpeed) or not isinstance(options, Options):
+            raise ValueError(f"device {device.name}: SHDLC needs a line of kind serial or tcp")
+        timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
+        self.name, self._address = device.name, options.address
+        self._places = {device.series(*name.split(":", 1)): shdlc.SPS30_FIELDS.index(row.field)
+                        for name, row in device.profile.rows.items() if isinstance(row, Row)}
+        self._exchange = Exchange(device.name, speed.character_s, timing.answer + 2 * speed.round_trip_s, overdue_s=0.5)
+        self._group = Group("values", device.interval_s, 1, 60 * speed.character_s + 0.02 + speed.round_trip_s, tuple(self._places))
+
+    def groups(self) -> tuple[Group, ...]:
+        """See Asked."""
+        return (self._group,)
+
+    def poll(self, group: Group, wire: Wire) -> Batch:
+        """See Asked."""
+        frame = self._command(shdlc.READ, b"", 40, wire)
+        if frame.state is not None and frame.state & 0x7F == shdlc.NOT_NOW:
+            self._accepted(self._command(shdlc.START, _START_FLOAT, 0, wire))
+            raise DeviceError("it was not measuring and has been started; values follow", "busy")
+        self._accepted(frame)
+        if not frame.data:  # read faster than it measures
+            self._exchange.listen(lambda so_far: 1, _NEW_VALUES_S, wire)
+            frame = self._command(shdlc.READ, b"", 40, wire)
+        if len(frame.data) != 4 * len(shdlc.SPS30_FIELDS):
+            raise DeviceError(f"{len(frame.data)} bytes of values instead of 40", "busy" if not frame.data else "wrong")
+        floats = shdlc.floats(frame.data)
+        got = Gathered(tuple(self._places))
+        got.values.update({series: _decimal(floats[place]) for series, place in self._places.items()})
+        return got.batch(wire)
+
+    def _command(self, command: int, data: bytes, answer_bytes: int, wire: Wire) -> shdlc.Frame:
+        request = shdlc.build(shdlc.Frame(self._address, command, data))
+        return self._exchange.ask(
+            request, lambda so_far: shdlc.missing(so_far, self._address, command, answer_bytes),
+            lambda came: shdlc.find(came, self._address, command), 2 * (7 + answer_bytes), wire)
+
+    def _accepted(self, frame: shdlc.Frame) -> None:
+        if frame.has_failed:
+            raise DeviceError(f"declines: {shdlc.STATES.get((frame.state or 0) & 0x7F, f'state {frame.state}')}", "exception")
+
+
+def _decimal(value: float) -> float:
+    return shortest(value) if math.isfinite(value) else math.nan

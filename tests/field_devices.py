@@ -1,0 +1,168 @@
+"""Drivers of any protocol made from shipped profiles, and far sides that answer or speak as the real devices do."""
+
+import os
+import threading
+import tty
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+from config.find import Found
+from config.reading_profile import read_profile
+from drivers.codecs import dlt645, ezo, mhz19, plantower, sdi12, sds011, shdlc
+from drivers.driver import Asked, Device, Streamed, Told
+from gateway.plugins import KINDS
+
+PACKAGED = Path(str(files("config"))) / "devices"
+
+
+def device(profile: Path | str, name: str = "probe", line: str = "serial", interval_s: float | None = None, **options: object) -> Device:
+    """A device by its profile (a file, or a shipped one by name) on a line as the profile leaves the factory."""
+    path = profile if isinstance(profile, Path) else PACKAGED / f"{profile}.toml"
+    read = read_profile(Found(path.stem, str(path), True, path.read_bytes()), KINDS)
+    factory = {key: value for key, value in read.file.default.items() if key in ("baudrate", "format")}
+    places = {"serial": {"port": "none", **factory}, "tcp": {"host": "127.0.0.1", "port": 1, "framing": "rtu"}, "mqtt": {"url": "mqtt://127.0.0.1"}}
+    own = KINDS.options("protocols", read.file.protocol).model_validate(options)
+    return Device("st", name, read, own, KINDS.options("lines", line).model_validate(places[line]), interval_s or read.file.interval)
+
+
+def asked(profile: Path | str, **keys: object) -> Asked:
+    driver = KINDS.driver((of := device(profile, **keys)).profile.file.protocol)(of)  # type: ignore[arg-type]
+    assert isinstance(driver, Asked)
+    return driver
+
+
+def told(profile: Path | str, **keys: object) -> Told:
+    driver = KINDS.driver((of := device(profile, **keys)).profile.file.protocol)(of)  # type: ignore[arg-type]
+    assert isinstance(driver, Told)
+    return driver
+
+
+def streamed(profile: Path | str, **keys: object) -> Told:
+    driver = told(profile, **keys)
+    assert isinstance(driver, Streamed)
+    return driver
+
+
+# ── far sides: what a healthy device answers to a request; None = the request is not for it ──
+def meter(request: bytes, address: str = "000000000161", volts: float = 223.3) -> bytes | None:
+    frame = dlt645.read(request)
+    if not dlt645.is_of(address, frame.address):
+        return None
+    values = {"00010000": dlt645.to_bcd(1234.56, 4, 2), "02010100": dlt645.to_bcd(volts, 2, 1), "02020100": dlt645.to_bcd(1.234, 3, 3)}
+    if frame.item not in values:
+        return dlt645.build(dlt645.Frame(address, 0xD1, b"\x02"), 0)
+    return dlt645.build(dlt645.Frame(address, 0x91, dlt645.item_bytes(frame.item) + values[frame.item]))
+
+
+def co2(request: bytes) -> bytes | None:
+    return mhz19.answer(608) if request == mhz19.ask(mhz19.READ) else None
+
+
+class Sps30:
+    """Measures only after it was started."""
+
+    def __init__(self, *, started: bool = True) -> None:
+        self.started = started
+        self.values = bytes.fromhex("3d2001e33d5adecf3d81cc533d8c48ae3e73397e3e97b9033e9e8b9f3e9ff1713ea04e183f365012")
+
+    def __call__(self, request: bytes) -> bytes | None:
+        frame = shdlc.read_request(request)
+        if frame.command == shdlc.START:
+            self.started = True
+            return shdlc.build(shdlc.Frame(0, frame.command, b"", 0))
+        state = 0 if self.started else shdlc.NOT_NOW
+        return shdlc.build(shdlc.Frame(0, frame.command, self.values if self.started else b"", state))
+
+
+def circuit(request: bytes) -> bytes | None:
+    return b"9.560\r*OK\r" if request == ezo.command("R") else b"*ER\r"
+
+
+class Sdi12Sensor:
+    """Answers to M, MC, C, CC, V and R with five values, three a fetch."""
+
+    def __init__(self, address: str = "0", ready_s: int = 0) -> None:
+        self.address, self.ready_s = address, ready_s
+        self.values = ("+23.45", "-1.5", "+0.873", "+1013.2", "+7.01")
+        self.crc = False
+
+    def __call__(self, request: bytes) -> bytes | None:
+        asked = sdi12.read_command(request)
+        if asked.address != self.address:
+            return None
+        body = asked.body
+        if body == "I":
+            return sdi12.answer(self.address, "14ECOSENTRPROBE1100")
+        if body[0] == "D":
+            at = 3 * int(body[1])
+            return sdi12.answer(self.address, "".join(self.values[at : at + 3]), crc=self.crc)
+        if body[0] == "R":
+            return sdi12.answer(self.address, "".join(self.values), crc="C" in body)
+        self.crc = "C" in body[1:]
+        return sdi12.answer(self.address, f"{self.ready_s:03d}{len(self.values):0{2 if body[0] == 'C' else 1}d}")
+
+
+# ── streams: one frame a call ──
+def plantower_frame(number: int) -> bytes:
+    return plantower.build(28, {"pm1_atm": 10 + number, "pm25_atm": 20 + number, "pm10_atm": 30 + number, "n03": 300})
+
+
+def sds011_frame(number: int) -> bytes:
+    return sds011.data(20.5 + number, 30.5 + number, 0xA160)
+
+
+class FarEnd:
+    """The far end of a serial line: a pty that answers by a function, or says what a test tells it to; can be pulled and put back."""
+
+    def __init__(self, link: Path, respond: Callable[[bytes], bytes | None] | None = None) -> None:
+        self.link, self.respond = link, respond
+        self.heard: list[bytes] = []
+        self._ends: tuple[int, int] | None = None
+        self._thread: threading.Thread | None = None
+
+    def plug(self) -> None:
+        far, near = os.openpty()
+        tty.setraw(near)
+        self._ends = (far, near)
+        self.link.unlink(missing_ok=True)
+        self.link.symlink_to(os.ttyname(near))
+        if self.respond is not None:
+            self._thread = threading.Thread(target=self._serve, args=(far,), daemon=True)
+            self._thread.start()
+
+    def _serve(self, far: int) -> None:
+        while True:
+            try:
+                request = os.read(far, 512)
+            except OSError:
+                return
+            if request == b"\x04end":
+                return
+            self.heard.append(request)
+            answer = self.respond(request) if self.respond else None
+            if answer:
+                os.write(far, answer)
+
+    def say(self, data: bytes) -> None:
+        assert self._ends is not None
+        os.write(self._ends[0], data)
+
+    def pull(self) -> None:
+        if self._ends is None:
+            return
+        self.link.unlink(missing_ok=True)
+        if self._thread is not None:
+            os.write(self._ends[1], b"\x04end")
+            self._thread.join(5)
+            self._thread = None
+        for end in self._ends:
+            os.close(end)
+        self._ends = None
+
+    def __enter__(self) -> "FarEnd":
+        self.plug()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pull()
