@@ -24,6 +24,8 @@ from gateway.journal.reader import Reader
 
 log = logging.getLogger("ecosentry.courier")
 _AT_ONCE = 5000
+_AT_LEAST = 50
+"""Rows in one go. A link that is too slow for many in the time of one request gets fewer, or they would be sent again for ever."""
 _REQUEST_S = 30.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
@@ -45,6 +47,7 @@ class Courier:
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, random.Random(f"{name}{seed}"))  # noqa: S311 - jitter, not a secret
         self._said = ""
         self._wanted = np.empty(0, np.bool_)
+        self._at_once = _AT_ONCE
 
     def run(self, stop: Event) -> None:
         """Follow the journal until `stop`."""
@@ -52,7 +55,7 @@ class Courier:
             position = reader.sinks()[self._name].n
             heard = 0
             while not stop.is_set():
-                rows = reader.rows_after(position, _AT_ONCE)
+                rows = reader.rows_after(position, self._at_once)
                 if not len(rows):
                     heard = self._bell.wait(heard, 1.0)
                     continue
@@ -74,10 +77,12 @@ class Courier:
             if len(chosen):
                 self._send(chosen, refused)
         except Unavailable as error:
+            self._at_once = max(_AT_LEAST, min(self._at_once, len(rows)) // 4)
             return self._pause("unavailable", str(error), error.after_s)
         except Halted as error:
             return self._pause("halted", str(error), _HUMAN_PAUSE_S)
         self._backoff.reset()
+        self._at_once = min(_AT_ONCE, self._at_once + self._at_once // 8)
         self._say("ok", "")
         last = int(rows.n[-1])
         self._intake.tell(SinkMoved(self._name, last, len(chosen) - len(refused), len(rows) - len(chosen), last - position - len(rows),

@@ -60,7 +60,8 @@ def test_the_position_moves_when_the_store_has_accepted(house):
 
 
 @pytest.mark.parametrize(("error", "state", "least"), [
-    (Unavailable("connection refused"), "unavailable", 0.5), (Unavailable("busy", 30.0), "unavailable", 30.0), (Halted("token wrong"), "halted", 100.0)])
+    (Unavailable("connection refused"), "unavailable", 0.5), (Unavailable("busy", 30.0), "unavailable", 30.0),
+    (Halted("token wrong"), "halted", 100.0)])
 def test_a_store_that_cannot_take_it_keeps_its_place_and_is_tried_later(house, error, state, least):
     def no(rows):
         raise error
@@ -108,6 +109,31 @@ def test_a_sink_gets_only_the_series_it_asked_for_and_the_rest_is_counted_as_ski
     _, record, last = carry(house, store, medium=("noise",))
     assert record.sent == len(store.kept) == 50
     assert record.sent + record.skipped == last == record.n
+
+
+def test_a_link_too_slow_for_all_that_waits_is_given_less_at_once_until_all_is_through(house):
+    """Else the same large request would run out of time for ever."""
+    def slow(rows):
+        if len(rows) > 60:
+            raise Unavailable("no answer in time")
+
+    store, stop = Store(slow), Event()
+    for k in range(100):
+        house.say((AMMONIA, k / 100), (LAEQ, 50.0))
+    house.turn()
+    courier = Courier("store", store, SinkTable(), house.site, house.folder, house.intake, Bell())
+    courier._backoff.first_s = 0.001
+    thread = Thread(target=courier.run, args=(stop,))
+    thread.start()
+    with house.reader() as reader:
+        last, deadline = reader.last_n(), time.monotonic() + 10
+    while len(store.kept) < last and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stop.set()
+    thread.join()
+    assert store.kept == list(range(1, last + 1))
+    assert last >= 300
+    assert max(store.bodies[-3:]) > 50, "as soon as it is through, more is sent at once again"
 
 
 def test_a_courier_follows_the_journal_while_it_grows(house):
