@@ -6,6 +6,7 @@ pages that we believe to be written.
 """
 
 import logging
+import os
 import sqlite3
 import time
 import uuid
@@ -30,11 +31,18 @@ class JournalError(Exception):
     """The journal cannot be written or read (full, read-only, damaged, wrong format); says what to do."""
 
 
+def _is_read_only(folder: Path) -> bool:
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def _explain(error: sqlite3.Error, path: Path) -> str:
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_FULL":
         return f"{path.parent}: no space left on the disk; nothing is acknowledged until there is room"
-    if name.startswith("SQLITE_READONLY"):
+    if name.startswith("SQLITE_READONLY") or (name == "SQLITE_CANTOPEN" and _is_read_only(path.parent)):
         return f"{path.parent}: the file system is read-only; nothing is acknowledged until it can be written"
     if name.startswith("SQLITE_IOERR"):
         return f"{path.parent}: the disk reports an error ({name}); replace the card or disk"
