@@ -1,9 +1,13 @@
 """The MQTT line against a real broker: nothing is acknowledged before it is released, and nothing is lost or held up."""
 
+import contextlib
 import ipaddress
 import json
 import logging
+import os
+import random
 import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -498,11 +502,12 @@ class FakeBroker:
             except OSError:
                 return
             self.sockets.append(wire)
-            wire.recv(4096)
-            wire.sendall(packet(0x20, b"\0\0"))
-            asked = wire.recv(4096)
-            wire.sendall(packet(0x90, asked[2:4] + b"\1"))
-            self.script(wire)
+            with contextlib.suppress(OSError):
+                wire.recv(4096)
+                wire.sendall(packet(0x20, b"\0\0"))
+                asked = wire.recv(4096)
+                wire.sendall(packet(0x90, asked[2:4] + b"\1"))
+                self.script(wire)
 
     def __enter__(self) -> "FakeBroker":
         return self
@@ -547,6 +552,46 @@ def test_a_monstrous_message_does_not_fill_the_memory() -> None:
     assert journal.values == [3]
     assert notebook.counts["too big"] == 1
     assert sizes[0] < 50_000, f"{sizes[0]} kB more than before"
+
+
+def test_what_is_not_mqtt_ends_the_connection_and_not_the_line() -> None:
+    chance = random.Random(7)
+
+    def script(wire: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            kind = chance.choice([0x10, 0x20, 0x30, 0x34, 0x40, 0x62, 0x82, 0x90, 0xB0, 0xF0, 0])
+            wire.sendall(packet(kind, chance.randbytes(chance.randrange(20))) + chance.randbytes(20))
+            time.sleep(0.005)
+            wire.shutdown(socket.SHUT_RDWR)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drivers.lines.mqtt._FIRST_PAUSE_S", 0.001)
+        patch.setattr("drivers.lines.mqtt._LONGEST_PAUSE_S", 0.002)
+        for protocol in PROTOCOLS:
+            notebook = Notebook()
+            with FakeBroker(script) as broker:
+                options = Options(url=f"mqtt://127.0.0.1:{broker.port}", protocol=protocol)  # type: ignore[arg-type]
+                running = Running(Line("nodes", options, str), node(), Journal(), notebook)
+                until(lambda: notebook.times("lost") >= 50 or running.error is not None)  # noqa: B023 - used at once
+                running.end()
+                assert running.error is None
+
+
+def test_a_broker_that_freezes_is_noticed_and_nothing_is_lost(mosquitto: servers.Mosquitto, publisher: Publisher) -> None:
+    journal, notebook = Journal(), Notebook()
+    options = Options.model_validate({"url": mosquitto.url, "client_id": "under-test"}).model_copy(update={"keepalive": 1.0})
+    with Running(Line("nodes", options, str), node(), journal, notebook) as running:
+        publisher.send(1)
+        until(lambda: journal.values == [1])
+        os.kill(mosquitto.pid, signal.SIGSTOP)
+        try:
+            until(lambda: notebook.times("lost") > 0)
+        finally:
+            os.kill(mosquitto.pid, signal.SIGCONT)
+        running.up(2)
+        publisher.send(2)
+        until(lambda: journal.values == [1, 2])
+    assert ("lost", "the broker no longer answers") in notebook.said
 
 
 def test_a_packet_number_of_a_new_session_is_not_taken_for_an_old_message() -> None:

@@ -24,6 +24,7 @@ _LEAVING_S = 2.0
 """So long receipts that are still owed are waited for when the daemon stops."""
 _AT_ONCE = 8
 """Filters in one SUBSCRIBE: some hosted brokers take no more."""
+_WHY = {"Keep alive timeout": "the broker no longer answers", "Protocol error": "what came is not MQTT"}
 
 
 class Connection:
@@ -148,4 +149,5 @@ class Connection:
 
     def _on_disconnect(self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> None:  # noqa: ANN401
         if not self._why:
-            self._why = f"the broker ended the connection: {reason}" if flags.is_disconnect_packet_from_server else "the connection broke off"
+            ended = f"the broker ended the connection: {reason}" if flags.is_disconnect_packet_from_server else ""
+            self._why = ended or _WHY.get(str(reason), "the connection broke off")
