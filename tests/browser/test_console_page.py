@@ -200,7 +200,7 @@ def test_ages_are_the_box_s_even_where_the_browser_s_clock_is_a_day_wrong(serve,
     view = realistic()
     context = chromium.new_context()
     page = context.new_page()
-    page.add_init_script("const wall = Date.now.bind(Date); Date.now = () => wall() - 86400000")
+    page.add_init_script("const wall = Date.now.bind(Date); Date.now = () => wall() + 86400000")
     page.goto(serve(view).server.address)
     settle(page)
     page.wait_for_timeout(1500)
