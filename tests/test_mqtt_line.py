@@ -380,18 +380,6 @@ def test_a_wrong_password_is_said_and_the_right_one_works(tmp_path: Path) -> Non
                 pass
 
 
-def test_a_topic_that_the_broker_does_not_let_us_hear_is_said(tmp_path: Path) -> None:
-    rights = tmp_path / "rights"
-    rights.write_text("topic read other/#\n")
-    rights.chmod(0o600)
-    with servers.Mosquitto(tmp_path / "broker", more=f"acl_file {rights}") as broker:
-        notebook = Notebook()
-        with Running(line(broker, protocol="5"), node(), Journal(), notebook):
-            pass
-    # Mosquitto answers 0x80 where a plug-in denies the subscription, but lets an acl_file deny the messages silently
-    assert notebook.said[0][0] == "opened"
-
-
 def test_a_visitor_hears_live_messages_and_takes_none_away(mosquitto: servers.Mosquitto, publisher: Publisher) -> None:
     one = line(mosquitto)
     with Running(one, node(), Journal()):
@@ -487,7 +475,8 @@ def packet(kind: int, body: bytes) -> bytes:
 class FakeBroker:
     """For what a good broker never does: one connection, bytes from `script(socket)` after CONNACK and SUBACK."""
 
-    def __init__(self, script: Callable[[socket.socket], None]) -> None:
+    def __init__(self, script: Callable[[socket.socket], None], granted: int = 1) -> None:
+        self.granted = granted
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.script = script
@@ -506,7 +495,7 @@ class FakeBroker:
                 wire.recv(4096)
                 wire.sendall(packet(0x20, b"\0\0"))
                 asked = wire.recv(4096)
-                wire.sendall(packet(0x90, asked[2:4] + b"\1"))
+                wire.sendall(packet(0x90, asked[2:4] + bytes([self.granted])))
                 self.script(wire)
 
     def __enter__(self) -> "FakeBroker":
@@ -552,6 +541,19 @@ def test_a_monstrous_message_does_not_fill_the_memory() -> None:
     assert journal.values == [3]
     assert notebook.counts["too big"] == 1
     assert sizes[0] < 50_000, f"{sizes[0]} kB more than before"
+
+
+@pytest.mark.parametrize(("granted", "words"), [
+    (0x80, "does not let us hear yard/air"), (0, "yard/air only with QoS 0: messages can be lost"), (1, "")])
+def test_what_the_broker_does_not_grant_is_said(granted: int, words: str) -> None:
+    notebook = Notebook()
+    with FakeBroker(lambda wire: None, granted) as broker:
+        options = Options(url=f"mqtt://127.0.0.1:{broker.port}")
+        with Running(Line("nodes", options, str), node(), Journal(), notebook):
+            pass
+    [(_, said)] = [entry for entry in notebook.said if entry[0] == "opened"]
+    assert words in said
+    assert bool(said) == bool(words)
 
 
 def test_what_is_not_mqtt_ends_the_connection_and_not_the_line() -> None:
