@@ -51,14 +51,14 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from gateway.check import run_check
+    from gateway.checking.check import run_check
 
     files = args.site or [args.site_option or os.environ.get("ECOSENTRY_SITE") or _SITE]
     return max(run_check(file, live=args.live, schema=args.schema, all_=args.all, as_json=args.json, out=sys.stdout) for file in files)
 
 
 def _devices(args: argparse.Namespace) -> int:
-    from gateway.devices import run_devices
+    from gateway.checking.devices import run_devices
 
     return run_devices(args.words, test=args.test, as_json=args.json, out=sys.stdout)
 
@@ -76,13 +76,13 @@ def _alert(args: argparse.Namespace) -> int:
 
 
 def _standards(args: argparse.Namespace) -> int:
-    from gateway.offline import standards
+    from gateway.offline.showing_standards import standards
 
     return standards(args.words, show=bool(args.words and args.words[0] == "show"), as_json=args.json, out=sys.stdout)
 
 
 def _compute(args: argparse.Namespace) -> int:
-    from gateway.offline import compute
+    from gateway.offline.computing import compute
 
     return compute(sys.stdin, sys.stdout)
 
@@ -98,7 +98,8 @@ def parser() -> argparse.ArgumentParser:
     words = top.add_subparsers(dest="word", metavar="WORD")
 
     def word(name: str, run: Run, line: str, example: str) -> argparse.ArgumentParser:
-        one = words.add_parser(name, help=line, description=line, epilog=f"for example:  {example}", formatter_class=argparse.RawDescriptionHelpFormatter)
+        one = words.add_parser(name, help=line, description=line, epilog=f"for example:  {example}",
+                               formatter_class=argparse.RawDescriptionHelpFormatter)
         one.set_defaults(run=run)
         return one
 

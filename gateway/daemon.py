@@ -179,7 +179,7 @@ class Daemon:
 
 def run(path: str) -> int:
     """`ecosentry run SITE`: read the file, run, give the exit code."""
-    from gateway.check import print_problems, prove
+    from gateway.checking.check import print_problems, prove
 
     try:
         file = load_site(Path(path))

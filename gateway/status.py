@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from gateway.alerts import iso
 from gateway.building import VERSION, journal_folder, load_site
-from gateway.check import print_problems
+from gateway.checking.check import print_problems
 from gateway.control import ask, socket_path
 
 Plain = dict[str, Any]
@@ -30,7 +30,8 @@ def _answer(site_path: Path, word: str, out: TextIO) -> tuple[object, bool] | in
     from gateway.clock import SystemClock
     from gateway.overview import Overview
 
-    overview = Overview(folder, site, VERSION, SystemClock(site.clock.trust), [], lambda: {"notes": ["no daemon runs: this is what the journal holds"]})
+    notes = {"notes": ["no daemon runs: this is what the journal holds"]}
+    overview = Overview(folder, site, VERSION, SystemClock(site.clock.trust), [], lambda: notes)
     try:
         return (overview.status() if word == "status" else overview.alerts(50)), False
     finally:

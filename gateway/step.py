@@ -104,7 +104,8 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     if len(value):
         hours += _guard("means", plan, lambda: means.take(plan.kinds, state, event.now, event.which, event.at, value, flag), no_hours)
         transitions = transitions + _guard("rules", plan, lambda: _rules(plan, state, event, value, flag), no_transitions)
-    return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, [h for h in hours if h is not None and len(h)]), transitions)
+    issued = [h for h in hours if h is not None and len(h)]
+    return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, issued), transitions)
 
 
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:

@@ -7,7 +7,7 @@ from inspect import getdoc, signature
 from config.reading_standards import standards
 from config.standard import Standard
 from config.standard_tables import MARKS
-from gateway.computing import compute, functions
+from gateway.offline.computing import compute, functions
 
 FAMILIES = {
     "air": ("Air", ("air_cn", "air_limits", "air_us", "air_eu", "air_uk", "air_in", "air_ca", "air_units", "air_means", "pm_correction", "hours"),

@@ -19,12 +19,12 @@ from config.reading_site import read_site_file, read_site_text
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice
 from drivers.simulated.modbus_pty import SerialBus
 from drivers.simulated.modbus_tcp import TcpServer
-from gateway.check import prove, run_check
-from gateway.devices import run_devices
-from gateway.filled import filled
-from gateway.live_check import check_live
+from gateway.checking.check import prove, run_check
+from gateway.checking.devices import run_devices
+from gateway.checking.filled import filled
+from gateway.checking.live_check import check_live
+from gateway.checking.schema import site_schema
 from gateway.plugins import KINDS
-from gateway.schema import site_schema
 
 HOUSE = Path(__file__).parent.parent
 CASES = HOUSE / "tests" / "cases"

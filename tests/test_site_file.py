@@ -13,7 +13,7 @@ from config.errors import ConfigError
 from config.reading_site import read_site_text
 from config.site import Severity, severity
 from config.telling import told
-from gateway.check import run_check
+from gateway.checking.check import run_check
 from gateway.plugins import KINDS
 
 CASES = Path(__file__).parent / "cases"

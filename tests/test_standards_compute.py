@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.reading_standards import load
-from gateway import computing
-from gateway.computing import functions
-from gateway.offline import compute
+from gateway.offline import computing
+from gateway.offline.computing import compute, functions
 
 usual = settings(deadline=None, derandomize=True)
 

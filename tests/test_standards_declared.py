@@ -15,9 +15,9 @@ from analytics.indices import water_surface
 from config.errors import ConfigError
 from config.reading_standards import load, parse, read, standards
 from config.standard_tables import figure
-from gateway.computing import call, functions
-from gateway.offline import standards as show_standards
-from gateway.showing_standards import example_holds
+from gateway.offline.computing import call, functions
+from gateway.offline.showing_standards import example_holds
+from gateway.offline.showing_standards import standards as show_standards
 
 PACKAGED = Path(str(files("config").joinpath("standards")))
 LAWS = standards()
@@ -230,7 +230,7 @@ def dust_check(grams: Figure, *, law: Standard) -> bool:
 
 def test_a_contributor_adds_a_standard_with_one_file_and_one_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import analytics.indices
-    from gateway import computing
+    from gateway.offline import computing
 
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "dust_example.py").write_text(FUNCTION, "utf-8")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import standards_page
 
-from gateway.computing import functions
+from gateway.offline.computing import functions
 
 PAGE = Path(__file__).parent.parent / "docs" / "standards.md"
 

@@ -11,7 +11,7 @@ import pytest
 from analytics.indices import air_us
 from analytics.indices._nowcast import nowcast_o3_ppb
 from config.reading_standards import standards
-from gateway.offline import compute
+from gateway.offline.computing import compute
 
 CASES = Path(__file__).parent / "cases" / "standards"
 SCENARIO_INPUTS = ("standard", "report", "inputs", "not_monitored", "forecast_daily_aqi")

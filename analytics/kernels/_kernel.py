@@ -7,7 +7,7 @@ Never `fastmath`: it assumes that NaN does not occur, and NaN is how a missing v
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -31,8 +31,7 @@ def _compiler() -> Callable[[Function], Function] | None:
         from numba import njit
     except ImportError:  # no wheel for this processor: the same source runs as plain Python
         return None
-    compiled: Callable[[Function], Function] = njit(cache=cache, nogil=True)
-    return compiled
+    return cast("Callable[[Function], Function]", njit(cache=cache, nogil=True))
 
 
 _compile = _compiler()

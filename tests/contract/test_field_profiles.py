@@ -16,7 +16,7 @@ from virtual import VirtualClock, VirtualWire
 from config.quantity import vocabulary
 from drivers.driver import Heard
 from drivers.reading import Batch
-from gateway.proving import prove_profile
+from gateway.checking.proving import prove_profile
 
 FILES = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(field_devices.PACKAGED.glob("*.toml"))}
 GENERIC = {"mqtt_json", "mqtt_plain"}

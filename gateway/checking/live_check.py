@@ -1,0 +1,200 @@
+"""`ecosentry check --live`: opens each line, reads every device once, logs in everywhere; stores nothing, sends nothing."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Event, Lock, Thread
+from typing import TextIO, cast
+
+from config.errors import ConfigError, DeviceError, Gone, Halted, LineError, Refused, Unavailable
+from config.reading_site import SiteFile
+from drivers.driver import Asked, AskedLine, Told, ToldLine
+from drivers.reading import Batch, Delivery
+from gateway.building import Builder
+from gateway.checking.live_table import Result, print_json, print_table
+from gateway.clock import SystemClock
+from gateway.contracts import Channel, Sink
+
+LISTEN_S = 60.0
+"""So long a device that speaks by itself is waited for, unless it says less often than that that it speaks."""
+_LOGIN_S = 20.0
+_TRIES = 3
+_REPAIRS = {
+    "silent": "power? its address? A and B exchanged? the line's baudrate and format?",
+    "short": "a loose wire, another master on the line, or two devices with one address?",
+    "noise": "a loose wire, missing termination, or the wrong baudrate or format?",
+    "exception": "is it the right profile? it declines these registers",
+    "wrong": "two devices with one address, or another master on the line?",
+}
+
+
+def check_live(
+    file: SiteFile, drivers: Mapping[str, Asked | Told], *, as_json: bool, out: TextIO, listen_s: float = LISTEN_S, stop: Event | None = None,
+) -> int:
+    """Prints a table with a cause for each failure; exit code 0, or 1 if anything failed. Lines are tried side by side."""
+    stop = stop or Event()
+    site, builder = file.site, Builder(file)
+    work: list[Callable[[], list[Result]]] = []
+    for name in site.lines:
+        mine = {device: driver for device, driver in drivers.items() if site.devices[device].common.line == name}
+        work.append(partial(_line, builder, name, mine, listen_s, stop))
+    work += [partial(_login, "sink", name, partial(builder.sink, name)) for name in site.sinks]
+    recipients = dict.fromkeys(to for subscription in site.subscriptions.values() for to in subscription.to)
+    work += [partial(_login, "recipient", to, partial(builder.channel, to)) for to in recipients]
+    with ThreadPoolExecutor(max(1, len(work))) as pool:
+        try:
+            found = [result for future in [pool.submit(job) for job in work] for result in future.result()]
+        finally:
+            stop.set()
+    print_json(site, found, out) if as_json else print_table(site, found, out)
+    return 0 if all(result.good for result in found) else 1
+
+
+# ── lines ──
+def _line(builder: Builder, name: str, drivers: Mapping[str, Asked | Told], listen_s: float, stop: Event) -> list[Result]:
+    if not drivers:
+        return []
+    try:
+        line = builder.line(name)
+    except (ConfigError, ValueError, Halted) as error:
+        return [Result("device", device, name, words=str(error)) for device in drivers]
+    told = {device: driver for device, driver in drivers.items() if isinstance(driver, Told)}
+    if told:
+        return _listen(name, cast("ToldLine", line), told, listen_s, stop)
+    return _ask(name, cast("AskedLine", line), {device: driver for device, driver in drivers.items() if isinstance(driver, Asked)}, stop)
+
+
+def _ask(name: str, line: AskedLine, drivers: Mapping[str, Asked], stop: Event) -> list[Result]:
+    found: list[Result] = []
+    clock = SystemClock()
+    try:
+        wire = line.open(stop, clock)
+        for device, driver in drivers.items():
+            result = Result("device", device, name)
+            found.append(result)
+            for group in driver.groups():
+                for tried in range(1, _TRIES + 1):
+                    began = time.monotonic()
+                    try:
+                        _take(result, [driver.poll(group, wire)], time.monotonic() - began)
+                        break
+                    except DeviceError as error:
+                        result.good, result.words = False, f"{error}, {tried} tr{'ies' if tried > 1 else 'y'}"
+                        result.repair = _REPAIRS.get(error.cause, "")
+                    if stop.is_set():
+                        return found
+    except LineError as error:
+        found = [r for r in found if r.words or r.values]
+        found += [Result("device", d, name, words=str(error), repair=_line_repair(str(error))) for d in drivers if d not in {r.name for r in found}]
+    finally:
+        line.close()
+    return found
+
+
+def _line_repair(words: str) -> str:
+    lower = words.lower()
+    if "busy" in lower or "in use" in lower or "lock" in lower:
+        return "is the daemon running? ecosentry status shows its values"
+    if "permission" in lower:
+        return "sudo usermod -aG dialout $USER, then log in again"
+    if "refused" in lower:
+        return "nothing listens there: is it on? are host and port right?"
+    return ""
+
+
+class _Ears:
+    """Takes what a told line delivers, and what it reports; thread-safe."""
+
+    def __init__(self, name: str, drivers: Mapping[str, Told]) -> None:
+        self.results = {device: Result("device", device, name) for device in drivers}
+        self.others = 0
+        self.trouble = ""
+        self.all_heard = Event()
+        self._began = time.monotonic()
+        self._lock = Lock()
+
+    def deliver(self, delivery: Delivery, wait_s: float) -> bool:
+        """Keeps the values for the table; the session is a visitor's, so acknowledging takes nothing from the daemon's."""
+        with self._lock:
+            for batch in delivery.batches:
+                for device in {series.device for series in batch.series}:
+                    _take(self.results[device], [batch], time.monotonic() - self._began)
+            if delivery.receipt is not None:
+                delivery.receipt.release()
+            if all(result.good for result in self.results.values()):
+                self.all_heard.set()
+        return True
+
+    def opened(self, words: str = "") -> None:
+        """See Report."""
+        self.trouble = words
+
+    def lost(self, words: str) -> None:
+        """See Report."""
+        self.trouble = words
+
+    def answered(self, device: str, mono_ns: int, words: str = "") -> None:
+        """See Report."""
+
+    def failed(self, device: str, cause: str, words: str) -> None:
+        """See Report."""
+        with self._lock:
+            result = self.results.get(device)
+            if result is not None and not result.good:
+                result.words = words
+
+    def count(self, cause: str, times: int = 1) -> None:
+        """See Report."""
+        self.others += times if cause == "unwanted" else 0
+
+    def alive(self, mono_ns: int) -> None:
+        """See Report."""
+
+
+def _listen(name: str, line: ToldLine, drivers: Mapping[str, Told], listen_s: float, stop: Event) -> list[Result]:
+    ears, over = _Ears(name, drivers), Event()
+    worker = Thread(target=lambda: line.visitor().run(drivers, ears.deliver, over, SystemClock(), ears), name=f"listen {name}", daemon=True)
+    worker.start()
+    until = time.monotonic() + listen_s
+    while time.monotonic() < until and not stop.is_set() and not ears.all_heard.wait(0.1) and worker.is_alive():
+        pass
+    over.set()
+    worker.join(10.0)
+    for device, result in ears.results.items():
+        if not result.good and not result.words:
+            topics = ", ".join(drivers[device].topics)
+            seen = f"; {ears.others} other messages seen" if ears.others else ""
+            result.words = ears.trouble or f"nothing in {listen_s:.0f} s (its topic {topics} is subscribed{seen})"
+            result.repair = _line_repair(ears.trouble) if ears.trouble else "is it on? does it publish to this topic?"
+    return list(ears.results.values())
+
+
+def _take(result: Result, batches: Sequence[Batch], seconds: float) -> None:
+    for batch in batches:
+        for which, value in zip(batch.which, batch.raw, strict=True):
+            series = batch.series[which]
+            if series.device == result.name:
+                result.values[":".join(filter(None, (series.quantity, series.channel)))] = None if math.isnan(value) else float(value)
+    result.good = any(value is not None for value in result.values.values())
+    result.words, result.repair = ("", "") if result.good else ("answers, but without a value", "its own display: does it show a fault?")
+    result.seconds = seconds if result.seconds is None else result.seconds + seconds
+
+
+# ── sinks and recipients ──
+def _login(kind: str, name: str, make: Callable[[], Sink | Channel]) -> list[Result]:
+    result = Result(kind, name)
+    try:
+        part = make()
+    except (ConfigError, ValueError, Halted) as error:
+        result.words = str(error)
+        return [result]
+    try:
+        result.words = part.check(time.monotonic() + _LOGIN_S)
+        result.good = True
+    except (Unavailable, Refused, Gone, Halted) as error:
+        result.words = str(error)
+    finally:
+        part.close()
+    return [result]

@@ -1,0 +1,242 @@
+"""`ecosentry compute`: the law's arithmetic on JSON lines, without a daemon, a site or a network."""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from importlib import import_module
+from inspect import Parameter, isfunction, signature
+from io import TextIOWrapper
+from pkgutil import iter_modules
+from typing import TextIO, cast
+
+from pydantic import ConfigDict, ValidationError, validate_call
+
+import analytics.indices
+from analytics.indices._exact import category_words, exact, maybe, scale_of, subindex
+from config.errors import ConfigError
+from config.reading_standards import standards as known_standards
+from config.standard import Standard
+from config.standard_tables import Pollutant
+from config.units import unit
+
+Row = dict[str, object]
+Computed = Callable[..., object]
+
+
+def compute(lines: Iterable[str], out: TextIO) -> int:
+    """One JSON line out for each JSON line in, in order: {"result": …} or {"error": "what, where, what to do"}.
+
+    A line is a concentration of an index's pollutant, a day of several pollutants, a NowCast or a named function with its
+    arguments; decimals are taken as they are written. Text files are read and written as UTF-8 whatever the locale, and bytes
+    that are none become an error of their line. Returns 0, or 1 if any line had an error.
+    """
+    if isinstance(lines, TextIOWrapper):
+        lines.reconfigure(encoding="utf-8", errors="replace")
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(encoding="utf-8", errors="replace")
+    errors = 0
+    for number, written in enumerate(lines, 1):
+        line = written.removeprefix("\ufeff")
+        if not line.strip():
+            continue
+        try:
+            answer: Row = {"result": _answer(_parsed(line))}
+        except (ValueError, ArithmeticError, RecursionError, ConfigError) as error:
+            errors += 1
+            answer = {"error": f"line {number}: {_told(error)}"}
+        out.write(json.dumps(answer, ensure_ascii=False, default=plain) + "\n")
+    return 1 if errors else 0
+
+
+def _told(error: ValueError | ArithmeticError | RecursionError | ConfigError) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(".".join(str(part) for part in found["loc"]) + f": {_said(found['type'], found['msg'])}" for found in error.errors())
+    if isinstance(error, ConfigError):
+        return str(error)
+    if isinstance(error, ZeroDivisionError):
+        return "a division by zero: the formula has no value for these inputs"
+    if isinstance(error, ArithmeticError):
+        return "the inputs are too large or too small for the formula"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _said(kind: str, message: str) -> str:
+    if kind.startswith("missing"):
+        return "is missing"
+    return "is not an argument of this function" if kind == "unexpected_keyword_argument" else message.removeprefix("Value error, ")
+
+
+def plain(value: object) -> object:
+    """JSON's number of an exact one; dates as ISO text."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")  # a function returned what no result may be: a bug
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not a number; write null for a missing value")
+
+
+def _parsed(line: str) -> Row:
+    try:
+        row = json.loads(line, parse_float=Decimal, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}; write one object a line") from error
+    if not isinstance(row, dict):
+        raise ValueError('not an object; write {"standard": …} or {"function": …, "args": {…}}')
+    return row
+
+
+def _answer(row: Row) -> object:
+    if "function" in row:
+        return _called(row)
+    if "nowcast" in row:
+        return _nowcast(row)
+    if "standard" not in row:
+        raise ValueError('has none of "standard", "nowcast" and "function"; one of them says what to compute')
+    law = _law(row)
+    if "concentration" in row:
+        return _one_pollutant(law, row)
+    given = {key: value for key, value in row.items() if key not in ("standard", "at", "published")}
+    if not law.functions:
+        raise ValueError(f"{law.name} has no function for {', '.join(given) or 'nothing'}")
+    name = law.functions[0]
+    found = call(name, {key: value for key, value in given.items() if key in _parameters(name) or key in ("inputs", "forecast_daily_aqi")}, law=law)
+    return {"expected": found} if "forecast_daily_aqi" in row else found
+
+
+def _text(row: Row, key: str, otherwise: str | None = None) -> str:
+    value = row.get(key, otherwise)
+    if not isinstance(value, str):
+        raise ValueError(f'"{key}" is missing; write it as text' if value is None else f'"{key}" is not text: {value}')
+    return value
+
+
+def _day(written: object) -> date | None:
+    """A day, or the local day of an instant: 2026-03-01 or 2026-03-01T00:00:00+08:00 (its own offset is the station's)."""
+    if written is None:
+        return None
+    try:
+        return datetime.fromisoformat(str(written)).date()
+    except ValueError:
+        raise ValueError(f'"{written}" is not a day or time; write 2026-03-01 or 2026-03-01T00:00:00+08:00') from None
+
+
+def _law(row: Row) -> Standard:
+    return known_standards().named(_text(row, "standard"), _day(row.get("at")))
+
+
+def _one_pollutant(law: Standard, row: Row) -> Row:
+    concentration, pollutant = row["concentration"], _text(row, "pollutant")
+    if "|" in pollutant:
+        return _combined(law, pollutant, str(concentration))
+    scale = scale_of(law, pollutant, _text(row, "averaging"), _text(row, "report", ""))
+    if concentration is not None and not isinstance(concentration, str | int | Decimal):
+        raise ValueError(f'concentration {concentration} is not a number; write a decimal string such as "35.4"')
+    value, given = maybe(concentration), unit(_text(row, "unit", scale.unit))
+    if given != scale.unit:
+        value = _in_unit(law, scale, value, given)
+    assert law.rounding is not None, "an index standard has rounding rules, or it would not have been read"
+    found = subindex(scale, law.rounding, value)
+    level, name = category_words(law, found)
+    return {"subindex": found.index, "level": level, "category": name}
+
+
+_POWERS = {"mass": {"ng/m³": -9, "µg/m³": -6, "mg/m³": -3, "g/m³": 0}, "ratio": {"ppt": -12, "ppb": -9, "ppm": -6}}
+"""Units that differ by a power of ten only; from ratio to mass needs a temperature, which the sender must state."""
+
+
+def _in_unit(law: Standard, scale: Pollutant, value: Decimal | None, given: str) -> Decimal | None:
+    powers = next((kind for kind in _POWERS.values() if scale.unit in kind), {})
+    if given not in powers:
+        raise ValueError(f'unit "{given}": {law.name} judges {scale.shown} in {scale.unit}; convert it first (function ppb_to_ugm3)')
+    return None if value is None else value.scaleb(powers[given] - powers[scale.unit])
+
+
+def _combined(law: Standard, pollutants: str, concentrations: str) -> Row:
+    """An index of several pollutants at once, written with bars: O3|NO2|PM2.5."""
+    names, values = pollutants.split("|"), concentrations.split("|")
+    order = {"O3": "o3_ppb", "NO2": "no2_ppb", "PM2.5": "pm2_5_ugm3"}
+    if sorted(names) != sorted(order) or len(values) != len(names):
+        raise ValueError(f'pollutant "{pollutants}" and concentration "{concentrations}" need O3|NO2|PM2.5 with three values')
+    if law.functions[:1] != ("aqhi",):
+        raise ValueError(f"{law.name} judges one pollutant at a time")
+    found = cast("Row", call("aqhi", {order[name]: exact(value) for name, value in zip(names, values, strict=True)}, law=law))
+    return {"subindex": found["index"], "level": found["level"], "category": found["category"]}
+
+
+def _nowcast(row: Row) -> object:
+    pollutant = _text(row, "nowcast")
+    law = known_standards().named("US-EPA-AQI-2024")
+    if "o3_1h_ppb" in row:
+        return {"nowcast_ppb": format(cast("Decimal", call("surrogate_o3", {"o3_1h_ppb": row["o3_1h_ppb"]})), ".2f")}
+    hours = row.get("hours_most_recent_first")
+    if not isinstance(hours, list):
+        raise ValueError('"hours_most_recent_first" is missing; write a list of hourly means, null for a missing one')
+    if pollutant == "O3":
+        return call("nowcast_o3", {"hours_most_recent_first": hours}, law=law)
+    if pollutant not in ("PM2.5", "PM10"):
+        raise ValueError(f'nowcast "{pollutant}": there is one for PM2.5, PM10 and O3')
+    return call("nowcast_pm", {"pollutant": pollutant, "hours_most_recent_first": hours}, law=law)
+
+
+def _called(row: Row) -> object:
+    args = row.get("args", {})
+    if not isinstance(args, dict):
+        raise ValueError('"args" is not an object; write {"name": value, …}')
+    return call(_text(row, "function"), args)
+
+
+@cache
+def functions() -> dict[str, Computed]:
+    """Every function of the index modules by name: the public ones that a module defines itself."""
+    found: dict[str, Computed] = {}
+    for module in iter_modules(analytics.indices.__path__):
+        if module.name.startswith("_"):
+            continue
+        loaded = import_module(f"analytics.indices.{module.name}")
+        found.update((name, value) for name, value in vars(loaded).items() if isfunction(value) and not name.startswith("_")
+                     and value.__module__ == loaded.__name__)
+    return found
+
+
+def _function(name: str) -> Computed:
+    found = functions()
+    if name not in found:
+        raise ValueError(f'there is no function "{name}"; docs/standards.md lists them')
+    return found[name]
+
+
+@cache
+def _parameters(name: str) -> dict[str, Parameter]:
+    return dict(signature(_function(name)).parameters)
+
+
+def call(name: str, args: Row, law: Standard | None = None) -> object:
+    """The result of a named index function for JSON arguments; a function that needs a law gets the one in force on its `on` (or the newest).
+
+    Raises ValueError (what is wrong with which argument) and ArithmeticError.
+    """
+    function, parameters = _function(name), _parameters(name)
+    for key, value in args.items():
+        if isinstance(value, bool) and key in parameters and "bool" not in str(parameters[key].annotation):
+            raise ValueError(f"{key}: {str(value).lower()} is not a number")
+    if "law" in args:
+        raise ValueError("law: is not an argument; the law is chosen by the function and the day (on)")
+    given = dict(args)
+    if "law" in parameters:
+        on = _day(given["on"]) if given.get("on") is not None else None
+        given["law"] = law or known_standards().of_function(name, on)
+        if "on" in given and "on" not in parameters:
+            given.pop("on")
+    return _checked(function)(**given)
+
+
+@cache
+def _checked(function: Computed) -> Computed:
+    """The function with its arguments checked against its own annotations."""
+    return validate_call(config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))(function)
