@@ -116,8 +116,8 @@ class Testimony:
     polled: int
     lost: int
     doubled: int
-    at_server: int
-    """Readings that the ledger and the server do not both have, with the same value."""
+    at_server: list[tuple[str, int, float | None, float | None]]
+    """(device, at, value in the ledger, value at the server) where these two are not the same."""
     invented: int
     """Polled values in the journal that the device never gave, or gave fewer times."""
     code: int
@@ -151,13 +151,15 @@ def through_kills(folder: Path, kills: int, seed: int) -> Testimony:
             wait_until(lambda: all(len(journal_rows(folder, name)) >= len(ledger) for name, ledger in ledgers.items()) and behind(folder) == 0)
         code = last.end()
         stored = {name: at_influx(influx, name) for name in ledgers}
-    lost = doubled = at_server = 0
+    lost = doubled = 0
+    at_server = []
     for name, ledger in ledgers.items():
         journalled = collections.Counter((at, raw) for _, at, raw, _ in journal_rows(folder, name))
         said = collections.Counter(ledger.items())
         lost += (said - journalled).total()
         doubled += (journalled - said).total()
-        at_server += len(stored[name].items() ^ ledger.items())
+        at_server += [(name, at, ledger.get(at), stored[name].get(at)) for at in sorted(stored[name].keys() | ledger.keys())
+                      if ledger.get(at) != stored[name].get(at)]
     polled = collections.Counter((quantity, raw) for quantity, _, raw, _ in journal_rows(folder, "probe"))
     return Testimony(hit, lives(folder), len(ledgers["node"]), len(ledgers["shell"]), polled.total(), lost, doubled, at_server,
                      (polled - collections.Counter(answered)).total(), code)
