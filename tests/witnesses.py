@@ -82,14 +82,15 @@ def behind(folder: Path) -> int:
 
 
 def at_influx(influx: InfluxDB1, device: str) -> dict[int, float]:
-    """time ns → value of a device's points at InfluxDB."""
-    return {p.at_ns: p.fields["value"] for p in influx.points("noise") if p.tags["device"] == device and "value" in p.fields}  # type: ignore[misc]
+    """time ns → measured value of a device's points at InfluxDB (if an hour ends meanwhile, its mean is there too)."""
+    points = [p for p in influx.points("noise") if p.tags["device"] == device and p.tags["statistic"] == "measured"]
+    return {p.at_ns: p.fields["value"] for p in points if "value" in p.fields}  # type: ignore[misc]
 
 
 def at_victoria(victoria: VictoriaMetrics, device: str) -> dict[int, float]:
-    """time ns → value of a device's samples at victoria-metrics."""
+    """time ns → measured value of a device's samples at victoria-metrics."""
     found: dict[int, float] = {}
-    for samples in victoria.export(f'{{__name__="noise_value",device="{device}"}}'):
+    for samples in victoria.export(f'{{__name__="noise_value",device="{device}",statistic="measured"}}'):
         found.update(zip(samples.at_ms, samples.values, strict=True))
     return {at * 10**6: value for at, value in found.items()}
 
