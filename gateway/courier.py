@@ -95,7 +95,7 @@ class Courier:
 
         Rows that are owed stay so until the note of what became of them is committed; saying it twice counts once.
         """
-        ns = reader.owed(self._name, _AT_ONCE)
+        ns = reader.owed(self._name, self._at_once)
         if not ns:
             return None
         rows = reader.rows_of(ns)
@@ -106,6 +106,7 @@ class Courier:
             if len(chosen):
                 self._send(chosen, refused)
         except Unavailable as error:
+            self._at_once = max(_AT_LEAST, min(self._at_once, len(ns)) // 4)
             return self._pause("unavailable", str(error), error.after_s)
         except Halted as error:
             return self._pause("halted", str(error), _HUMAN_PAUSE_S)
