@@ -26,12 +26,14 @@ from gateway.courier import Courier
 from gateway.health import LineHealth
 from gateway.intake import Intake
 from gateway.journal.progress import Requeue
+from gateway.journal.verifying import verify
 from gateway.journal.writer import JournalError, Writer
 from gateway.notify import notify, watchdog_s
 from gateway.outbox import Messenger
 from gateway.overview import Overview
 from gateway.step import warm_up
 from gateway.supervisor import Supervisor
+from gateway.timetable import Nightly, Timetable
 from gateway.wiring import Expected
 
 log = logging.getLogger("ecosentry")
@@ -97,6 +99,9 @@ class Daemon:
         control = ControlServer(socket_path(self._folder), {
             "status": lambda _: overview.status(), "alerts": lambda _: overview.alerts(50), "requeue": self._requeue})
         self.supervisor.add("control", control.run, _ONWARD)
+        zone = next(iter(self.site.stations.values())).time_zone
+        self._check = Nightly("check of the journal", 3, 30, self._verify)
+        self.supervisor.add("timetable", Timetable(zone, [self._check]).run, _ONWARD)
         if self.site.console.enabled:
             from gateway.console.server import ConsoleServer
 
@@ -111,9 +116,18 @@ class Daemon:
             self.intake.tell(Requeue(name))
         return name in self.site.sinks
 
+    def _verify(self) -> tuple[bool, str]:
+        """Is the journal whole? A card that rots is found the night after, not when the figures are needed."""
+        try:
+            bad = [f"{finding.name}: {finding.words}" for finding in verify(self._folder) if not finding.good]
+        except JournalError as error:
+            bad = [str(error)]
+        return not bad, "; ".join(bad) or f"whole at {iso(time.time_ns())}"
+
     def _facts(self) -> dict[str, object]:
         workers = [{"name": w.name, "restarts": w.restarts, "words": w.words} for w in self.supervisor.workers if w.restarts]
-        return {"since": iso(self._began), "trouble": self.core.trouble, "queue": self.intake.rows, "workers": workers, "notes": self._notes}
+        return {"since": iso(self._began), "trouble": self.core.trouble, "queue": self.intake.rows, "workers": workers, "notes": self._notes,
+                "checked": self._check.words}
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def run(self, stop: Event) -> int:

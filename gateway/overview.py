@@ -106,7 +106,7 @@ class Overview:
                            for name, states in sorted(recipients.items())],
             "conservation": {**counted, "holds": holds},
             "journal": {"bytes": size, "limit": self._site.journal.max_size, "rows": last, "events": event.id if event else 0,
-                        "state": facts.get("trouble") or "ok"},
+                        "state": facts.get("trouble") or "ok", "checked": facts.get("checked", "")},
             "clock": {"sure": stamp.sure, "words": "believed" if stamp.sure else "not yet true: readings that we would stamp are held"},
             "queue": facts.get("queue", 0), "workers": facts.get("workers", []), "notes": facts.get("notes", []),
         }

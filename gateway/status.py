@@ -77,7 +77,8 @@ def _lines(status: Plain, running: bool) -> list[str]:
     lines.append(f"received {c['received']} = journalled {c['journalled']} + duplicate {c['duplicate']} + undecodable {c['undecodable']} + "
                  f"quarantined {c['quarantined']} + held {c['held']}" + ("" if c["holds"] else "   DOES NOT HOLD: please report this"))
     lines.append(f"journal {journal['bytes'] / 1e6:.1f} MB of {journal['limit'] / 1e9:g} GB, {journal['rows']} rows, {journal['events']} events: "
-                 f"{journal['state']}     clock {status['clock']['words']}")
+                 f"{journal['state']}" + (f", checked: {journal['checked']}" if journal["checked"] else "")
+                 + f"     clock {status['clock']['words']}")
     lines += [f"worker {w['name']} restarted {w['restarts']} times: {w['words']}" for w in status.get("workers", [])]
     return lines + [str(note) for note in status["notes"]] + (["(asked the daemon)"] if running else [])
 

@@ -77,7 +77,7 @@ class View(Protocol):
          "sinks": [{name, kind, state, words, journalled, sent, refused, skipped, thinned, owed, waiting, behind_s}],
          "recipients": [{name, waiting, sent, dead, words}],
          "conservation": {received, journalled, duplicate, undecodable, quarantined, held, holds: true},
-         "journal": {bytes, limit, rows, events, state}, "clock": {sure, words}, "notes": [text]}
+         "journal": {bytes, limit, rows, events, state, checked}, "clock": {sure, words}, "notes": [text]}
         """
         ...
 

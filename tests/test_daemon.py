@@ -126,6 +126,28 @@ def test_the_watchdog_is_fed_while_the_core_turns(site):
     assert set(fed) == {b"WATCHDOG=1"}
 
 
+def test_the_journal_is_checked_at_night_and_status_shows_what_was_found(site):
+    from config.reading_site import read_site_file
+    from gateway.daemon import Daemon
+    from gateway.plugins import KINDS
+
+    daemon = Daemon(read_site_file(str(site), KINDS), site.parent / "journal")
+    daemon.core.start()
+    overview = daemon._faces()
+    try:
+        assert overview.status()["journal"]["checked"] == "not yet"
+        daemon._check.run()
+        assert overview.status()["journal"]["checked"].startswith("whole at 20")
+        daemon.writer.db.execute("UPDATE counter SET value = value + 1 WHERE name = 'received'")
+        daemon.writer.db.execute("INSERT OR IGNORE INTO counter VALUES ('received', 5)")
+        daemon._check.run()
+        assert not daemon._check.well
+        assert "received" in overview.status()["journal"]["checked"]
+    finally:
+        overview.close()
+        daemon.writer.close()
+
+
 def test_two_daemons_never_write_one_journal(site):
     with running(site) as (_, said):
         said.recv(4096)
