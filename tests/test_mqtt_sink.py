@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -102,11 +103,55 @@ def test_nothing_counts_as_sent_while_the_broker_is_silent(tmp_path):
         assert len([row for row in broker.rows() if row["value"] == 2.0]) >= 50
 
 
+class Trickle:
+    """Stands before a broker and hands on what it says four bytes at a time, so about one PUBACK every 5 ms."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"mqtt://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._open: list[socket.socket] = [self._listener]
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> "Trickle":
+        self._spawn(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for s in list(self._open):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        for s in self._open:
+            s.close()
+
+    def _spawn(self, work, *arguments: object) -> None:
+        self._threads.append(threading.Thread(target=work, args=arguments, daemon=True))
+        self._threads[-1].start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._port))
+                self._open += [near, far]
+                self._spawn(self._hand_on, near, far, 65536, 0.0)
+                self._spawn(self._hand_on, far, near, 4, 0.005)
+
+    def _hand_on(self, source: socket.socket, target: socket.socket, most: int, pause_s: float) -> None:
+        with contextlib.suppress(OSError):
+            while heard := source.recv(most):
+                target.sendall(heard)
+                time.sleep(pause_s)
+            target.shutdown(socket.SHUT_RDWR)
+
+
 @server
 def test_a_broker_too_slow_for_a_whole_portion_gets_smaller_ones_and_at_last_all(tmp_path):
     """Else a portion that takes longer than the deadline would be begun anew for ever."""
-    with Broker(tmp_path / "m") as broker:  # writes its whole database after every message
-        far = sink(broker.url, timeout="600 ms")
+    with Broker(tmp_path / "m") as broker, Trickle(broker.server.port) as trickle:
+        far = sink(trickle.url, timeout="600 ms")
         sent = rows([PH], [0] * 400, [float(i) for i in range(400)])
         portions: list[int] = []
         said: list[str] = []
