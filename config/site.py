@@ -236,6 +236,8 @@ class Console(Table):
     enabled: bool = True
     listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$")] = "127.0.0.1:8080"
     """Only this box by default; from elsewhere: ssh -L 8080:127.0.0.1:8080."""
+    note: Annotated[str, Field(max_length=500)] = ""
+    """A line for everyone who looks: whose data these are, whom to call."""
 
 
 class ClockTable(Table):

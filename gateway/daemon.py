@@ -70,7 +70,7 @@ class Daemon:
         self.supervisor = Supervisor()
         self.health: list[LineHealth] = []
         self._expected: list[Expected] = []
-        self._notes: list[str] = []
+        self._notes = [site.console.note] if site.console.note else []
         self._lines()
         self.writer = Writer(folder)
         self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION)

@@ -87,6 +87,7 @@ class Overview:
         with self._lock:
             counters, last, size = self._reader.counters(), self._reader.last_n(), self._reader.size()
             sinks, recipients, event = self._reader.sinks(), self._reader.recipients(), self._reader.last_event()
+            untold = self._reader.untold()
             behind = {name: self._behind_s(record.n, stamp.utc_ns) for name, record in sinks.items()}
         counted = {name: counters.get(name, 0) for name in ("received", "journalled", "duplicate", "undecodable", "quarantined", "held")}
         holds = counted["received"] == sum(n for name, n in counted.items() if name != "received")
@@ -100,7 +101,8 @@ class Overview:
                 "refused": r.refused, "skipped": r.skipped, "thinned": r.thinned, "owed": 0, "waiting": last - r.n, "behind_s": behind[r.name],
                 "holds": last == r.sent + r.refused + r.skipped + r.thinned + (last - r.n),
             } for r in sinks.values() if r.name in self._site.sinks],
-            "recipients": [{"name": name, "waiting": states.get("waiting", 0), "sent": states.get("told", 0), "dead": states.get("dead", 0)}
+            "recipients": [{"name": name, "waiting": states.get("waiting", 0), "sent": states.get("told", 0), "dead": states.get("dead", 0),
+                            "words": untold.get(name, "")}
                            for name, states in sorted(recipients.items())],
             "conservation": {**counted, "holds": holds},
             "journal": {"bytes": size, "limit": self._site.journal.max_size, "rows": last, "events": event.id if event else 0,

@@ -71,8 +71,8 @@ def _lines(status: Plain, running: bool) -> list[str]:
             [s["name"], s["state"], *(str(s[k]) for k in ("journalled", "sent", "refused", "skipped", "thinned", "owed", "waiting")),
              f"{s['behind_s']:.0f} s", s["words"]] for s in status["sinks"]])
     if status["recipients"]:
-        lines += _table([["recipient", "told", "waiting", "dead"]] + [
-            [r["name"], str(r["sent"]), str(r["waiting"]), str(r["dead"])] for r in status["recipients"]])
+        lines += _table([["recipient", "told", "waiting", "dead", ""]] + [
+            [r["name"], str(r["sent"]), str(r["waiting"]), str(r["dead"]), r["words"]] for r in status["recipients"]])
     c, journal = status["conservation"], status["journal"]
     lines.append(f"received {c['received']} = journalled {c['journalled']} + duplicate {c['duplicate']} + undecodable {c['undecodable']} + "
                  f"quarantined {c['quarantined']} + held {c['held']}" + ("" if c["holds"] else "   DOES NOT HOLD: please report this"))

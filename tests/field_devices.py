@@ -137,7 +137,7 @@ class FarEnd:
                 request = os.read(far, 512)
             except OSError:
                 return
-            if request == b"\x04end":
+            if request.endswith(b"\x04end"):
                 return
             self.heard.append(request)
             answer = self.respond(request) if self.respond else None

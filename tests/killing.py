@@ -23,6 +23,8 @@ class Publisher:
         self.ledger: dict[int, float] = {}
         """time ns → value, once the broker has acknowledged it."""
         self._waiting: dict[int, tuple[int, float]] = {}
+        self._early: set[int] = set()
+        """Acknowledged before `publish` returned."""
         self._topic, self._pause_s, self._n = topic, 1.0 / per_second, start
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
@@ -35,8 +37,11 @@ class Publisher:
 
     def _published(self, client, userdata, mid, code, properties):
         with self._lock:
-            at, value = self._waiting.pop(mid)
-            self.ledger[at] = value
+            if mid in self._waiting:
+                at, value = self._waiting.pop(mid)
+                self.ledger[at] = value
+            else:
+                self._early.add(mid)
 
     def _run(self) -> None:
         newest = 0
@@ -44,9 +49,13 @@ class Publisher:
             self._n += 1
             at, value = max(time.time_ns() // 10**6, newest + 1), round(40 + self._n % 10007 / 1000, 3)
             newest = at
-            with self._lock:
-                info = self._client.publish(self._topic, f'{{"t": {at}, "laeq": {value}}}', qos=1)
-                self._waiting[info.mid] = (at * 10**6, value)
+            info = self._client.publish(self._topic, f'{{"t": {at}, "laeq": {value}}}', qos=1)
+            with self._lock:  # never around publish: paho holds a lock of its own while it calls _published
+                if info.mid in self._early:
+                    self._early.remove(info.mid)
+                    self.ledger[at * 10**6] = value
+                else:
+                    self._waiting[info.mid] = (at * 10**6, value)
 
     def end(self) -> dict[int, float]:
         """Stop, wait for the broker's last acknowledgement, give the ledger."""

@@ -143,7 +143,9 @@ def through_kills(folder: Path, kills: int, seed: int) -> Testimony:
             first.kill()
             hit = kill_often(site, kills, seed, log)
         finally:
-            ledgers = {"node": publisher.end(), "shell": shell.end()}
+            typed = shell.end()
+            published = publisher.end()
+        ledgers = {"node": published, "shell": typed}
         last = Life(site, log)
         with Drain(last):
             wait_until(lambda: all(len(journal_rows(folder, name)) >= len(ledger) for name, ledger in ledgers.items()) and behind(folder) == 0)

@@ -48,8 +48,12 @@ class Exchange:
     def _once(self, request: bytes, missing: Callable[[bytes], int], read: Callable[[bytes], T], size: int, wire: Wire, answer_s: float) -> T:
         wire.drain()
         wire.send(request)
-        frames_s = (2 * len(request) + size) * self.character_s
-        came = wire.receive(missing, answer_s + frames_s)
+        request_s, whole_s = len(request) * self.character_s, answer_s + (2 * len(request) + size) * self.character_s
+        sent_ns = wire.clock.now().mono_ns
+        came = wire.receive(lambda so_far: 0 if so_far else 1, answer_s + request_s)  # who is silent costs no more than this
+        if came:
+            rest_s = whole_s - (wire.clock.now().mono_ns - sent_ns) / 1e9
+            came += wire.receive(lambda more, first=came: missing(first + more), rest_s)  # type: ignore[misc]
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s  > %s  < %s", self.name, request.hex(" "), came.hex(" ") or "nothing")
         if came in (b"", request):

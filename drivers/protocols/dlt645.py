@@ -82,7 +82,7 @@ class Driver:
             if isinstance(row, Row):
                 self._items.setdefault(row.item, {})[device.series(*name.split(":", 1))] = row
         self._series = tuple(series for rows in self._items.values() for series in rows)
-        self._exchange = Exchange(device.name, speed.character_s, timing.answer + 2 * speed.round_trip_s)
+        self._exchange = Exchange(device.name, speed.character_s, timing.answer + 2 * speed.round_trip_s, overdue_s=1.0)
         frames = [2 * (dlt645.LEAST + _WAKE) + 2 * len(item) // 2 + _bytes(rows) for item, rows in self._items.items()]
         time_s = sum(characters * speed.character_s + timing.turnaround + speed.round_trip_s for characters in frames)
         self._group = Group("all", device.interval_s, 1, time_s, self._series)

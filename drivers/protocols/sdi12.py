@@ -92,7 +92,7 @@ class Driver:
             if isinstance(row, Row):
                 self._asks.setdefault(row.ask, {})[device.series(*name.split(":", 1))] = row
         self._series = tuple(series for rows in self._asks.values() for series in rows)
-        self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer + 2 * speed.round_trip_s)
+        self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer + 2 * speed.round_trip_s, overdue_s=0.5)
         characters = sum(30 + 8 * max(row.value for row in rows.values()) for rows in self._asks.values())
         waits_s = sum(timing.measuring for ask in self._asks if ask[0] != "R")
         self._group = Group("all", device.interval_s, 1, characters * _CHARACTER_S + waits_s + speed.round_trip_s, self._series)
@@ -109,23 +109,24 @@ class Driver:
                 got.failed(rows, DeviceError("not asked: the sensor is silent"))
                 continue
             try:
-                values = self._measure(ask, max(row.value for row in rows.values()), wire)
-            except DeviceError as fault:
-                got.failed(rows, fault)
-                continue
-            for series, row in rows.items():
-                got.values[series] = row.number(values[row.value - 1]) if row.value <= len(values) else math.nan
+                values, fault = self._measure(ask, max(row.value for row in rows.values()), wire)
+            except DeviceError as nothing:
+                values, fault = [], nothing
+            came = {series: row for series, row in rows.items() if fault is None or row.value <= len(values)}
+            got.values.update({series: row.number(values[row.value - 1]) if row.value <= len(values) else math.nan for series, row in came.items()})
+            if fault is not None:
+                got.failed(rows.keys() - came.keys(), fault)
         return got.batch(wire)
 
     def identify(self, wire: Wire) -> sdi12.Identity:
         """What the sensor says of itself. Raises DeviceError."""
         return self._ask("I", sdi12.read_identity, wire)
 
-    def _measure(self, ask: str, needed: int, wire: Wire) -> list[str]:
-        """The values of one measurement, as many as came. Raises DeviceError."""
+    def _measure(self, ask: str, needed: int, wire: Wire) -> tuple[list[str], DeviceError | None]:
+        """The values of one measurement, as many as came, and why others did not. Raises DeviceError if it gives none."""
         crc = "C" in ask[1:]
         if ask[0] == "R":
-            return list(self._ask(ask, lambda data: sdi12.read_values(data, crc=crc), wire).values)
+            return list(self._ask(ask, lambda data: sdi12.read_values(data, crc=crc), wire).values), None
         ready = self._ask(ask, lambda data: sdi12.read_ready(data, 2 if ask[0] == "C" else 1), wire)
         if ready.count == 0:
             raise DeviceError(f"{ask} gives no values", "exception")
@@ -135,13 +136,16 @@ class Driver:
             self._wait(ready.ready_s, wire, for_service=ask[0] != "C")
         values: list[str] = []
         for fetch in range(_MOST_FETCHES):
-            some = self._ask(f"D{fetch}", lambda data: sdi12.read_values(data, crc=crc), wire).values
+            try:
+                some = self._ask(f"D{fetch}", lambda data: sdi12.read_values(data, crc=crc), wire).values
+            except DeviceError as fault:
+                return values, fault
             values += some
             if not some or len(values) >= min(needed, ready.count):
                 break
         if not values:
             raise DeviceError(f"{ask} was broken off: no values", "busy")
-        return values[: ready.count]
+        return values[: ready.count], None
 
     def _wait(self, ready_s: int, wire: Wire, *, for_service: bool) -> None:
         """Until the values are there. After C nothing is said; else a service request ends it."""

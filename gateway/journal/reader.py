@@ -175,6 +175,11 @@ class Reader:
             found.setdefault(recipient, {})[state] = n
         return found
 
+    def untold(self) -> dict[str, str]:
+        """Why the oldest message of a recipient has not got through yet."""
+        return dict(self._db.execute(
+            "SELECT recipient, words FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE state = 'waiting' GROUP BY recipient)"))
+
     def alerts(self, most: int) -> list[dict[str, object]]:
         """Alerts as they stand: firing ones first, worst first, then the newest ended ones."""
         records = self._db.execute(

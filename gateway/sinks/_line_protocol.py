@@ -10,7 +10,6 @@ encoded; so is `%` itself, which makes the spelling reversible: two names are ne
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from math import isfinite
 
@@ -21,12 +20,11 @@ from config.quantity import vocabulary
 from config.series import Flag, Reason, Series
 from config.site import Station
 from gateway.contracts import Rows
+from gateway.spelling import spell
 
 MEASURED = "measured"
 """The tag `statistic` of a value as measured: a tag that is absent cannot be chosen in Grafana's editor."""
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\\\\%\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_UNSAFE_OR_NOT_ASCII = re.compile(r"[^\x20-\x7e]|[\\%]")
 _SEPARATOR = re.compile("([,= ])")
 _UNITS = ((3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"))
 _TESTS_MATTER = np.isin(np.arange(256), [Flag.SUSPECT, Flag.FAIL])
@@ -37,16 +35,10 @@ _MANY = 16
 def tag(name: str) -> str:
     r"""A name as a tag's value, escaped; different names give different spellings.
 
-    Control, bidirectional and half characters, `\` and `%` are percent-encoded in UTF-8. A name that is not in
-    Unicode's composed form (NFC) is percent-encoded wherever it is not ASCII: what looks equal is equal.
-
     >>> tag("a b=c,d"), tag("two\nlines"), tag("ends in \\"), tag("100 %")
     ('a\\ b\\=c\\,d', 'two%0Alines', 'ends\\ in\\ %5C', '100\\ %25')
     """
-    spelled = _UNSAFE.sub(_percent, name)
-    if not (unicodedata.is_normalized("NFC", name) and unicodedata.is_normalized("NFC", spelled)):
-        spelled = _UNSAFE_OR_NOT_ASCII.sub(_percent, name)
-    return _SEPARATOR.sub(r"\\\1", spelled)
+    return _SEPARATOR.sub(r"\\\1", spell(name))
 
 
 def text(label: str) -> str:
@@ -183,7 +175,3 @@ class Encoder:
             start = start_of_line(series, span_ns, self._medium_of(series.quantity))
             self._odd[which, span_ns] = start
         return start
-
-
-def _percent(match: re.Match[str]) -> str:
-    return "".join(f"%{octet:02X}" for octet in match[0].encode("utf-8", "surrogatepass"))

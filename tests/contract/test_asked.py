@@ -1,0 +1,334 @@
+"""The contract of drivers that ask: late, short, wrong, noisy, silent, echoed, in pieces, pulled, stopped.
+
+It runs on every protocol of `drivers/protocols/` whose devices are asked; Modbus, which numbers and plans, has its own
+(`test_modbus_driver.py`, `test_lines.py`).
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+import field_devices
+import pytest
+from field_devices import FarEnd, Sdi12Sensor, Sps30
+from virtual import VirtualClock, VirtualWire
+
+from config.errors import DeviceError
+from config.series import Reason
+from drivers.codecs import dlt645, mhz19, shdlc
+from drivers.driver import Asked
+from drivers.lines import serial
+from drivers.reading import Delivery
+from gateway.clock import SystemClock
+from gateway.health import LineHealth
+from gateway.plugins import KINDS
+from gateway.poller import Poller
+
+Respond = Callable[[bytes], bytes | None]
+CASES = Path(__file__).parent.parent / "cases"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One protocol: a profile for it, what a healthy device answers, and how other answers look."""
+
+    profile: str | Path
+    device: Callable[[], Respond]
+    values: list[float]
+    stale: Callable[[], Respond]
+    """The same device a while ago: other values."""
+    stranger: Respond | None = None
+    """What another device would answer; None = the protocol has no addresses."""
+    residual: float | None = 1 / 256
+    """Share of damaged answers that its checksum cannot tell; None = it has none."""
+    options: dict[str, object] = field(default_factory=dict)
+
+
+def _dlt645_stranger(request: bytes) -> bytes | None:
+    return dlt645.build(dlt645.Frame("000000000262", 0x91, dlt645.read(request).data + bytes(4)))
+
+
+def _sdi12_stranger(request: bytes) -> bytes | None:
+    answer = Sdi12Sensor("0")(request)
+    return None if answer is None else b"7" + answer[1:]
+
+
+def _old(sensor: Sdi12Sensor) -> Respond:
+    sensor.values = ("+11.11", "+11.11", "+0.111", "+1111.1", "+1.11")
+    return sensor
+
+
+def _shdlc_stranger(request: bytes) -> bytes | None:
+    frame = shdlc.read_request(request)
+    return shdlc.build(shdlc.Frame(9, frame.command, bytes(40), 0))
+
+
+def _old_sps30() -> Respond:
+    sensor = Sps30()
+    sensor.values = bytes.fromhex("41200000" * 10)
+    return sensor
+
+
+KINDS_ASKED = {
+    "dlt645": Kind("dlt645_2007", lambda: field_devices.meter, [1234.56, 223.3, 1.234],
+                   lambda: lambda request: field_devices.meter(request, volts=111.1),
+                   _dlt645_stranger, options={"address": "161"}),
+    "ezo": Kind("atlas_ezo_ph", lambda: field_devices.circuit, [9.56], lambda: lambda request: b"1.111\r*OK\r", residual=None),
+    "mhz19": Kind("winsen_mhz19", lambda: field_devices.co2, [608.0], lambda: lambda request: mhz19.answer(1111)),
+    "sdi12": Kind(CASES / "sdi12_probe/sdi12_probe.toml", Sdi12Sensor, [23.45, -1.5, 87.3, 1013.2, 7.01],
+                  lambda: _old(Sdi12Sensor()), _sdi12_stranger, 1 / 256),
+    "shdlc": Kind("sensirion_sps30", Sps30, [0.0390643, 0.053435143, 0.068498], _old_sps30, _shdlc_stranger),
+}
+
+
+class PieceWire(VirtualWire):
+    """Answers come in pieces of `size` bytes, `pause_s` apart."""
+
+    def __init__(self, respond: Respond, size: int = 1, pause_s: float = 0.001) -> None:
+        super().__init__(VirtualClock(), lambda request: None)
+        self.device, self.size, self.pause_s = respond, size, pause_s
+
+    def send(self, data: bytes) -> None:
+        super().send(data)
+        answer = self.device(data) or b""
+        for number, at in enumerate(range(0, len(answer), self.size)):
+            self.pending.append((self.virtual.mono_ns + round((0.01 + number * self.pause_s) * 1e9), answer[at : at + self.size]))
+
+
+def driver_of(kind: Kind) -> Asked:
+    return field_devices.asked(kind.profile, **kind.options)
+
+
+def wire(respond: Respond, delay_s: float = 0.01) -> VirtualWire:
+    def answer(request: bytes) -> tuple[float, bytes] | None:
+        said = respond(request)
+        return None if said is None else (delay_s, said)
+
+    return VirtualWire(VirtualClock(), answer)
+
+
+def read(driver: Asked, line: VirtualWire) -> list[float]:
+    batch = driver.poll(driver.groups()[0], line)
+    assert all(reason == Reason.NORMAL for reason in batch.reason)
+    return [float(value) for value in batch.raw]
+
+
+def every(test: Callable[..., None]) -> Callable[..., None]:
+    return pytest.mark.parametrize("name", KINDS_ASKED)(test)
+
+
+def test_every_protocol_that_asks_is_in_this_contract():
+    streams = {"frames", "nmea", "text_lines"}
+    assert set(KINDS.names("protocols")) == set(KINDS_ASKED) | streams | {"modbus", "mqtt_json"}
+
+
+@every
+def test_it_reads_a_healthy_device(name):
+    kind = KINDS_ASKED[name]
+    driver = driver_of(kind)
+    assert isinstance(driver, Asked)
+    (group,) = driver.groups()
+    line = wire(kind.device())
+    assert read(driver, line) == kind.values
+    assert len(group.series) == len(kind.values)
+    assert group.line_time_s > 0
+
+
+@every
+def test_a_silent_device_is_told_as_silent_and_its_time_is_bounded(name):
+    driver, line = driver_of(KINDS_ASKED[name]), wire(lambda request: None)
+    with pytest.raises(DeviceError) as error:
+        read(driver, line)
+    assert error.value.cause == "silent"
+    assert len(line.sent) <= 2
+    assert line.virtual.mono_ns - VirtualClock().mono_ns < 4e9
+
+
+@every
+def test_a_device_that_comes_back_is_read_at_once(name):
+    kind = KINDS_ASKED[name]
+    driver, dead = driver_of(kind), wire(lambda request: None)
+    with pytest.raises(DeviceError):
+        read(driver, dead)
+    assert read(driver, wire(kind.device())) == kind.values
+
+
+@every
+def test_a_late_answer_is_never_taken_for_the_next_one(name):
+    """It comes just after we gave up, or while the next answer is waited for."""
+    kind = KINDS_ASKED[name]
+    for late_s in (0.05, 0.2, 0.45):
+        driver, healthy, stale = driver_of(kind), kind.device(), kind.stale()
+        line = wire(lambda request: None)
+        line.respond = lambda request, line=line: None
+        with pytest.raises(DeviceError):
+            read(driver, line)
+        gave_up_ns = line.virtual.mono_ns
+        line.pending = [(gave_up_ns + round(late_s * 1e9), stale(line.sent[0][1]) or b"")]
+        line.respond = lambda request, healthy=healthy: (0.01, answer) if (answer := healthy(request)) else None
+        assert read(driver, line) == kind.values, late_s
+
+
+@every
+def test_an_answer_that_is_cut_anywhere_is_asked_for_again(name):
+    kind = KINDS_ASKED[name]
+    first = kind.device()
+    whole = wire(first)
+    read(driver_of(kind), whole)
+    answers = [kind.device()(request) or b"" for _, request in whole.sent[:1]]
+    driver = driver_of(kind)
+    for cut in range(1, len(answers[0])):
+        device, asked = kind.device(), []
+
+        def once_short(request: bytes, device: Respond = device, asked: list[bytes] = asked, cut: int = cut) -> bytes | None:
+            asked.append(request)
+            answer = device(request)
+            return answer[:cut] if answer and len(asked) == 1 else answer
+
+        assert read(driver, wire(once_short)) == kind.values, cut
+
+
+@every
+def test_an_answer_that_is_always_cut_gives_nothing(name):
+    kind = KINDS_ASKED[name]
+    device = kind.device()
+    with pytest.raises(DeviceError) as error:
+        read(driver_of(kind), wire(lambda request: (device(request) or b"")[:3]))
+    assert error.value.cause in ("short", "noise")
+
+
+@every
+def test_another_device_that_answers_is_not_believed(name):
+    kind = KINDS_ASKED[name]
+    if kind.stranger is None:
+        pytest.skip(f"{name} has no addresses: one device a line")
+    with pytest.raises(DeviceError) as error:
+        read(driver_of(kind), wire(kind.stranger))
+    assert error.value.cause in ("wrong", "silent")
+
+
+@every
+def test_an_adapter_that_echoes_makes_no_difference(name):
+    kind = KINDS_ASKED[name]
+    device = kind.device()
+    assert read(driver_of(kind), wire(lambda request: request + (device(request) or b""))) == kind.values
+    with pytest.raises(DeviceError, match="echoes") as error:
+        read(driver_of(kind), wire(lambda request: request))
+    assert error.value.cause == "silent"
+
+
+@every
+@pytest.mark.parametrize("garbage", [b"\x00", b"\xff\x00"])
+def test_stray_bytes_before_an_answer_cost_at_most_a_second_try(name, garbage):
+    kind = KINDS_ASKED[name]
+    device, asked = kind.device(), []
+
+    def stray(request: bytes) -> bytes | None:
+        asked.append(request)
+        answer = device(request)
+        return garbage + answer if answer and len(asked) == 1 else answer
+
+    assert read(driver_of(kind), wire(stray)) == kind.values
+
+
+@every
+@pytest.mark.parametrize(("size", "pause_s"), [(1, 0.002), (7, 0.016), (32, 0.016), (64, 0.016)])
+def test_it_makes_no_difference_in_which_pieces_an_answer_comes(name, size, pause_s):
+    kind = KINDS_ASKED[name]
+    assert read(driver_of(kind), PieceWire(kind.device(), size, pause_s)) == kind.values
+
+
+def spoilt(answer: bytes, chance: random.Random) -> bytes:
+    """One to four bytes changed, now and then one lost or one too many."""
+    found = bytearray(answer)
+    for _ in range(chance.randint(1, 4)):
+        found[chance.randrange(len(found))] ^= chance.randint(1, 255)
+    if chance.random() < 0.2:
+        del found[chance.randrange(len(found))]
+    if chance.random() < 0.2:
+        found.insert(chance.randrange(len(found) + 1), chance.randint(0, 255))
+    return bytes(found)
+
+
+@every
+def test_on_a_noisy_line_wrong_values_are_as_rare_as_its_checksum_can_make_them(name):
+    """Every answer is damaged. Accepted and wrong: no more than the 99.9 % bound of what the checksum cannot tell."""
+    kind = KINDS_ASKED[name]
+    chance, wrong, tried, driver, causes = random.Random(20), 0, 1500, driver_of(kind), set()
+    for _ in range(tried):
+        device = kind.device()
+        line = wire(lambda request, device=device: spoilt(answer, chance) if (answer := device(request)) else None)
+        try:
+            batch = driver.poll(driver.groups()[0], line)
+        except DeviceError as error:
+            causes.add(error.cause)
+            continue
+        got = [float(value) for value, reason in zip(batch.raw, batch.reason, strict=True) if reason == Reason.NORMAL]
+        wrong += any(value not in kind.values for value in got)
+    assert causes <= {"short", "noise", "wrong", "late", "silent", "exception", "busy"}
+    if kind.residual is not None:
+        mean = 2 * tried * kind.residual * len(line.sent or [1])  # each damaged answer is asked for twice
+        assert wrong <= mean + 3.1 * mean**0.5
+
+
+# ── a real port ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+class House:
+    """A poller in its thread on a pty."""
+
+    def __init__(self, far: FarEnd, kind: Kind, interval_s: float = 0.1) -> None:
+        self.taken: list[Delivery] = []
+        self.health = LineHealth("bus", "serial", {"probe": "st"})
+        options = serial.Options(port=str(far.link), baudrate=115200)
+        driver = field_devices.asked(kind.profile, interval_s=interval_s, **kind.options)
+        self.poller = Poller("bus", serial.Line("bus", options, str), {"probe": driver}, SystemClock(), self.take, self.health)
+        self.stop = Event()
+        self.thread = threading.Thread(target=self.poller.run, args=(self.stop,))
+
+    def take(self, delivery: Delivery, wait_s: float) -> bool:
+        self.taken.append(delivery)
+        return True
+
+    def good(self) -> int:
+        return sum(float(batch.raw[0]) == batch.raw[0] for delivery in self.taken for batch in delivery.batches)
+
+    def __enter__(self) -> "House":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join(5)
+        assert not self.thread.is_alive()
+
+    def until(self, claim: Callable[[], bool], within_s: float = 5.0) -> None:
+        end = time.monotonic() + within_s
+        while not claim():
+            assert time.monotonic() < end, (self.health.line(), self.health.devices(time.monotonic_ns()))
+            time.sleep(0.005)
+
+
+@every
+def test_a_pulled_and_returned_wire_is_read_again_within_5_s(name, tmp_path):
+    kind = KINDS_ASKED[name]
+    with FarEnd(tmp_path / "port", kind.device()) as far, House(far, kind) as house:
+        house.until(lambda: house.good() >= 1)
+        far.pull()
+        house.until(lambda: house.health.line()["state"] == "lost")
+        far.plug()
+        before, back = house.good(), time.monotonic()
+        house.until(lambda: house.good() > before)
+        assert time.monotonic() - back <= 5.0
+
+
+@every
+def test_stop_ends_a_wait(name, tmp_path):
+    with FarEnd(tmp_path / "port", lambda request: None) as far, House(far, KINDS_ASKED[name]) as house:
+        house.until(lambda: len(far.heard) >= 1)
+        began = time.monotonic()
+        house.stop.set()
+        house.thread.join(5)
+        assert time.monotonic() - began < 0.8

@@ -1,0 +1,259 @@
+"""What is particular to each protocol that asks: waits and fetches of SDI-12, refusals of meters, an SPS30 that was not started."""
+
+import math
+from pathlib import Path
+
+import field_devices
+import pytest
+from field_devices import Sdi12Sensor, Sps30
+from virtual import VirtualClock, VirtualWire
+
+from config.errors import DeviceError
+from config.series import Reason
+from drivers.codecs import dlt645, sdi12, shdlc
+from drivers.driver import Asked
+from drivers.protocols import sdi12 as sdi12_protocol
+
+PROBE = Path(__file__).parent / "cases/sdi12_probe/sdi12_probe.toml"
+VALUES = [23.45, -1.5, 87.3, 1013.2, 7.01]
+
+
+def probe_with(tmp_path: Path, ask: str) -> Asked:
+    """The probe of the tests, asked in another way."""
+    text = PROBE.read_text("utf-8").replace('"MC"', f'"{ask}"')
+    (tmp_path / "probe.toml").write_text(text, "utf-8")
+    return field_devices.asked(tmp_path / "probe.toml")
+
+
+class Bench:
+    """A virtual wire with an SDI-12 sensor that sends its service request after `service_s`."""
+
+    def __init__(self, sensor: Sdi12Sensor, service_s: float | None = None) -> None:
+        self.sensor, self.service_s = sensor, service_s
+        self.wire = VirtualWire(VirtualClock(), self.respond)
+
+    def respond(self, request: bytes) -> tuple[float, bytes] | None:
+        answer = self.sensor(request)
+        if answer and request[1:2] in b"MV" and self.service_s is not None:
+            at_ns = self.wire.virtual.mono_ns + round((0.02 + self.service_s) * 1e9)
+            self.wire.pending.append((at_ns, self.sensor.address.encode() + sdi12.END))
+        return None if answer is None else (0.02, answer)
+
+    @property
+    def took_s(self) -> float:
+        return (self.wire.virtual.mono_ns - VirtualClock().mono_ns) / 1e9
+
+    @property
+    def commands(self) -> list[str]:
+        return [data.decode() for _, data in self.wire.sent]
+
+    def poll(self, driver: Asked) -> list[float]:
+        return [float(value) for value in driver.poll(driver.groups()[0], self.wire).raw]
+
+
+@pytest.mark.parametrize("ask", ["M", "MC", "C", "CC", "V", "M1", "CC9"])
+def test_a_measurement_is_started_and_fetched_until_all_values_are_there(tmp_path, ask):
+    bench = Bench(Sdi12Sensor())
+    assert bench.poll(probe_with(tmp_path, ask)) == VALUES
+    assert bench.commands == [f"0{ask}!", "0D0!", "0D1!"]
+
+
+@pytest.mark.parametrize("ask", ["R0", "RC3"])
+def test_continuous_values_need_no_measurement(tmp_path, ask):
+    bench = Bench(Sdi12Sensor())
+    assert bench.poll(probe_with(tmp_path, ask)) == VALUES
+    assert bench.commands == [f"0{ask}!"]
+
+
+def test_a_service_request_ends_the_wait_early(tmp_path):
+    early, late = Bench(Sdi12Sensor(ready_s=20), service_s=3.0), Bench(Sdi12Sensor(ready_s=20))
+    assert early.poll(probe_with(tmp_path, "MC")) == VALUES
+    assert 3.0 < early.took_s < 4.0
+    assert late.poll(probe_with(tmp_path, "MC")) == VALUES
+    assert 20.0 < late.took_s < 22.0
+
+
+def test_after_a_concurrent_measurement_nothing_is_asked_before_its_time(tmp_path):
+    bench = Bench(Sdi12Sensor(ready_s=7))
+    assert bench.poll(probe_with(tmp_path, "CC")) == VALUES
+    assert bench.wire.sent[1][0] - bench.wire.sent[0][0] >= 7e9
+
+
+def test_a_sensor_that_wants_too_long_is_not_waited_for(tmp_path):
+    bench = Bench(Sdi12Sensor(ready_s=600))
+    with pytest.raises(DeviceError, match="600 s") as error:
+        bench.poll(probe_with(tmp_path, "M"))
+    assert error.value.cause == "busy"
+    assert bench.took_s < 2
+
+
+def test_a_measurement_that_gives_fewer_values_leaves_the_rest_missing():
+    sensor = Sdi12Sensor()
+    sensor.values = sensor.values[:2]
+    driver, bench = field_devices.asked(PROBE), Bench(sensor)
+    batch = driver.poll(driver.groups()[0], bench.wire)
+    assert batch.raw[:2].tolist() == VALUES[:2]
+    assert all(math.isnan(value) for value in batch.raw[2:])
+    assert batch.reason.tolist() == [Reason.NORMAL] * 2 + [Reason.FAULT] * 3
+
+
+def test_a_number_that_means_no_value_is_missing():
+    sensor = Sdi12Sensor()
+    sensor.values = (*sensor.values[:4], "-999")
+    assert math.isnan(Bench(sensor).poll(field_devices.asked(PROBE))[4])
+
+
+@pytest.mark.parametrize("values", [(), ("",)])
+def test_a_measurement_that_was_broken_off_is_told(values):
+    sensor = Sdi12Sensor()
+    sensor.values = values
+    with pytest.raises(DeviceError) as error:
+        Bench(sensor).poll(field_devices.asked(PROBE))
+    assert error.value.cause in ("busy", "exception")
+
+
+def test_a_crc_that_does_not_fit_is_fetched_again_and_costs_only_its_own_values():
+    sensor, spoil = Sdi12Sensor(), [True]
+
+    def answer(request: bytes) -> tuple[float, bytes] | None:
+        said = sensor(request) or b""
+        if request == b"0D1!" and spoil:
+            return 0.02, said.replace(b"+1013.2", b"+1013.3")
+        return 0.02, said
+
+    driver, wire = field_devices.asked(PROBE), VirtualWire(VirtualClock(), answer)
+    batch = driver.poll(driver.groups()[0], wire)
+    assert batch.raw[:3].tolist() == VALUES[:3]
+    assert batch.reason.tolist() == [Reason.NORMAL] * 3 + [Reason.COMMUNICATION] * 2
+    assert [data for _, data in wire.sent].count(b"0D1!") == 2
+    spoil.clear()
+    assert driver.poll(driver.groups()[0], wire).raw.tolist() == VALUES
+
+
+def test_the_sensor_says_who_it_is():
+    driver = field_devices.asked(PROBE)
+    assert isinstance(driver, sdi12_protocol.Driver)
+    who = driver.identify(Bench(Sdi12Sensor()).wire)
+    assert (who.vendor, who.model, who.sensor_version) == ("ECOSENTR", "PROBE1", "100")
+
+
+def test_a_silent_sensor_is_woken_a_second_time():
+    sensor, asleep = Sdi12Sensor(), [True]
+
+    def answer(request: bytes) -> tuple[float, bytes] | None:
+        if asleep.pop() if asleep else False:
+            return None
+        return 0.02, sensor(request) or b""
+
+    driver = field_devices.asked(PROBE)
+    assert driver.poll(driver.groups()[0], VirtualWire(VirtualClock(), answer)).raw.tolist() == VALUES
+
+
+@pytest.mark.parametrize("address", ["01", "-", ""])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(ValueError, match="address"):
+        field_devices.asked(PROBE, address=address)
+
+
+# ── meters ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_an_item_that_a_meter_does_not_have_costs_only_its_own_values():
+    def without_current(request: bytes) -> tuple[float, bytes] | None:
+        if dlt645.read(request).item == "02020100":
+            return 0.05, dlt645.build(dlt645.Frame("000000000161", 0xD1, b"\x02"))
+        return 0.05, field_devices.meter(request) or b""
+
+    driver = field_devices.asked("dlt645_2007", address="161")
+    batch = driver.poll(driver.groups()[0], VirtualWire(VirtualClock(), without_current))
+    assert batch.raw[:2].tolist() == [1234.56, 223.3]
+    assert math.isnan(batch.raw[2])
+    assert batch.reason.tolist() == [Reason.NORMAL, Reason.NORMAL, Reason.DEVICE]
+
+
+def test_a_meter_that_falls_silent_is_not_asked_for_the_rest():
+    sent: list[bytes] = []
+
+    def half(request: bytes) -> tuple[float, bytes] | None:
+        sent.append(request)
+        return (0.05, field_devices.meter(request) or b"") if len(sent) == 1 else None
+
+    driver = field_devices.asked("dlt645_2007", address="161")
+    batch = driver.poll(driver.groups()[0], VirtualWire(VirtualClock(), half))
+    assert len(sent) == 2
+    assert batch.raw[0] == 1234.56
+    assert batch.reason.tolist() == [Reason.NORMAL, Reason.COMMUNICATION, Reason.COMMUNICATION]
+
+
+def test_rows_of_one_item_are_read_with_one_request(tmp_path):
+    text = (field_devices.PACKAGED / "dlt645_2007.toml").read_text("utf-8").split("[quantities]")[0]
+    keys = 'item = "0201FF00", size = 2, decimals = 1, unit = "V"'
+    rows = "".join(f'"voltage:{phase}" = {{ {keys}, at = {2 * at} }}\n' for at, phase in enumerate("abc"))
+    (tmp_path / "meter.toml").write_text(text + "[quantities]\n" + rows, "utf-8")
+    data = b"".join(dlt645.to_bcd(volts, 2, 1) for volts in (223.1, 0.0, 225.3))
+    wire = VirtualWire(VirtualClock(), lambda request: (0.05, dlt645.build(
+        dlt645.Frame("000000000161", 0x91, dlt645.item_bytes("0201FF00") + data[:4] + b"\xff\xff"))))
+    driver = field_devices.asked(tmp_path / "meter.toml")
+    batch = driver.poll(driver.groups()[0], wire)
+    assert len(wire.sent) == 1
+    assert str(batch.raw.tolist()) == "[223.1, 0.0, nan]"
+    assert [series.channel for series in batch.series] == ["a", "b", "c"]
+
+
+def test_two_meters_share_a_line_and_are_never_mixed_up():
+    meters = {"000000000161": 223.3, "000000000262": 111.1}
+
+    def line(request: bytes) -> tuple[float, bytes] | None:
+        frame = dlt645.read(request)
+        return 0.05, field_devices.meter(request, frame.address, meters[frame.address]) or b""
+
+    wire = VirtualWire(VirtualClock(), line)
+    for address, volts in meters.items():
+        driver = field_devices.asked("dlt645_2007", name=f"m{address}", address=address)
+        assert driver.poll(driver.groups()[0], wire).raw[1] == volts
+
+
+# ── SPS30, EZO ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_particle_sensor_that_is_not_measuring_is_started():
+    sensor = Sps30(started=False)
+    driver, wire = field_devices.asked("sensirion_sps30"), VirtualWire(VirtualClock(), lambda request: (0.01, sensor(request) or b""))
+    with pytest.raises(DeviceError, match="has been started") as error:
+        driver.poll(driver.groups()[0], wire)
+    assert error.value.cause == "busy"
+    assert wire.sent[1][1] == bytes.fromhex("7e 00 00 02 01 03 f9 7e")  # the datasheet's own bytes
+    assert driver.poll(driver.groups()[0], wire).raw[0] == 0.0390643
+
+
+def test_a_particle_sensor_without_new_values_is_asked_again_a_second_later():
+    sensor, empty = Sps30(), [True]
+
+    def answer(request: bytes) -> tuple[float, bytes]:
+        if empty:
+            empty.pop()
+            return 0.01, shdlc.build(shdlc.Frame(0, shdlc.READ, b"", 0))
+        return 0.01, sensor(request) or b""
+
+    driver, wire = field_devices.asked("sensirion_sps30"), VirtualWire(VirtualClock(), answer)
+    assert driver.poll(driver.groups()[0], wire).raw[0] == 0.0390643
+    assert wire.sent[1][0] - wire.sent[0][0] > 1e9
+
+
+def test_an_error_of_the_particle_sensor_is_told_in_words():
+    wire = VirtualWire(VirtualClock(), lambda request: (0.01, shdlc.build(shdlc.Frame(0, shdlc.READ, b"", 0x28))))
+    driver = field_devices.asked("sensirion_sps30")
+    with pytest.raises(DeviceError, match="out of range") as error:
+        driver.poll(driver.groups()[0], wire)
+    assert error.value.cause == "exception"
+
+
+def test_a_circuit_in_continuous_mode_is_read_too():
+    wire = VirtualWire(VirtualClock(), lambda request: (0.9, b"*OK\r7.01\r"))
+    wire.pending = [(wire.virtual.mono_ns, b"6.9")]
+    driver = field_devices.asked("atlas_ezo_ph")
+    assert driver.poll(driver.groups()[0], wire).raw.tolist() == [7.01]
+
+
+@pytest.mark.parametrize(("said", "cause"), [(b"*ER\r", "exception"), (b"*UV\r", "busy"), (b"pH?\r", "noise")])
+def test_what_a_circuit_says_instead_of_a_value(said, cause):
+    driver = field_devices.asked("atlas_ezo_ph")
+    with pytest.raises(DeviceError) as error:
+        driver.poll(driver.groups()[0], VirtualWire(VirtualClock(), lambda request: (0.3, said)))
+    assert error.value.cause == cause

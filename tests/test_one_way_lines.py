@@ -1,0 +1,84 @@
+"""A line either asks or listens; sites with sensors of both kinds are checked, forecast and built whole."""
+
+import io
+import threading
+import time
+from pathlib import Path
+
+import field_devices
+import pytest
+from field_devices import FarEnd
+
+from gateway.building import Builder, load_site
+from gateway.checking.check import run_check
+from gateway.daemon import Daemon
+from gateway.journal.reader import Reader
+
+SITE = """# site.toml
+[stations.yard]
+time_zone = "Asia/Shanghai"
+
+[lines.dust]
+kind = "serial"
+port = "{dust}"
+
+[lines.meters]
+kind = "serial"
+port = "{meters}"
+
+[devices]
+dust = {{ line = "dust", profile = "plantower_pms5003" }}
+{more}
+
+[console]
+enabled = false
+"""
+METER = 'power = { line = "meters", profile = "dlt645_2007", address = "161", interval = "1 s" }'
+
+
+def written(folder: Path, more: str) -> Path:
+    path = folder / "site.toml"
+    path.write_text(SITE.format(dust=folder / "dust", meters=folder / "meters", more=more), "utf-8")
+    return path
+
+
+def test_a_site_with_sensors_that_are_asked_and_that_speak_is_right(tmp_path):
+    out = io.StringIO()
+    assert run_check(str(written(tmp_path, METER)), live=False, schema=False, all_=False, as_json=False, out=out) == 0, out.getvalue()
+    assert "OK" in out.getvalue()
+    lines = Builder(load_site(tmp_path / "site.toml"))
+    assert set(lines.drivers("dust")) == {"dust"}
+    assert lines.line("meters")
+
+
+def test_a_line_whose_devices_want_both_is_refused_with_its_repair(tmp_path):
+    path, out = written(tmp_path, METER.replace('"meters"', '"dust"')), io.StringIO()
+    path.write_text(path.read_text("utf-8").replace('kind = "serial"\nport = "' + str(tmp_path / "dust"), 'kind = "serial"\nbaudrate = 9600\n'
+                    'format = "8N1"\nport = "' + str(tmp_path / "dust")), "utf-8")
+    assert run_check(str(path), live=False, schema=False, all_=False, as_json=False, out=out) == 78
+    assert "power is asked and dust speaks by itself" in out.getvalue()
+    assert "give each a line of its own" in out.getvalue()
+    with pytest.raises(ValueError, match="speaks by itself"):
+        Builder(load_site(path)).drivers("dust")
+
+
+def test_the_daemon_journals_what_it_hears_and_what_it_asks(tmp_path):
+    with FarEnd(tmp_path / "dust") as dust, FarEnd(tmp_path / "meters", field_devices.meter):
+        daemon, stop = Daemon(load_site(written(tmp_path, METER)), tmp_path / "journal"), threading.Event()
+        worker = threading.Thread(target=daemon.run, args=(stop,))
+        worker.start()
+        try:
+            until = time.monotonic() + 8
+            good: set[str] = set()
+            while good != {"dust", "power"} and time.monotonic() < until:
+                dust.say(field_devices.plantower_frame(5))
+                time.sleep(0.1)
+                good = {view["name"] for health in daemon.health for view in health.devices(time.monotonic_ns()) if view["state"] == "good"}
+            time.sleep(0.3)
+        finally:
+            stop.set()
+            worker.join(10)
+        assert good == {"dust", "power"}
+    with Reader(tmp_path / "journal") as reader:
+        values = {str(series) for series in reader.series()}
+    assert {"yard/dust/pm2_5", "yard/power/active_energy"} <= values
