@@ -59,9 +59,9 @@ def computed(name: str, station: Station, there: Iterable[str]) -> dict[str, lis
     found: dict[str, list[Series]] = {}
     measured = set(there)
     for standard in station.standards:
-        live = LIVE[standard]
-        items = live.items_of(station, measured)
-        if items:
+        live = LIVE.get(standard)
+        items = live.items_of(station, measured) if live else []
+        if live and items:
             pairs = [(live.overall, ""), *((live.item, item) for item in items)]
             found[standard] = [Series(name, "", quantity, channel, live.statistic, 3600, standard) for quantity, channel in pairs]
     return found
