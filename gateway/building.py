@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from config.find import ETC
 from config.reading_site import SiteFile, read_site_file
 from config.site import Site
 from drivers.driver import Asked, AskedLine, Device, Told, ToldLine
@@ -13,6 +14,8 @@ from gateway.plugins import Plugins
 from gateway.secrets import Secrets
 
 VERSION = version("ecosentry")
+SERVICE_STATE = Path("/var/lib/ecosentry")
+"""systemd/ecosentry.service: StateDirectory."""
 
 
 def load_site(path: Path) -> SiteFile:
@@ -21,11 +24,16 @@ def load_site(path: Path) -> SiteFile:
 
 
 def journal_folder(site: Site) -> Path:
-    """Where the journal of a site lies: as the file says, else $STATE_DIRECTORY, else beside the file."""
+    """Where the journal of a site lies: as the file says, else $STATE_DIRECTORY, else beside the file.
+
+    The journal of the installed service is found by those, too, who call the command by hand and have no $STATE_DIRECTORY.
+    """
     beside = Path(site.file).absolute().parent
     if site.journal.path:
         return beside / site.journal.path
     state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if not state and beside == ETC:
+        return SERVICE_STATE / "journal"
     return (Path(state) if state else beside) / "journal"
 
 

@@ -87,6 +87,12 @@ def _compute(args: argparse.Namespace) -> int:
     return compute(sys.stdin, sys.stdout)
 
 
+def _decode(args: argparse.Namespace) -> int:
+    from gateway.offline.decoding import decode
+
+    return decode(args.protocol, sys.stdin, sys.stdout)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = _Parser(prog="ecosentry", description="Environmental sensor gateway and early-warning daemon.",
@@ -130,6 +136,8 @@ def parser() -> argparse.ArgumentParser:
     standards.add_argument("words", nargs="*", metavar="WORD", help='nothing, or "show" and an id or a file')
     _json(standards)
     word("compute", _compute, "JSON lines in, JSON lines out: indices and formulas", "ecosentry compute < questions.jsonl")
+    decode = word("decode", _decode, "Hex lines in, JSON lines out: the fields of frames", "ecosentry decode --protocol sds011 < frames.hex")
+    decode.add_argument("--protocol", required=True, metavar="NAME", help="which protocol; a wrong name lists them")
     return top
 
 

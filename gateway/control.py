@@ -18,9 +18,15 @@ _PATIENCE_S = 2.0
 Word = Callable[[Mapping[str, object]], object]
 
 
+SERVICE_JOURNAL, SERVICE_RUNTIME = Path("/var/lib/ecosentry/journal"), Path("/run/ecosentry")
+"""systemd/ecosentry.service: StateDirectory and RuntimeDirectory; who calls the command by hand is not told them."""
+
+
 def socket_path(journal: Path) -> Path:
     """Where the socket of a daemon lies: $RUNTIME_DIRECTORY if systemd made one, else beside the journal."""
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    if not runtime and journal == SERVICE_JOURNAL and SERVICE_RUNTIME.is_dir():
+        return SERVICE_RUNTIME / "control.sock"
     return Path(runtime) / "control.sock" if runtime else journal / "control.sock"
 
 

@@ -30,6 +30,7 @@ from gateway.journal.writer import JournalError, Writer
 from gateway.notify import notify, watchdog_s
 from gateway.outbox import Messenger
 from gateway.overview import Overview
+from gateway.step import warm_up
 from gateway.supervisor import Supervisor
 from gateway.wiring import Expected
 
@@ -125,6 +126,7 @@ class Daemon:
         """Run until `stop`; gives the exit code: 0 a clean end, 70 the core failed, 74 the journal cannot be written."""
         with _alone(self._folder):
             began = time.monotonic()
+            warm_up()
             self.core.start()
             log.info("journal %s: %d events, state restored in %.1f s", self._folder, self.writer.next_event - 1, time.monotonic() - began)
             self._onward()

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics import means, quality, rules, station_indices
-from analytics.state import State
+from analytics.kernels.rules import LEVELS
+from analytics.state import Layout, Per, State
 from config.series import Flag, Origin, Reason
 from gateway.journal.columns import Columns
 from gateway.journal.writer import START
-from gateway.wiring import Plan
+from gateway.wiring import COLUMNS, Plan
 
 NOTHING = Columns(*(np.empty(0, t) for t in ("i4", "i8", "i8", "f8", "f8", "u1", "u1", "u4", "i4", "u1", "f8")))
 _HOUR_NS = 3600 * 10**9
@@ -82,6 +83,21 @@ def step(plan: Plan, state: State, events: list[Event]) -> tuple[State, list[Eff
     """The state after `events`, and what each of them led to; `state` itself stays as it was. Raises PartFailed."""
     state = state.copy()
     return state, [_one(plan, state, event) for event in events]
+
+
+def warm_up() -> None:
+    """Compile or load every kernel, so that the first reading does not wait for it: seconds on a small box."""
+    one, far = np.zeros(1, np.int32), np.array([60 * _HOUR_NS])
+    two, number = np.ones(1, np.uint8), np.ones(1)
+    none = np.full(1, np.nan)
+    keys: dict[Per, tuple[str, ...]] = {"series": ("s",), "watch": ("w",), "device": ("d",)}
+    plan = Plan(
+        quality.Limits(none, none, none, none, none), means.Kinds(two, far),
+        rules.Watches(one, one + np.int32(1), np.ones(LEVELS), number, far, number, far, far, number, far),
+        rules.Expectations(two, far, one, far), one, Layout(COLUMNS, keys))
+    rows = {"which": one, "at": far, "span": far, "raw": number, "reason": two, "origin": two}
+    state, _ = step(plan, State(plan.layout), [Event(START, 1, True, 1, **rows)])
+    step(plan, state, [Event(START, 100 * _HOUR_NS, True, 1000 * _HOUR_NS, **rows)])
 
 
 def _one(plan: Plan, state: State, event: Event) -> Effects:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+from config.device import Profile
 from config.find import Found
 from config.reading_profile import read_profile
 from drivers.codecs import dlt645, ezo, mhz19, plantower, sdi12, sds011, shdlc
@@ -16,30 +17,37 @@ from gateway.plugins import KINDS
 PACKAGED = Path(str(files("config"))) / "devices"
 
 
-def device(profile: Path | str, name: str = "probe", line: str = "serial", interval_s: float | None = None, **options: object) -> Device:
+def profile(of: Path | str) -> Profile:
+    """A profile by its file, or a shipped one by its name."""
+    path = of if isinstance(of, Path) else PACKAGED / f"{of}.toml"
+    return read_profile(Found(path.stem, str(path), True, path.read_bytes()), KINDS)
+
+
+def device(of: Path | str, name: str = "probe", line: str = "serial", interval_s: float | None = None, **options: object) -> Device:
     """A device by its profile (a file, or a shipped one by name) on a line as the profile leaves the factory."""
-    path = profile if isinstance(profile, Path) else PACKAGED / f"{profile}.toml"
-    read = read_profile(Found(path.stem, str(path), True, path.read_bytes()), KINDS)
+    read = profile(of)
     factory = {key: value for key, value in read.file.default.items() if key in ("baudrate", "format")}
     places = {"serial": {"port": "none", **factory}, "tcp": {"host": "127.0.0.1", "port": 1, "framing": "rtu"}, "mqtt": {"url": "mqtt://127.0.0.1"}}
     own = KINDS.options("protocols", read.file.protocol).model_validate(options)
     return Device("st", name, read, own, KINDS.options("lines", line).model_validate(places[line]), interval_s or read.file.interval)
 
 
-def asked(profile: Path | str, **keys: object) -> Asked:
-    driver = KINDS.driver((of := device(profile, **keys)).profile.file.protocol)(of)  # type: ignore[arg-type]
+def asked(of: Path | str, **keys: object) -> Asked:
+    made = device(of, **keys)  # type: ignore[arg-type]
+    driver = KINDS.driver(made.profile.file.protocol)(made)
     assert isinstance(driver, Asked)
     return driver
 
 
-def told(profile: Path | str, **keys: object) -> Told:
-    driver = KINDS.driver((of := device(profile, **keys)).profile.file.protocol)(of)  # type: ignore[arg-type]
+def told(of: Path | str, **keys: object) -> Told:
+    made = device(of, **keys)  # type: ignore[arg-type]
+    driver = KINDS.driver(made.profile.file.protocol)(made)
     assert isinstance(driver, Told)
     return driver
 
 
-def streamed(profile: Path | str, **keys: object) -> Told:
-    driver = told(profile, **keys)
+def streamed(of: Path | str, **keys: object) -> Told:
+    driver = told(of, **keys)
     assert isinstance(driver, Streamed)
     return driver
 

@@ -327,7 +327,7 @@ to = "bureau:http://127.0.0.1:{nobody}/hook"
 
 # ── devices ──
 def test_devices_are_listed_by_words():
-    code, said = devices("soil")
+    code, said = devices("cwt", "npk")
     assert code == 0
     assert said == "cwt_soil_7in1  ComWinTop (CWT) 7-in-1 NPK soil sensor  modbus  7 quantities  B two sources  packaged\n"
     assert devices("no-such-thing")[0] == 1

@@ -212,9 +212,11 @@ def test_two_meters_share_a_line_and_are_never_mixed_up():
 
 
 # ── SPS30, EZO ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-def test_a_particle_sensor_that_is_not_measuring_is_started():
+@pytest.mark.parametrize("echoes", [False, True])
+def test_a_particle_sensor_that_is_not_measuring_is_started(echoes):
     sensor = Sps30(started=False)
-    driver, wire = field_devices.asked("sensirion_sps30"), VirtualWire(VirtualClock(), lambda request: (0.01, sensor(request) or b""))
+    wire = VirtualWire(VirtualClock(), lambda request: (0.01, (request if echoes else b"") + (sensor(request) or b"")))
+    driver = field_devices.asked("sensirion_sps30")
     with pytest.raises(DeviceError, match="has been started") as error:
         driver.poll(driver.groups()[0], wire)
     assert error.value.cause == "busy"

@@ -189,3 +189,24 @@ def test_a_damaged_checkpoint_is_refused_and_never_taken(data):
     blob[place] ^= data.draw(st.integers(1, 255))
     with pytest.raises(ValueError, match="damaged"):
         load(bytes(blob), state().layout)
+
+
+def test_warming_up_leaves_nothing_to_compile_for_the_first_reading(tmp_path, build):
+    if build == "plain" or not hasattr(quality.flag_rows, "signatures"):
+        pytest.skip("nothing is compiled here")
+    from house import AMMONIA, LADDER, LAEQ, House, site
+
+    from gateway.step import warm_up
+
+    kernels = [quality.flag_rows, means.hours_take, means.hours_close, rules.judge, rules.silence_hear, rules.silence_advance, rules.silence_start]
+    warm_up()
+    before = [kernel.signatures for kernel in kernels]
+    assert all(before), "warming up did not reach every kernel"
+    house = House(tmp_path, site(ammonia=LADDER, mean={**LADDER, "mean": "1 min"}))
+    for _ in range(30):
+        house.clock.forward(200)
+        house.say((AMMONIA, 3.0), (LAEQ, math.nan))
+        house.turn()
+    house.again()
+    house.kill()
+    assert [kernel.signatures for kernel in kernels] == before

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from config.site import Site, Station
+from gateway import building, control
 from gateway.cli import EXIT_CONFIG
 
 UNIT = Path(__file__).resolve().parent.parent / "systemd" / "ecosentry.service"
@@ -45,6 +47,21 @@ def test_state_runtime_and_secrets_are_where_the_documentation_says():
     assert folder in page
     program, word, site = KEYS["ExecStart"].split()
     assert (program, word, site) == ("/opt/ecosentry/bin/ecosentry", "run", "/etc/ecosentry/site.toml")
+
+
+def test_who_calls_the_command_by_hand_finds_the_journal_and_the_socket_of_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("STATE_DIRECTORY", "RUNTIME_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    stations = {"river": Station()}
+    journal = building.journal_folder(Site(file="/etc/ecosentry/site.toml", stations=stations))
+    assert journal == Path("/var/lib", KEYS["StateDirectory"], "journal") == control.SERVICE_JOURNAL
+    assert Path("/run", KEYS["RuntimeDirectory"]) == control.SERVICE_RUNTIME
+    monkeypatch.setattr(control, "SERVICE_RUNTIME", tmp_path)
+    assert control.socket_path(journal) == tmp_path / "control.sock"
+    monkeypatch.setattr(control, "SERVICE_RUNTIME", tmp_path / "no service runs")
+    assert control.socket_path(journal) == journal / "control.sock"
+    assert building.journal_folder(Site(file=str(tmp_path / "site.toml"), stations=stations)) == tmp_path / "journal"
+    assert control.socket_path(tmp_path / "journal") == tmp_path / "journal" / "control.sock"
 
 
 def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from drivers.codecs import dlt645, ezo, mhz19, nmea, plantower, sdi12, sds011, shdlc
+from drivers.codecs import dlt645, explain_json, ezo, mhz19, modbus, nmea, plantower, sdi12, sds011, shdlc
 from drivers.codecs.frame import NotAFrame, hexed
 
 Fields = dict[str, object]
@@ -99,6 +99,22 @@ def _sdi12(data: bytes) -> Fields:
     return {**found, "crc": line[-3:].decode(), "crc16": f"0x{sdi12.crc16(line[:-3]):04X}"} if checked else found
 
 
+def _modbus(data: bytes) -> Fields:
+    if not modbus.is_sealed(data):
+        raise NotAFrame("the checksum does not fit" if len(data) >= 4 else f"too short: {hexed(data)}", "noise" if len(data) >= 4 else "short")
+    unit, function, rest = data[0], data[1], data[2:-2]
+    found: Fields = {"unit": unit, "function": function & 0x7F}
+    if function & 0x80:
+        return {**found, "exception": rest[0] if rest else None}
+    if function in modbus.READ_FUNCTIONS and rest[:1] == bytes((len(rest) - 1,)):
+        words = [int.from_bytes(rest[at : at + 2]) for at in range(1, len(rest), 2)]
+        return {**found, "registers": words} if function not in modbus.BIT_FUNCTIONS else {**found, "bits": rest[1:].hex()}
+    if len(rest) == 4:
+        second = "count" if function in modbus.READ_FUNCTIONS else "value"
+        return {**found, "first": int.from_bytes(rest[:2]), second: int.from_bytes(rest[2:])}
+    return {**found, "data": rest.hex()}
+
+
 def _ezo(data: bytes) -> Fields:
     text = data.strip(b"\r\n")
     if text == b"R":
@@ -108,5 +124,6 @@ def _ezo(data: bytes) -> Fields:
 
 
 PROTOCOLS: Mapping[str, Callable[[bytes], Fields]] = {
-    "dlt645": _dlt645, "ezo": _ezo, "mhz19": _mhz19, "nmea0183": _nmea, "plantower": _plantower, "sdi12": _sdi12, "sds011": _sds011, "shdlc": _shdlc}
+    "dlt645": _dlt645, "ezo": _ezo, "mhz19": _mhz19, "modbus_rtu": _modbus, "nmea0183": _nmea, "plantower": _plantower, "sdi12": _sdi12,
+    "sds011": _sds011, "shdlc": _shdlc, "tasmota": explain_json.tasmota, "ttn_v3": explain_json.ttn_v3, "zigbee2mqtt": explain_json.zigbee2mqtt}
 """By the name that `explain` takes."""

@@ -67,10 +67,11 @@ def pieces(stream: bytes) -> list[bytes]:
     return [stream[a : b + 1] for a, b in itertools.pairwise(marks) if b - a > 1]
 
 
-def find(stream: bytes, address: int, command: int) -> Frame:
-    """The answer to a command in a stream, whatever stands before it (an echo, noise). Raises NotAFrame."""
+def find(stream: bytes, request: Frame) -> Frame:
+    """The answer to a request in a stream, whatever stands before it (its echo, noise). Raises NotAFrame."""
     why: NotAFrame | None = None
-    for piece in pieces(stream):
+    address, command = request.address, request.command
+    for piece in pieces(stream.removeprefix(build(request))):  # an echo can look like an answer that declines
         try:
             frame = read_answer(piece)
         except NotAFrame as error:
@@ -82,10 +83,13 @@ def find(stream: bytes, address: int, command: int) -> Frame:
     raise why or NotAFrame(f"no whole frame in {hexed(stream)}", "short")
 
 
-def missing(so_far: bytes, address: int, command: int, data_bytes: int) -> int:
+def missing(so_far: bytes, request: Frame, data_bytes: int) -> int:
     """How many bytes of the answer are still to come at least; 0 = it is there."""
+    echo = build(request)
+    if echo.startswith(so_far):
+        return len(echo) - len(so_far) + 6 + data_bytes
     try:
-        find(so_far, address, command)
+        find(so_far, request)
     except NotAFrame:
         begun = so_far.rfind(bytes((_MARK,)))
         inside = len(so_far) - begun - 1 if begun >= 0 else 0

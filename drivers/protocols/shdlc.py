@@ -85,10 +85,10 @@ class Driver:
         return got.batch(wire)
 
     def _command(self, command: int, data: bytes, answer_bytes: int, wire: Wire) -> shdlc.Frame:
-        request = shdlc.build(shdlc.Frame(self._address, command, data))
+        request = shdlc.Frame(self._address, command, data)
         return self._exchange.ask(
-            request, lambda so_far: shdlc.missing(so_far, self._address, command, answer_bytes),
-            lambda came: shdlc.find(came, self._address, command), 2 * (7 + answer_bytes), wire)
+            shdlc.build(request), lambda so_far: shdlc.missing(so_far, request, answer_bytes), lambda came: shdlc.find(came, request),
+            2 * (7 + answer_bytes), wire)
 
     def _accepted(self, frame: shdlc.Frame) -> None:
         if frame.has_failed:

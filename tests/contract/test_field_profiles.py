@@ -11,12 +11,9 @@ from pathlib import Path
 import field_devices
 import mqtt_devices
 import pytest
-from virtual import VirtualClock, VirtualWire
 
 from config.quantity import vocabulary
-from drivers.driver import Heard
-from drivers.reading import Batch
-from gateway.checking.proving import prove_profile
+from gateway.checking.case import play
 
 FILES = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(field_devices.PACKAGED.glob("*.toml"))}
 GENERIC = {"mqtt_json", "mqtt_plain"}
@@ -25,38 +22,20 @@ OTHERS = [name for name, file in FILES.items() if file["protocol"] != "modbus" a
 CASES = Path(__file__).parent.parent / "cases"
 
 
-def frames(path: Path) -> list[bytes]:
-    return [bytes.fromhex(line) for line in path.read_text("ascii").splitlines() if line.strip()]
-
-
-def played(name: str) -> list[Batch]:
-    """The batches that its driver makes of its case."""
-    case, expected = CASES / name, tomllib.loads((CASES / name / "expected.toml").read_text("utf-8"))
-    if (case / "message.json").exists():
-        topic = expected["topic"]
-        driver = field_devices.told(name, line="mqtt", topic=topic)
-        heard = mqtt_devices.heard((case / "message.json").read_bytes(), topic)
-        return list(driver.hear(heard))
-    clock = VirtualClock()
-    if (case / "heard.hex").exists():
-        stream = field_devices.streamed(name)
-        return [batch for piece in frames(case / "heard.hex") for batch in stream.hear(Heard("", piece, clock.now()))]
-    answers = dict(zip(frames(case / "request.hex"), frames(case / "answer.hex"), strict=True))
-    asked, wire = field_devices.asked(name), VirtualWire(clock, lambda request: (0.01, answers[request]))
-    batches = [asked.poll(group, wire) for group in asked.groups()]
-    assert [data for _, data in wire.sent] == list(answers)
-    return batches
-
-
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_profile_decodes_its_case(name):
     expected = tomllib.loads((CASES / name / "expected.toml").read_text("utf-8"))
-    got = {":".join(filter(None, (batch.series[which].quantity, batch.series[which].channel))): float(value)
-           for batch in played(name) for which, value in zip(batch.which, batch.raw, strict=True)}
-    assert got == {key: float(value) for key, value in expected["values"].items()}
+    played = play(field_devices.profile(name), CASES / name)
+    assert played.got == {key: float(value) for key, value in expected["values"].items()}
     assert len(expected["source"]) > 10
-    if "at" in expected:
-        assert {int(at) // 10**6 for batch in played(name) for at in batch.at} == {int(expected["at"].timestamp() * 1000)}
+
+
+def test_the_things_stack_gives_the_time_of_its_network():
+    message = (CASES / "ttn_v3" / "message.json").read_bytes()
+    driver = field_devices.told("ttn_v3", line="mqtt", topic="v3/app1@tenant1/devices/+/up")
+    [batch] = driver.hear(mqtt_devices.heard(message, "v3/app1@tenant1/devices/dev1/up"))
+    assert set(batch.at.tolist()) == {1_581_520_545_789_585_000}
+    assert batch.own_time
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -73,13 +52,6 @@ def test_a_profile_says_where_it_comes_from_and_what_it_rests_on(name):
     assert file["verified"] in "ABCS", "from memory is not shipped"
     if "computed" in source.split(";")[0] or "not captured" in source.split(";")[0]:
         assert file.get("evidence", "layout") == "layout", "an example is printed somewhere, not computed"
-
-
-@pytest.mark.parametrize("name", [name for name in FILES if name not in GENERIC])
-def test_the_command_for_authors_passes_it(name):
-    bad = [(verdict.part, verdict.words) for verdict in prove_profile(field_devices.PACKAGED / f"{name}.toml") if not verdict.good]
-    mqtt = FILES[name]["protocol"] == "mqtt_json"
-    assert bad == [] or mqtt or (CASES / name / "heard.hex").exists(), bad
 
 
 @pytest.mark.parametrize("name", [name for name in OTHERS if (CASES / name / "request.hex").exists()])

@@ -19,6 +19,10 @@ class Twin:
 
 
 TWINS = (
+    Twin("writes 0 where nothing was answered", "drivers/protocols/modbus.py",
+         "value = done.values.get(place, math.nan)",
+         "value = done.values.get(place, 0.0)",
+         ("test_modbus_driver.py::test_what_came_is_kept_when_another_block_fails",)),
     Twin("acknowledges before the commit", "gateway/core.py",
          """        self._patiently(lambda: self._commit_event(kind, taken, stamp))
         for delivery in taken.deliveries:
@@ -148,10 +152,6 @@ TWINS = (
          "value = raw",
          ("test_decode.py::test_a_float32_is_the_shortest_decimal_that_names_it",
           "contract/test_profiles.py::test_a_profile_decodes_its_case")),
-    Twin("writes 0 where nothing was answered", "drivers/protocols/modbus.py",
-         "value = done.values.get(place, math.nan)",
-         "value = done.values.get(place, 0.0)",
-         ("test_modbus_driver.py::test_what_came_is_kept_when_another_block_fails",)),
     Twin("takes true for 1", "drivers/protocols/mqtt_json.py",
          "if isinstance(value, bool) or not isinstance(value, int | float):",
          "if not isinstance(value, int | float):",
