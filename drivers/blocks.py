@@ -17,8 +17,8 @@ class LineSpeed(Protocol):
     """What the options of a line that can carry Modbus say about its pace."""
 
     @property
-    def framing(self) -> Literal["rtu", "tcp"]:
-        """Serial frames or TCP frames."""
+    def framing(self) -> Literal["rtu", "ascii", "tcp"]:
+        """Serial frames in bytes or in hex digits, or TCP frames."""
         ...
 
     @property
@@ -69,9 +69,10 @@ class Cost:
 
 
 def cost(speed: LineSpeed, turnaround_s: float) -> Cost:
-    """What requests cost on this line: 8 characters asked, 5 around the answer's values, turnaround, silence."""
-    fixed_s = 13 * speed.character_s + turnaround_s + speed.silence_s + speed.round_trip_s
-    return Cost(fixed_s, speed.character_s)
+    """What requests cost on this line: 8 characters asked, 5 around the answer's values (ASCII: 17, 11), turnaround, silence."""
+    around, per_byte = (28, 2) if speed.framing == "ascii" else (13, 1)
+    fixed_s = around * speed.character_s + turnaround_s + speed.silence_s + speed.round_trip_s
+    return Cost(fixed_s, per_byte * speed.character_s)
 
 
 def plan(

@@ -14,13 +14,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
-NumberType = Literal["bit", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
-"""bit: one coil or contact of functions 1 and 2. The others: unsigned, signed, IEEE 754 float of so many bits."""
+NumberType = Literal["bit", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd16", "bcd32"]
+"""bit: one coil or contact of functions 1 and 2. The others: unsigned, signed, IEEE 754 float of so many bits; bcd: four bits a digit."""
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 """The bytes on the wire, A = most significant, named for 32 bit; see `orders` for 16 and 64 bit."""
 
 _CODES = {"u16": "H", "s16": "h", "u32": "I", "s32": "i", "u64": "Q", "s64": "q", "f32": "f", "f64": "d"}
-_WORDS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "s64": 4, "f32": 2, "f64": 4, "bit": 1}
+_WORDS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "s64": 4, "f32": 2, "f64": 4, "bit": 1, "bcd16": 1, "bcd32": 2}
+_WHOLE = frozenset({"u16", "s16", "u32", "s32", "u64", "s64"})
 TYPES: tuple[NumberType, ...] = get_args(NumberType)
 ORDERS: tuple[Order, ...] = get_args(Order)
 
@@ -49,7 +50,7 @@ class Form:
         if not (self.scale.is_finite() and self.offset.is_finite()) or self.scale == 0:
             raise ValueError("has a scale or offset that is not a finite number, or a scale of 0")
         if self.bit is not None:
-            if self.type[0] in "fb":
+            if self.type not in _WHOLE:
                 raise ValueError(f'takes a bit out of type "{self.type}"; only whole numbers have bits')
             if not (self.bits >= 1 and self.bit >= 0 and self.bit + self.bits <= self.registers * 16):
                 raise ValueError(f"has bit {self.bit} with {self.bits} bits; {self.type} has {self.registers * 16}")
@@ -79,6 +80,8 @@ def decode(form: Form, registers: Sequence[int]) -> float:
     if form.type == "bit":
         return float(registers[0] & 1)
     packed = _reorder(struct.pack(f">{len(registers)}H", *registers), form.order)
+    if form.type.startswith("bcd"):
+        return _from_digits(form, packed)
     raw = struct.unpack(">" + _CODES[form.type], packed)[0]
     if form.type[0] == "f":
         return _from_float(form, raw)
@@ -86,8 +89,7 @@ def decode(form: Form, registers: Sequence[int]) -> float:
         return math.nan
     if form.bit is not None:
         raw = int.from_bytes(packed) >> form.bit & (1 << form.bits) - 1
-    a, b, d = form._line  # noqa: SLF001 - the same module
-    return _quotient(raw * a + b, d)
+    return _scaled(form, raw)
 
 
 def encode(form: Form, value: float) -> tuple[int, ...]:
@@ -102,6 +104,8 @@ def encode(form: Form, value: float) -> tuple[int, ...]:
         packed = struct.pack(">" + _CODES[form.type], _to_float(form, value))
     else:
         raw = _to_whole(form, value)
+        if form.type.startswith("bcd") and not math.isnan(value):
+            raw = int(str(raw), 16)
         packed = (raw % (1 << 16 * form.registers)).to_bytes(2 * form.registers)
     return struct.unpack(f">{form.registers}H", _reorder(packed, form.order))
 
@@ -147,6 +151,19 @@ def _from_float(form: Form, raw: float) -> float:
     return _quotient(top * a + b * bottom, bottom * d)
 
 
+def _scaled(form: Form, raw: int) -> float:
+    a, b, d = form._line  # noqa: SLF001 - the same module
+    return _quotient(raw * a + b, d)
+
+
+def _from_digits(form: Form, packed: bytes) -> float:
+    """Four bits a digit; bits that are no digit mean that the device has no value."""
+    digits = packed.hex()
+    if not digits.isdecimal() or int(digits) in form.missing or int.from_bytes(packed) in form.missing:
+        return math.nan
+    return _scaled(form, int(digits))
+
+
 def _raw(form: Form, value: float) -> Decimal:
     """The exact raw figure of a decimal value."""
     a, b, d = form._line  # noqa: SLF001 - the same module
@@ -172,6 +189,8 @@ def _to_whole(form: Form, value: float) -> int:
     size = 16 * form.registers if form.bit is None else form.bits
     signed = form.type[0] == "s" and form.bit is None
     low, high = (-(1 << size - 1), (1 << size - 1) - 1) if signed else (0, (1 << size) - 1)
+    if form.type.startswith("bcd"):
+        high = 10 ** (size // 4) - 1
     if math.isnan(value):
         if not form.missing:
             raise ValueError(f"{form.type} has no value that means missing")

@@ -28,13 +28,18 @@ _FLAGS = {int(flag): flag.name.lower() for flag in Flag}
 
 
 def cell(name: str) -> str:
-    """A name as a cell: reversible, on one line, and never a formula.
+    r"""A name as a cell: reversible, on one line, and never a formula.
 
-    >>> cell("10cm"), cell("=1+1"), cell("two\\nlines")
+    >>> cell("10cm"), cell("=1+1"), cell("two\nlines")
     ('10cm', '%3D1+1', 'two%0Alines')
     """
     spelled = spell(name)
     return f"%{ord(spelled[0]):02X}{spelled[1:]}" if spelled[:1] in _FORMULA and spelled else spelled
+
+
+def reason_letter(reason: int) -> str:
+    """The letter of a reason; its number if it is none."""
+    return chr(reason) if reason < 128 and chr(reason).isalnum() else str(reason)
 
 
 def zones(stations: Mapping[str, Station]) -> Callable[[str], tzinfo]:
@@ -93,12 +98,13 @@ class Table:
     def lines(self, rows: Rows) -> Iterator[str]:
         """One line a row, in the rows' order, in the order of COLUMNS, without line feeds. Missing and NaN are empty cells."""
         self._learn(rows.series)
-        columns = (rows.n, rows.which, rows.at, rows.span, rows.value, rows.raw, rows.flag, rows.reason, rows.share, rows.revision, rows.origin, rows.tests)
+        columns = (rows.n, rows.which, rows.at, rows.span, rows.value, rows.raw, rows.flag, rows.reason, rows.share, rows.revision, rows.origin,
+                   rows.tests)
         for n, which, at, span, value, raw, flag, reason, share, revision, origin, tests in zip(*(c.tolist() for c in columns), strict=True):
             clock = self.clock(rows.series[which].station)
             measured = "" if rows.series[which].statistic else _number(raw)
             yield (f"{n},{clock.text(at - span)},{clock.text(at)},{self._starts[which]},{_number(value)},{measured},{_FLAGS.get(flag, flag)},"
-                   f"{chr(reason)},{_number(share)},{revision},{origin},{tests}")
+                   f"{reason_letter(reason)},{_number(share)},{revision},{origin},{tests}")
 
     def _learn(self, series: tuple[Series, ...]) -> None:
         if series is self._series:

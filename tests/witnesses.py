@@ -82,14 +82,15 @@ def behind(folder: Path) -> int:
 
 
 def at_influx(influx: InfluxDB1, device: str) -> dict[int, float]:
-    """time ns → value of a device's points at InfluxDB."""
-    return {p.at_ns: p.fields["value"] for p in influx.points("noise") if p.tags["device"] == device and "value" in p.fields}  # type: ignore[misc]
+    """time ns → measured value of a device's points at InfluxDB (if an hour ends meanwhile, its mean is there too)."""
+    points = [p for p in influx.points("noise") if p.tags["device"] == device and p.tags["statistic"] == "measured"]
+    return {p.at_ns: p.fields["value"] for p in points if "value" in p.fields}  # type: ignore[misc]
 
 
 def at_victoria(victoria: VictoriaMetrics, device: str) -> dict[int, float]:
-    """time ns → value of a device's samples at victoria-metrics."""
+    """time ns → measured value of a device's samples at victoria-metrics."""
     found: dict[int, float] = {}
-    for samples in victoria.export(f'{{__name__="noise_value",device="{device}"}}'):
+    for samples in victoria.export(f'{{__name__="noise_value",device="{device}",statistic="measured"}}'):
         found.update(zip(samples.at_ms, samples.values, strict=True))
     return {at * 10**6: value for at, value in found.items()}
 
@@ -116,8 +117,8 @@ class Testimony:
     polled: int
     lost: int
     doubled: int
-    at_server: int
-    """Readings that the ledger and the server do not both have, with the same value."""
+    at_server: list[tuple[str, int, float | None, float | None]]
+    """(device, at, value in the ledger, value at the server) where these two are not the same."""
     invented: int
     """Polled values in the journal that the device never gave, or gave fewer times."""
     code: int
@@ -151,13 +152,15 @@ def through_kills(folder: Path, kills: int, seed: int) -> Testimony:
             wait_until(lambda: all(len(journal_rows(folder, name)) >= len(ledger) for name, ledger in ledgers.items()) and behind(folder) == 0)
         code = last.end()
         stored = {name: at_influx(influx, name) for name in ledgers}
-    lost = doubled = at_server = 0
+    lost = doubled = 0
+    at_server = []
     for name, ledger in ledgers.items():
         journalled = collections.Counter((at, raw) for _, at, raw, _ in journal_rows(folder, name))
         said = collections.Counter(ledger.items())
         lost += (said - journalled).total()
         doubled += (journalled - said).total()
-        at_server += len(stored[name].items() ^ ledger.items())
+        at_server += [(name, at, ledger.get(at), stored[name].get(at)) for at in sorted(stored[name].keys() | ledger.keys())
+                      if ledger.get(at) != stored[name].get(at)]
     polled = collections.Counter((quantity, raw) for quantity, _, raw, _ in journal_rows(folder, "probe"))
     return Testimony(hit, lives(folder), len(ledgers["node"]), len(ledgers["shell"]), polled.total(), lost, doubled, at_server,
                      (polled - collections.Counter(answered)).total(), code)

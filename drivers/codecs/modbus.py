@@ -64,6 +64,10 @@ class Framing(Protocol):
         """How many bytes the answer still needs: 0 = complete, -1 = no answer can come of this stream any more."""
         ...
 
+    def answer_size(self, question: Question) -> int:
+        """How many characters the answer takes on the wire, if the device does not decline."""
+        ...
+
     def answer(self, question: Question, number: int, frame: bytes) -> list[int]:
         """The values. Raises DeviceError: silent, short, noise, wrong or exception."""
         ...
@@ -114,6 +118,10 @@ class Rtu:
     def ask(self, question: Question, number: int) -> bytes:
         """See Framing; a serial frame has no number."""
         return seal(bytes([question.unit]) + question.pdu)
+
+    def answer_size(self, question: Question) -> int:
+        """See Framing."""
+        return 5 + question.data_bytes
 
     def still(self, question: Question, number: int, so_far: bytes) -> int:
         """See Framing. Before the header is there, an ordinary answer is expected: one wait for the whole frame."""
@@ -191,6 +199,10 @@ class Mbap:
     def ask(self, question: Question, number: int) -> bytes:
         """See Framing."""
         return wrap(number, question.unit, question.pdu)
+
+    def answer_size(self, question: Question) -> int:
+        """See Framing."""
+        return 9 + question.data_bytes
 
     def still(self, question: Question, number: int, so_far: bytes) -> int:
         """See Framing."""

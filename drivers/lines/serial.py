@@ -28,6 +28,8 @@ class Options(Table):
     baudrate: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
     format: Annotated[str, Field(pattern=r"^[5678][NEO][12]$")] | None = None
     """Data bits, parity (N, E, O), stop bits."""
+    framing: Literal["rtu", "ascii"] = "rtu"
+    """How Modbus is written on it: bytes, or hex digits."""
 
     def filled(self, defaults: Iterable[Mapping[str, Any]]) -> Self:
         """With baudrate and format taken from the `[default]` tables of the profiles of its devices, in their order.
@@ -45,11 +47,6 @@ class Options(Table):
             names = " and ".join(str(value) for value in values)
             raise ValueError(f"has devices that leave the factory with {key} {names}: set all to one and write {key} here")
         return values[0] if values else None
-
-    @property
-    def framing(self) -> Literal["rtu", "tcp"]:
-        """Serial frames."""
-        return "rtu"
 
     @property
     def character_s(self) -> float:

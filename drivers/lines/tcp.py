@@ -21,8 +21,8 @@ class Options(Table):
 
     host: Annotated[str, Field(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65535)] = 502
-    framing: Literal["tcp", "rtu"] = "tcp"
-    """tcp: Modbus TCP. rtu: serial frames through a transparent converter."""
+    framing: Literal["tcp", "rtu", "ascii"] = "tcp"
+    """tcp: Modbus TCP. rtu, ascii: serial frames through a transparent converter."""
     connect: Duration = 5.0
     """Look-up and connection together take no longer."""
     round_trip: Duration = 0.01
@@ -36,7 +36,7 @@ class Options(Table):
     @property
     def silence_s(self) -> float:
         """Serial frames are told apart by silence behind the converter too: t3.5 at 9600 baud."""
-        return 0.004 if self.framing == "rtu" else 0.0
+        return 0.0 if self.framing == "tcp" else 0.004
 
     @property
     def round_trip_s(self) -> float:

@@ -2,14 +2,17 @@
 
 import itertools
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from config.errors import DeviceError, LineError
 from drivers.blocks import LineSpeed
-from drivers.codecs.modbus import FRAMINGS, DeclinedError, Question
+from drivers.codecs.modbus import FRAMINGS, DeclinedError, Framing, Question
+from drivers.codecs.modbus_ascii import Ascii
 from drivers.driver import Wire
 
 log = logging.getLogger("drivers.protocols.modbus")
+_FRAMINGS: Mapping[str, Framing] = {"rtu": FRAMINGS["rtu"], "tcp": FRAMINGS["tcp"], "ascii": Ascii()}
 _numbers = itertools.count(1)
 """Transaction numbers: one sequence for all, so that devices behind one connection never share one."""
 _AGAIN = frozenset({"noise", "short"})
@@ -54,7 +57,7 @@ class Talk:
         """`answer_s` bounds the wait for the first byte, without what the network adds."""
         self.name = name
         self._speed = speed
-        self._framing = FRAMINGS[speed.framing]
+        self._framing = _FRAMINGS[speed.framing]
         bound_s = answer_s + 2 * speed.round_trip_s
         self._patience = Patience(bound_s, min(bound_s, 0.1 + 2 * speed.round_trip_s))
         self._overdue: _Overdue | None = None
@@ -76,7 +79,7 @@ class Talk:
         wire.drain()
         wire.send(request)
         sent_ns = wire.clock.now().mono_ns
-        frames_s = (len(request) + 5 + question.data_bytes) * self._speed.character_s
+        frames_s = (len(request) + self._framing.answer_size(question)) * self._speed.character_s
         frame = wire.receive(lambda so_far: self._framing.still(question, number, so_far), self._patience.timeout_s + frames_s)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s  > %s  < %s", self.name, request.hex(" "), frame.hex(" ") or "nothing")
@@ -101,7 +104,7 @@ class Talk:
         """Remember that an answer may still come, or let the rest of a spoilt one pass."""
         if fault.cause in _AGAIN:
             wire.receive(lambda so_far: 1, frames_s + 0.01)
-        elif self._speed.framing == "rtu":
+        elif self._speed.framing != "tcp":
             horizon_s = max(1.0, 2 * self._patience.bound_s) + 10 * self._speed.round_trip_s
             self._overdue = _Overdue(question, sent_ns + int(horizon_s * 1e9))
 

@@ -1,4 +1,4 @@
-"""Modbus: reads the quantities of a profile from one device, over a serial line, TCP, or serial frames in TCP.
+"""Modbus: reads the quantities of a profile from one device, over a serial line (RTU, ASCII), TCP, or serial frames in TCP.
 
 What came is kept: a poll asks block by block, and only the values of a block that failed are missing. A device that
 stays silent is not asked for its other blocks in the same poll. After a time-out its late answer is listened for before
@@ -185,6 +185,6 @@ class Driver:
 
 def _address(device: Device, options: Options, speed: LineSpeed) -> int:
     address = options.address if options.address is not None else device.profile.file.default.get("address", 1)
-    if not isinstance(address, int) or (speed.framing == "rtu" and not 1 <= address <= 247):
+    if not isinstance(address, int) or (speed.framing != "tcp" and not 1 <= address <= 247):
         raise ValueError(f"device {device.name}: address {address!r} is not a Modbus unit; write 1 to 247")
     return address

@@ -1,5 +1,6 @@
 """What every sink promises, tried on every sink there is. A new sink adds its far sides to FAR."""
 
+import csv
 import math
 import threading
 import time
@@ -7,7 +8,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from far_sides import SECRETS, SINKS, make
@@ -37,6 +40,8 @@ class Far:
     """What that server holds, all of it."""
     refuse_air: Callable[[object], None] | None
     """Makes the real server refuse the medium air; None if it takes anything."""
+    wire: str = "http"
+    """What is spoken with it; empty = no wire."""
 
 
 def influx1_stored(server: InfluxDB1) -> Stored:
@@ -66,12 +71,55 @@ def conflict(server: InfluxDB1) -> None:
     assert http(f"{server.url}/write?db=eco", b'air,station=other value="a text" %d' % T0)[0] == 204
 
 
+class Disk:
+    """A folder that can go away and come back, as a stick does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._place = folder
+        folder.mkdir()
+        self.url = str(folder / "rows")
+
+    def __enter__(self) -> "Disk":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def stop(self) -> None:
+        self._place.rename(self._place.with_name("taken out"))
+
+    def start(self) -> None:
+        self._place.with_name("taken out").rename(self._place)
+
+
+def csv_stored(disk: Disk) -> Stored:
+    found: Stored = set()
+    for path in Path(disk.url).glob("*/*.csv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                series = Series(*(unquote(row[key]) for key in ("station", "device", "quantity", "channel")))
+                at = round(datetime.fromisoformat(row["time"]).timestamp() * 1000)
+                found.add((series, at, float(row["value"]) if row["value"] else None))
+    return found
+
+
+def lines_stored(disk: Disk) -> Stored:
+    found: Stored = set()
+    for path in Path(disk.url).glob("*/*.lp"):
+        for line in map(parse, path.read_text("utf-8").splitlines()):
+            found.add((series_of(line)[0], line.at_ns // 10**6, line.fields.get("value")))  # type: ignore[arg-type]
+    return found
+
+
 FAR = {
     "influxdb 1.x": Far("influxdb", lambda url: {"url": url, "database": "eco"}, lambda d: InfluxDB1(d), influx1_stored, conflict),
     "influxdb 2.x": Far("influxdb", lambda url: {"url": url, "org": "epb", "bucket": "stations", "token": {"secret": "token"}},
                         lambda d: VictoriaMetrics(d), victoria_stored, None),
+    "files csv": Far("files", lambda url: {"folder": url}, Disk, csv_stored, None, ""),
+    "files lines": Far("files", lambda url: {"folder": url, "format": "lines"}, Disk, lines_stored, None, ""),
 }
 every = pytest.mark.parametrize("name", FAR)
+http_only = pytest.mark.parametrize("name", [name for name, far in FAR.items() if far.wire == "http"])
+wired = pytest.mark.parametrize("name", [name for name, far in FAR.items() if far.wire])
 
 
 def test_every_sink_is_under_contract() -> None:
@@ -90,7 +138,8 @@ def sink(name: str, url: str, **options: object) -> Iterator[Sink]:
 def ten(seed: int = 0) -> Rows:
     """Ten rows: nine of water, one of them missing, and one of air."""
     values = [7.1, 7.2, math.nan, 35.4, 7.5, 7.6, 7.7, 7.8, 7.9, 8.0]
-    return rows([PH, PM], [1 if i == 3 else 0 for i in range(10)], values, at=[T0 + (seed * 10 + i) * 10**9 for i in range(10)])
+    order = range(seed * 10, seed * 10 + 10)
+    return rows([PH, PM], [1 if i == 3 else 0 for i in range(10)], values, n=[i + 1 for i in order], at=[T0 + i * 10**9 for i in order])
 
 
 def as_stored(sent: Rows) -> Stored:
@@ -145,7 +194,7 @@ def test_nine_of_ten_are_stored_when_one_is_refused(name: str, tmp_path: Path) -
         assert {row for row in FAR[name].stored(server) if row[0].station == "qinghe"} == {r for r in as_stored(ten()) if r[0] == PH}
 
 
-@every
+@http_only
 def test_one_refused_row_of_ten_is_found_by_halving(name: str) -> None:
     taken: set[str] = set()
 
@@ -167,7 +216,7 @@ def unpacked(request: Request) -> str:
     return (zlib.decompress(request.body, 31) if request.headers.get("content-encoding") == "gzip" else request.body).decode()
 
 
-@every
+@http_only
 def test_down_is_unavailable_and_comes_back(name: str) -> None:
     server = ScriptedServer().start()
     with sink(name, server.url) as far:
@@ -181,13 +230,29 @@ def test_down_is_unavailable_and_comes_back(name: str) -> None:
         server.stop()
 
 
+@pytest.mark.server
+@every
+def test_what_could_not_be_sent_is_taken_when_the_far_side_is_back(name: str, tmp_path: Path) -> None:
+    with FAR[name].real(tmp_path / "far") as server, sink(name, server.url) as far:
+        far.send(ten(), soon())
+        server.stop()
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                far.send(ten(1), soon())
+        with pytest.raises(Unavailable):
+            far.check(soon())
+        server.start()
+        far.send(ten(1), soon())
+        assert FAR[name].stored(server) >= as_stored(ten(1))
+
+
 SLOW = {
     "silent": Answer(delay_s=60), "a byte at a time": Answer(200, body=b"x" * 500, drip_s=0.1),
     "a header at a time": Answer(raw=b"HTTP/1.1 204 No Content\r\n" + b"X-Filler: 1\r\n" * 99, drip_s=0.05),
 }
 
 
-@every
+@wired
 @pytest.mark.parametrize("how", SLOW)
 def test_the_deadline_is_kept_however_slow_the_answer(name: str, how: str) -> None:
     with ScriptedServer(SLOW[how]) as server, sink(name, server.url) as far:
@@ -197,7 +262,7 @@ def test_the_deadline_is_kept_however_slow_the_answer(name: str, how: str) -> No
         assert 1.4 < time.monotonic() - began < 2.5
 
 
-@every
+@wired
 def test_closing_ends_a_send_that_waits(name: str) -> None:
     with ScriptedServer(Answer(delay_s=60)) as server, sink(name, server.url) as far:
         said: list[BaseException] = []
@@ -210,7 +275,10 @@ def test_closing_ends_a_send_that_waits(name: str) -> None:
 
         thread = threading.Thread(target=send)
         thread.start()
-        server.wait_for(1)
+        end = soon(5)
+        while not server.connections and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.1)
         began = time.monotonic()
         far.close()
         thread.join(5)
@@ -231,7 +299,7 @@ GARBAGE = {
 }
 
 
-@every
+@http_only
 @pytest.mark.parametrize("what", GARBAGE)
 def test_an_answer_that_is_no_answer_keeps_everything(name: str, what: str) -> None:
     with ScriptedServer(GARBAGE[what]) as server, sink(name, server.url) as far:
@@ -240,7 +308,14 @@ def test_an_answer_that_is_no_answer_keeps_everything(name: str, what: str) -> N
                 far.send(ten(), soon(5))
 
 
-@every
+@wired
+@pytest.mark.parametrize("said", [b"\x00" * 100, b"220 mail ESMTP\r\n\r\n", bytes(range(256)), b"\xff" * 5])
+def test_garbage_instead_of_an_answer_keeps_everything(name: str, said: bytes) -> None:
+    with ScriptedServer(greeting=said) as server, sink(name, server.url) as far, pytest.raises(Unavailable):
+        far.send(ten(), soon(2))
+
+
+@http_only
 @pytest.mark.parametrize("status", [401, 403, 404, 301, 302, 307, 405])
 def test_what_needs_a_human_halts_with_words_and_without_the_secret(name: str, status: int) -> None:
     told = Answer(status, {"Location": "http://127.0.0.1:1/elsewhere"}, b'{"message":"no"}')

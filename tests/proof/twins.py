@@ -108,7 +108,7 @@ TWINS = (
          "if _is_influxdb(answer):\n                raise Refused",
          "if True:\n                raise Refused",
          ("contract/test_sinks.py::test_an_answer_that_is_no_answer_keeps_everything",)),
-    Twin("does not escape a backslash", "gateway/sinks/_line_protocol.py",
+    Twin("does not escape a backslash", "gateway/spelling.py",
          r"\x7f-\x9f\\\\%\u2028",
          r"\x7f-\x9f%\u2028",
          ("test_line_protocol.py::test_a_line_read_back_is_the_row",
