@@ -317,6 +317,21 @@ def test_a_plan_comes_back_from_the_journal_and_another_figure_makes_another_pla
     house.kill()
 
 
+def test_a_plan_from_before_there_were_indices_comes_back_too(tmp_path):
+    site, expected = station("pm2_5", standards=())
+    house = House(tmp_path, site, expected=expected)
+    head, _, arrays = house.core._plan.dump().partition(b"\n")
+    old = json.loads(head)
+    for key in ("indices", "laws"):
+        del old[key]
+    for per in ("input", "index"):
+        del old["keys"][per]
+    again = restore(zlib.compress(json.dumps(old).encode() + b"\n" + arrays))
+    assert again.indices == ()
+    assert again.layout.size == house.core._plan.layout.size
+    house.kill()
+
+
 values_of_a_moment = st.lists(st.tuples(st.sampled_from(["pm2_5", "o3", "ammonia_nitrogen", "dissolved_oxygen"]),
                                         st.one_of(st.just(math.nan), st.floats(0, 200).map(lambda x: round(x, 1)))), max_size=4)
 moment = st.tuples(st.floats(60, 2400), values_of_a_moment, st.sampled_from([None, 0, 0, 4000]))
