@@ -24,6 +24,8 @@ class Quantity(Table):
     """Digits that a person reads."""
     en: str
     zh: str
+    home_assistant: str = ""
+    """Device class of Home Assistant, where it has one for this quantity in this unit."""
     cf: str = ""
     """CF standard name."""
     hj212: str = ""

@@ -74,7 +74,7 @@ ONE_PLACE = {  # a dependency is made for its field, and is met there only
     "numba": ("analytics/kernels/",),
     "sqlite3": ("gateway/journal/",),
     "serial": ("drivers/lines/", "drivers/simulated/"),
-    "paho": ("drivers/lines/", "gateway/channels/", "drivers/simulated/", "gateway/demo.py"),
+    "paho": ("drivers/lines/", "gateway/broker.py", "drivers/simulated/", "gateway/demo.py"),
     "influxdb_client": ("gateway/sinks/",),
     "starlette": ("gateway/console/",),
     "uvicorn": ("gateway/console/",),

@@ -10,7 +10,8 @@ import pytest
 from field_devices import FarEnd
 
 from gateway.building import Builder, load_site
-from gateway.checking.check import run_check
+from gateway.checking.check import prove, run_check
+from gateway.checking.live_check import check_live
 from gateway.daemon import Daemon
 from gateway.journal.reader import Reader
 
@@ -60,6 +61,34 @@ def test_a_line_whose_devices_want_both_is_refused_with_its_repair(tmp_path):
     assert "give each a line of its own" in out.getvalue()
     with pytest.raises(ValueError, match="speaks by itself"):
         Builder(load_site(path)).drivers("dust")
+
+
+def looked_at(path: Path, speaks: FarEnd | None) -> tuple[int, str]:
+    out, over = io.StringIO(), threading.Event()
+
+    def speak() -> None:
+        while speaks is not None and not over.wait(0.1):
+            speaks.say(field_devices.plantower_frame(5))
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    try:
+        file = load_site(path)
+        return check_live(file, prove(file), as_json=False, out=out, listen_s=5.0 if speaks else 0.5), out.getvalue()
+    finally:
+        over.set()
+        speaker.join(5)
+
+
+def test_a_look_at_the_lines_hears_who_speaks_and_says_what_to_do_about_who_does_not(tmp_path):
+    with FarEnd(tmp_path / "dust") as dust, FarEnd(tmp_path / "meters", field_devices.meter):
+        code, said = looked_at(written(tmp_path, METER), dust)
+        assert code == 0, said
+        assert "pm2_5 25" in said
+        code, said = looked_at(written(tmp_path, METER), None)
+        assert code == 1
+        assert "nothing in" in said
+        assert "baudrate, format?" in said
 
 
 def test_the_daemon_journals_what_it_hears_and_what_it_asks(tmp_path):

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from broker_listener import Broker
 from far_sides import SINKS, make
 from rows import T0, rows
 
@@ -61,3 +62,16 @@ def test_the_table_shown_is_the_table_written_and_every_column_is_explained(tmp_
     assert shown == (tmp_path / "rows/qinghe/2026-09-21.csv").read_text("utf-8").splitlines()
     explained = section("files")[section("files").index("| column |"):]
     assert not [name for name in COLUMNS if f"`{name}`" not in explained]
+
+
+@pytest.mark.server
+def test_the_message_shown_is_the_message_published(tmp_path):
+    [shown] = re.findall(r"```json\n(.*?)\n```", section("mqtt"), re.DOTALL)
+    with Broker(tmp_path / "m") as broker:
+        far = make("sinks", "mqtt", {"url": broker.url})
+        far.send(example(), time.monotonic() + 10)
+        far.close()
+        heard = broker.got()
+    assert heard[0].payload.decode() == shown
+    for message in heard:
+        assert f"`{message.topic}`" in section("mqtt")

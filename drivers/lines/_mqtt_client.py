@@ -1,8 +1,10 @@
 """paho's client as our line needs it: it reads in large pieces, keeps huge messages out of memory, acknowledges in bulk."""
 
+import select
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -15,6 +17,7 @@ _PIECE = 65536
 _HEADERS = 131_072
 """Topic and packet number of a message need less."""
 _PUBACK = 0x40
+_DISCONNECT = b"\xe0\0"
 _NEVER = 0xFFFFFFFF
 _MOST_5 = 16 * 2**20
 """MQTT 5: a larger message is not sent to us at all."""
@@ -55,6 +58,28 @@ class MqttClient(Client):
     def holds_bytes(self) -> bool:
         """Bytes have been read from the socket that are not worked through: do not wait for the socket."""
         return self._at < len(self._came) or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0)
+
+    def farewell(self, until: float) -> None:
+        """DISCONNECT, and wait (until that time, monotonic) for the broker to close: then it has seen every acknowledgement.
+
+        What still comes is not read. Closed at once, a connection that is opened again quickly would overtake the
+        acknowledgements and get everything twice.
+        """
+        self._packet_queue(_PUBACK, _DISCONNECT, 0, 1)  # as DISCONNECT paho would close the socket behind it
+        poll = select.poll()
+        while self._sock is not None and time.monotonic() < until:
+            poll.register(self._sock, select.POLLIN | (select.POLLOUT if self.want_write() else 0))
+            poll.poll(50)
+            if self.want_write():
+                self.loop_write()
+            try:
+                while self._sock is not None:
+                    if not super()._sock_recv(_PIECE):
+                        return
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
 
     def end(self) -> None:
         """Close the socket, whatever state it is in."""

@@ -20,8 +20,10 @@ _SLICE_S = 0.2
 """No wait is longer than this without a look at `stop`."""
 _GREETING_S = 10.0
 """CONNACK and SUBACK come within this."""
-_LEAVING_S = 2.0
+_LEAVING_S = 1.5
 """So long receipts that are still owed are waited for when the daemon stops."""
+_FAREWELL_S = 1.8
+"""Counted from the same moment: so long the broker may take to see the last acknowledgements."""
 _AT_ONCE = 8
 """Filters in one SUBSCRIBE: some hosted brokers take no more."""
 _WHY = {"Keep alive timeout": "the broker no longer answers", "Protocol error": "what came is not MQTT"}
@@ -50,25 +52,28 @@ class Connection:
         """Until the connection is lost (LineError) or `stop` is set (returns after a DISCONNECT)."""
         try:
             self._client.begin(host, port, keepalive_s, self._most_owed)
-            self._work(stop)
-            self._leave()
+            stopped = self._work(stop)
+            if self._is_up:
+                self._client.farewell(stopped + _FAREWELL_S)
         except OSError as error:
             raise LineError(f"{host} port {port}: {error.strerror or error}") from error
         finally:
             self._client.end()
 
-    def _work(self, stop: Event) -> None:
+    def _work(self, stop: Event) -> float:
+        """Gives the moment (monotonic) when `stop` was seen."""
         greeting_ends = time.monotonic() + _GREETING_S
-        leaving_ends: float | None = None
-        while leaving_ends is None or (self._receipts.owed and time.monotonic() < leaving_ends):
-            if stop.is_set() and leaving_ends is None:
-                leaving_ends = time.monotonic() + (_LEAVING_S if self._is_up else 0.0)
+        stopped: float | None = None
+        while stopped is None or (self._receipts.owed and self._is_up and time.monotonic() < stopped + _LEAVING_S):
+            if stop.is_set() and stopped is None:
+                stopped = time.monotonic()
             self._acknowledge()
-            self._turn(hears=leaving_ends is None and self._receipts.owed < self._most_owed)
+            self._turn(hears=stopped is None and self._receipts.owed < self._most_owed)
             self._report.alive(time.monotonic_ns())
             if not self._is_up and time.monotonic() > greeting_ends:
                 raise LineError(f"the broker took the connection but has not answered for {_GREETING_S:.0f} s")
         self._acknowledge()
+        return stopped
 
     def _acknowledge(self) -> None:
         receipts = self._receipts.take(self._number)
@@ -103,14 +108,6 @@ class Connection:
         if wire is None:
             raise LineError(self._why or "the broker closed the connection")
         return wire.fileno()
-
-    def _leave(self) -> None:
-        """DISCONNECT: the broker keeps the session and sends no last will."""
-        self._client.disconnect()
-        until = time.monotonic() + 0.5
-        while self._client.want_write() and self._client.socket() is not None and time.monotonic() < until:
-            self._client.loop_write()
-            time.sleep(0.01)
 
     # paho calls these from loop_read, in the line's thread
     def _on_connect(self, client: Client, _: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None) -> None:  # noqa: ANN401

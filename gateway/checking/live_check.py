@@ -164,11 +164,18 @@ def _listen(name: str, line: ToldLine, drivers: Mapping[str, Told], listen_s: fl
     worker.join(10.0)
     for device, result in ears.results.items():
         if not result.good and not result.words:
-            topics = ", ".join(drivers[device].topics)
-            seen = f"; {ears.others} other messages seen" if ears.others else ""
-            result.words = ears.trouble or f"nothing in {listen_s:.0f} s (its topic {topics} is subscribed{seen})"
-            result.repair = _line_repair(ears.trouble) if ears.trouble else "is it on? does it publish to this topic?"
+            result.words = ears.trouble or _nothing(drivers[device], listen_s, ears.others)
+            question = "is it on? does it publish to this topic?" if drivers[device].topics else "is it on? its TX at our RX? baudrate, format?"
+            result.repair = _line_repair(ears.trouble) if ears.trouble else question
     return list(ears.results.values())
+
+
+def _nothing(driver: Told, listen_s: float, others: int) -> str:
+    """What to say of a device that was not heard."""
+    if not driver.topics:
+        return f"nothing in {listen_s:.0f} s"
+    seen = f"; {others} other messages seen" if others else ""
+    return f"nothing in {listen_s:.0f} s (its topic {', '.join(driver.topics)} is subscribed{seen})"
 
 
 def _take(result: Result, batches: Sequence[Batch], seconds: float) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from broker_listener import Broker
 from far_sides import SECRETS, SINKS, make
 from line_protocol import Line, parse, series_of
 from rows import T0, rows
@@ -110,12 +111,22 @@ def lines_stored(disk: Disk) -> Stored:
     return found
 
 
+def published(broker: Broker) -> Stored:
+    found: Stored = set()
+    for row in broker.rows():
+        series = Series(*(str(row[key]) for key in ("station", "device", "quantity", "channel")))
+        at = round(datetime.fromisoformat(str(row["time"])).timestamp() * 1000)
+        found.add((series, at, row["value"]))  # type: ignore[arg-type]
+    return found
+
+
 FAR = {
     "influxdb 1.x": Far("influxdb", lambda url: {"url": url, "database": "eco"}, lambda d: InfluxDB1(d), influx1_stored, conflict),
     "influxdb 2.x": Far("influxdb", lambda url: {"url": url, "org": "epb", "bucket": "stations", "token": {"secret": "token"}},
                         lambda d: VictoriaMetrics(d), victoria_stored, None),
     "files csv": Far("files", lambda url: {"folder": url}, Disk, csv_stored, None, ""),
     "files lines": Far("files", lambda url: {"folder": url, "format": "lines"}, Disk, lines_stored, None, ""),
+    "mqtt": Far("mqtt", lambda url: {"url": url.replace("http:", "mqtt:")}, Broker, published, None, "mqtt"),
 }
 every = pytest.mark.parametrize("name", FAR)
 http_only = pytest.mark.parametrize("name", [name for name, far in FAR.items() if far.wire == "http"])

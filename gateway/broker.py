@@ -1,0 +1,245 @@
+"""Publishing to an MQTT broker with QoS 1, driven by the calling thread: sent = the broker has acknowledged.
+
+What the alert channel and the sink share: the keys of their tables, the connection under one deadline, MQTT 5 with the
+way back to 3.1.1, and what each answer of a broker means for us.
+"""
+
+import re
+import socket
+from collections.abc import Callable, Collection, Sequence
+from typing import Annotated, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from pydantic import Field, field_validator, model_validator
+
+from config.errors import Halted, Refused, Unavailable
+from config.site import Secret
+from config.table import Table
+from config.units import Duration
+from gateway.dial import Errand, dial, in_words, is_loopback, tls_context
+
+PLACE = re.compile(r"\{([^{}]*)\}")
+_LOGIN = {"Not authorized", "Bad user name or password", "Banned", "Bad authentication method", "Client identifier not valid",
+          "Topic name invalid", "Use another server", "Server moved"}
+_CONTENT = {"Payload format invalid", "Packet too large"}
+_OLD_BROKER = "Unsupported protocol version"
+_CONTENT_TYPE = "application/json"
+_WINDOW = 100
+"""So many messages are under way at once, or fewer if the broker says so."""
+
+
+class BrokerTable(Table):
+    """The keys that everything that publishes has."""
+
+    url: str
+    """mqtt://HOST[:1883] or mqtts://HOST[:8883] for TLS."""
+    user: str = ""
+    password: Secret | None = None
+    allow_plain_password: bool = False
+    """Without TLS a password can be read by anyone on the way; needed for mqtt:// beyond this box."""
+    client_id: Annotated[str, Field(max_length=256)] = ""
+    ca_file: str = ""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """auto: MQTT 5, and 3.1.1 with a broker that does not know it. Only 5 tells when publishing is not allowed."""
+    timeout: Duration = 15.0
+
+    @field_validator("url")
+    @classmethod
+    def _is_mqtt(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path.strip("/"):
+            raise ValueError('is not the address of a broker; write "mqtts://HOST"')
+        if parts.username or parts.password:
+            raise ValueError("holds a login; write user and password as keys of their own")
+        return url
+
+    @model_validator(mode="after")
+    def _is_discreet(self) -> Self:
+        parts = urlsplit(self.url)
+        if self.password and not self.user:
+            raise ValueError("has a password without a user")
+        if self.password and parts.scheme == "mqtt" and not (self.allow_plain_password or is_loopback(parts.hostname or "")):
+            raise ValueError("would send the password in the clear; write mqtts:// or allow_plain_password = true")
+        if self.ca_file and parts.scheme == "mqtt":
+            raise ValueError("ca_file needs mqtts://")
+        return self
+
+
+class Message(NamedTuple):
+    """What is published; `retain`: kept by the broker for who comes later."""
+
+    topic: str
+    body: bytes
+    retain: bool
+
+
+def topic_fault(template: str, places: Collection[str]) -> str:
+    """Why nothing can be published to a topic with {places}; empty if it can."""
+    for name in PLACE.findall(template):
+        if name not in places:
+            return f"knows no {{{name}}}; there are {', '.join(sorted(places))}"
+    if re.search(r"[+#${}\x00-\x1f\x7f-\x9f\ud800-\udfff]", PLACE.sub("", template)) or len(template) > 1000:
+        return "may not hold + # $ { } or control characters: a message goes to one topic"
+    return ""
+
+
+class OldBrokerError(Exception):
+    """The broker went away, or said so, when it heard a version that it does not know."""
+
+
+class Broker:
+    """Where to and as whom; makes connections. One thread, `close` from any."""
+
+    def __init__(self, table: BrokerTable, secret: Callable[[str], str], keepalive_s: int = 60) -> None:
+        self._table = table
+        self._secret = secret
+        self._keepalive_s = keepalive_s
+        parts = urlsplit(table.url)
+        self._secure = parts.scheme == "mqtts"
+        self._host, self._port = parts.hostname or "", parts.port or (8883 if self._secure else 1883)
+        self.where = f"{self._host}:{self._port}"
+        self.errand = Errand()
+        self._old_broker = table.protocol == "3.1.1"
+
+    @property
+    def version(self) -> str:
+        """What was spoken last."""
+        return "3.1.1" if self._old_broker else "5"
+
+    def connect(self) -> "Visit":
+        """A connection that is logged in, within the errand's time. Raises Unavailable or Halted."""
+        if not self._old_broker:
+            try:
+                return self._connect_as(MQTTProtocolVersion.MQTTv5)
+            except OldBrokerError as error:
+                if self._table.protocol == "5":
+                    raise Halted(f'{self.where} does not speak MQTT 5 ({error}); write protocol = "auto"') from error
+        try:
+            visit = self._connect_as(MQTTProtocolVersion.MQTTv311)
+        except OldBrokerError as error:
+            raise Unavailable(f"{self.where} does not let us in: {error}") from error
+        self._old_broker = True
+        return visit
+
+    def _connect_as(self, version: MQTTProtocolVersion) -> "Visit":
+        visit = Visit(self.errand, version, self._table.client_id, self.where)
+        if self._table.user:
+            password = self._secret(self._table.password.secret) if self._table.password else None
+            visit.client.username_pw_set(self._table.user, password)
+        if self._secure:
+            visit.client.tls_set_context(tls_context(self._table.ca_file))
+        try:
+            visit.connect(self._host, self._port, self._keepalive_s)
+        except BaseException as error:
+            visit.leave()
+            if isinstance(error, OSError):
+                raise in_words(error, self.where) from error
+            raise
+        return visit
+
+
+class _Client(paho.Client):
+    """Dials like everything else of ours: name and connection under one deadline."""
+
+    errand: Errand
+
+    def _create_socket_connection(self) -> socket.socket:
+        return dial(self.host, self.port, self.errand)
+
+
+class Visit:
+    """One connection to a broker, driven by the calling thread."""
+
+    def __init__(self, errand: Errand, version: MQTTProtocolVersion, client_id: str, where: str) -> None:
+        self._errand = errand
+        self._version = version
+        self._where = where
+        self._connected: ReasonCode | None = None
+        self._published: dict[int, ReasonCode] = {}
+        self._window = _WINDOW
+        clean = True if version == MQTTProtocolVersion.MQTTv311 else None
+        self.client = _Client(CallbackAPIVersion.VERSION2, client_id, clean, protocol=version, reconnect_on_failure=False)
+        self.client.errand = errand
+        self.client.max_inflight_messages_set(_WINDOW)
+        self.client.on_connect = lambda _client, _data, _flags, code, properties: self._let_in(code, properties)
+        self.client.on_publish = lambda _client, _data, mid, code, _properties: self._published.__setitem__(mid, code)
+
+    def connect(self, host: str, port: int, keepalive_s: int) -> None:
+        """TCP, TLS, CONNECT and its CONNACK. Raises OSError, OldBrokerError, Halted or Unavailable."""
+        self.client.connect_timeout = self._errand.left()
+        self.client.connect(host, port, keepalive_s)
+        opened = self.client.socket()
+        if isinstance(opened, socket.socket):
+            self._errand.watch(opened)
+        while self._connected is None:
+            if self._turn() and self._connected is None:
+                self._errand.left()
+                raise OldBrokerError("it closed the connection when we said hello")
+        self._judge(self._connected)
+
+    def _let_in(self, code: ReasonCode, properties: Properties | None) -> None:
+        self._connected = code
+        most = getattr(properties, "ReceiveMaximum", None)
+        self._window = min(_WINDOW, most) if isinstance(most, int) and most > 0 else _WINDOW
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """PUBLISH all, in order, and wait for every PUBACK. Raises Unavailable, Halted or Refused."""
+        waiting: set[int] = set()
+        try:
+            for message in messages:
+                while len(waiting) >= self._window:
+                    self._collect(waiting)
+                waiting.add(self._send(message))
+            while waiting:
+                self._collect(waiting)
+        except OSError as error:
+            raise in_words(error, self._where) from error
+
+    def _send(self, message: Message) -> int:
+        properties = None
+        if self._version == MQTTProtocolVersion.MQTTv5:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.ContentType = _CONTENT_TYPE
+        try:
+            return int(self.client.publish(message.topic, message.body, qos=1, retain=message.retain, properties=properties).mid)
+        except ValueError as error:
+            raise Refused(f"cannot be published to {message.topic[:200]!r}: {error}") from error
+
+    def _collect(self, waiting: set[int]) -> None:
+        """Wait for acknowledgements, at least one packet."""
+        over = self._turn()
+        for mid in waiting & self._published.keys():
+            waiting.discard(mid)
+            self._judge(self._published.pop(mid))
+        if over and waiting:
+            self._errand.left()
+            raise ConnectionResetError
+
+    def leave(self) -> None:
+        """Close what is open."""
+        opened = self.client.socket()
+        self.client.disconnect()
+        self.client.on_connect = self.client.on_publish = None  # they refer to us, and a cycle would keep sockets open
+        if opened is not None:
+            opened.close()
+
+    def _turn(self) -> bool:
+        """One look at the socket; True = the connection is over."""
+        return self.client.loop(min(self._errand.left(), 1.0)) != MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _judge(self, code: ReasonCode) -> None:
+        name = str(code)
+        if not code.is_failure:
+            return
+        if name == _OLD_BROKER:
+            raise OldBrokerError(name)
+        if name in _LOGIN:
+            raise Halted(f"the broker says: {name}; check user, password and what they may publish")
+        if name in _CONTENT:
+            raise Refused(f"the broker says: {name}")
+        raise Unavailable(f"the broker says: {name}")
