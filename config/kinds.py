@@ -36,6 +36,10 @@ class Kinds(Protocol):
         """The kinds of line that it works on; empty = any."""
         ...
 
+    def is_alone(self, protocol: str) -> bool:
+        """Its devices have no address: each needs a line of its own."""
+        ...
+
 
 @runtime_checkable
 class FilledFromProfiles(Protocol):

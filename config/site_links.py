@@ -137,6 +137,10 @@ def addresses(known: Known, site: Site, profiles: dict[str, Profile], kinds: Kin
             what = f"devices.{name}: {profile.name} speaks {protocol}, and line {line} is of kind {kind}"
             known.document.complain(path, what, f"it needs a line of kind {' or '.join(sorted(fits))}", on="value")
             continue
+        if kinds.is_alone(protocol) and (others := [one for one, device in site.devices.items() if device.common.line == line and one != name]):
+            what = f"devices.{name}: a sensor that speaks {protocol} has no address, and {others[0]} is on {line} too"
+            known.document.complain(("devices", name), what, "give it a line of its own")
+            continue
         if "address" not in type(found.options).model_fields:
             continue
         own = getattr(found.options, "address", None)

@@ -69,10 +69,14 @@ class Builder:
         """The driver of a device."""
         device = self._site.devices[name]
         profile = self._file.profiles[device.common.profile]
-        interval = device.common.interval or profile.file.interval
         line = self._site.lines[device.common.line]
         return self._plugins.driver(profile.file.protocol)(
-            Device(device.common.station, name, profile, device.options, line.options, interval))
+            Device(device.common.station, name, profile, device.options, line.options, self.interval_s(name)))
+
+    def interval_s(self, name: str) -> float:
+        """How often a device is asked, or is expected to speak: the site file's word, else the profile's."""
+        device = self._site.devices[name]
+        return device.common.interval or self._file.profiles[device.common.profile].file.interval
 
     def sink(self, name: str) -> Sink:
         """A sink, not yet connected."""

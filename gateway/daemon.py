@@ -92,7 +92,8 @@ class Daemon:
             self._expected += [Expected(s, g.interval_s, False) for d in asked.values() for g in d.groups() for s in g.series]
             self._expected += [Expected(s, period, True) for d in told.values() for s, period in d.expected()]
             if told:
-                listener = Listener(name, cast("ToldLine", line), told, self.clock, self.intake.deliver, health)
+                intervals_s = {device: self._build.interval_s(device) for device in told}
+                listener = Listener(name, cast("ToldLine", line), told, self.clock, self.intake.deliver, health, intervals_s)
                 self.supervisor.add(f"line {name}", listener.run, _LINES)
             elif asked:
                 poller = Poller(name, cast("AskedLine", line), asked, self.clock, self.intake.deliver, health)

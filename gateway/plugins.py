@@ -62,6 +62,10 @@ class Plugins:
         """The kinds of line that it works on, its `LINES`; empty = any."""
         return frozenset(getattr(self.module("protocols", protocol), "LINES", ()))
 
+    def is_alone(self, protocol: str) -> bool:
+        """Its `ALONE`."""
+        return bool(getattr(self.module("protocols", protocol), "ALONE", False))
+
     def line(self, kind: str) -> MakeLine:
         """Makes a line."""
         return cast("MakeLine", self.module("lines", kind).Line)

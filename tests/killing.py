@@ -61,10 +61,10 @@ class Publisher:
         """Stop, wait for the broker's last acknowledgement, give the ledger."""
         self._stop.set()
         self._thread.join()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self._waiting and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not self._waiting, "the broker did not acknowledge"
+        assert not self._waiting, f"the broker did not acknowledge {len(self._waiting)} messages; connected: {self._client.is_connected()}"
         self._client.disconnect()
         self._client.loop_stop()
         return self.ledger

@@ -339,6 +339,8 @@ def test_a_full_name_shows_one_profile():
     assert code == 0
     assert "CWT manual" in said
     assert "soil_moisture        %          register 0  decimals 1" in said
+    assert "evidence  example" in said
+    assert "evidence  layout: the map alone" in devices("eastron_sdm230")[1]
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (HOUSE / "config/devices").glob("*.toml")))

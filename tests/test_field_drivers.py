@@ -259,3 +259,25 @@ def test_what_a_circuit_says_instead_of_a_value(said, cause):
     with pytest.raises(DeviceError) as error:
         driver.poll(driver.groups()[0], VirtualWire(VirtualClock(), lambda request: (0.3, said)))
     assert error.value.cause == cause
+
+
+@pytest.mark.parametrize(("profile", "device", "place"), [
+    ("dlt645_2007", field_devices.meter, 18), ("sensirion_sps30", Sps30(), 3), ("winsen_mhz19", field_devices.co2, 3), (PROBE, Sdi12Sensor(), 3),
+    ("atlas_ezo_ph", field_devices.circuit, 3)])
+def test_a_spoilt_answer_is_asked_for_again_at_once(profile, device, place):
+    """It costs its own time on the line, not the whole wait for an answer."""
+    spoil = [True]
+
+    def answer(request: bytes) -> tuple[float, bytes]:
+        said = bytearray(device(request) or b"")
+        if spoil:
+            spoil.pop()
+            said[place] ^= 0x44
+        return 0.01, bytes(said)
+
+    options = {"address": "161"} if profile == "dlt645_2007" else {}
+    driver, wire = field_devices.asked(profile, **options), VirtualWire(VirtualClock(), answer)
+    assert not math.isnan(driver.poll(driver.groups()[0], wire).raw[0])
+    assert wire.sent[1][1] == wire.sent[0][1]
+    passes_s = 0.75 if profile == PROBE else 0.15  # the rest of the spoilt answer, at 1200 baud or faster
+    assert (wire.sent[1][0] - wire.sent[0][0]) / 1e9 < passes_s

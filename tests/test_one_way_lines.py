@@ -54,13 +54,24 @@ def test_a_site_with_sensors_that_are_asked_and_that_speak_is_right(tmp_path):
 
 def test_a_line_whose_devices_want_both_is_refused_with_its_repair(tmp_path):
     path, out = written(tmp_path, METER.replace('"meters"', '"dust"')), io.StringIO()
-    path.write_text(path.read_text("utf-8").replace('kind = "serial"\nport = "' + str(tmp_path / "dust"), 'kind = "serial"\nbaudrate = 9600\n'
-                    'format = "8N1"\nport = "' + str(tmp_path / "dust")), "utf-8")
+    text = path.read_text("utf-8").replace("plantower_pms5003", "nmea_wind")
+    path.write_text(text.replace('kind = "serial"', 'kind = "serial"\nbaudrate = 9600\nformat = "8N1"'), "utf-8")
     assert run_check(str(path), live=False, schema=False, all_=False, as_json=False, out=out) == 78
     assert "power is asked and dust speaks by itself" in out.getvalue()
     assert "give each a line of its own" in out.getvalue()
     with pytest.raises(ValueError, match="speaks by itself"):
         Builder(load_site(path)).drivers("dust")
+
+
+@pytest.mark.parametrize("more", [
+    'second = { line = "dust", profile = "plantower_pms5003" }', 'ph = { line = "meters", profile = "atlas_ezo_ph" }\n' + METER])
+def test_a_sensor_without_an_address_shares_no_line(tmp_path, more):
+    out = io.StringIO()
+    text = written(tmp_path, more).read_text("utf-8").replace('kind = "serial"', 'kind = "serial"\nbaudrate = 9600\nformat = "8N1"')
+    (tmp_path / "site.toml").write_text(text, "utf-8")
+    assert run_check(str(tmp_path / "site.toml"), live=False, schema=False, all_=False, as_json=False, out=out) == 78
+    assert "has no address" in out.getvalue()
+    assert "give it a line of its own" in out.getvalue()
 
 
 def looked_at(path: Path, speaks: FarEnd | None) -> tuple[int, str]:

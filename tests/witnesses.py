@@ -39,6 +39,9 @@ database = "eco"
 enabled = false
 """
 
+SELDOM = "autosave_on_changes false\nautosave_interval 1800"
+"""The broker itself is never killed here: what queues up in it need not be written anew with every message."""
+
 
 @contextlib.contextmanager
 def journal(folder: Path) -> Iterator[sqlite3.Connection]:
@@ -134,7 +137,7 @@ def through_kills(folder: Path, kills: int, seed: int) -> Testimony:
         return answered[-1][1]
 
     meter = SimulatedDevice(1, ProfileSource(load_profile("sim_noise_meter", Plugins()), value))
-    with Mosquitto(folder / "mosquitto") as broker, InfluxDB1(folder / "influxdb") as influx, SerialBus([meter], folder / "tty"):
+    with Mosquitto(folder / "mosquitto", more=SELDOM) as broker, InfluxDB1(folder / "influxdb") as influx, SerialBus([meter], folder / "tty"):
         site, log = folder / "site.toml", folder / "log"
         site.write_text(SITE.format(tty=folder / "tty", mqtt=broker.port, influx=influx.url))
         first = Life(site, log)  # the broker keeps messages for us from the first subscription on

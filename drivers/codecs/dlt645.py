@@ -102,16 +102,18 @@ def find(stream: bytes, control: int, address: str, item: bytes = b"") -> Frame:
 
 
 def missing(so_far: bytes, control: int, address: str, item: bytes, data_bytes: int) -> int:
-    """How many bytes of the answer are still to come at least; 0 = it is there."""
+    """How many bytes of the answer are still to come at least; 0 = it is there, or what came in its place is spoilt."""
     try:
         find(so_far, control, address, item)
     except NotAFrame:
         for at, byte in enumerate(so_far):
             rest = so_far[at:]
             size = frame_size(rest) if byte == _MARK else -1
-            answers = len(rest) < 9 or rest[8] & ANSWER
-            if size >= 0 and answers and (size or LEAST + data_bytes) > len(rest):
-                return (size or LEAST + data_bytes) - len(rest)
+            if size < 0 or (len(rest) > 8 and not rest[8] & ANSWER):
+                continue
+            missed = (size or LEAST + data_bytes) - len(rest)
+            if missed > 0 or not is_good(rest[:size]):
+                return max(0, missed)
         return LEAST + data_bytes
     return 0
 

@@ -104,7 +104,7 @@ def read_ready(data: bytes, digits: int = 1) -> Ready:
     """atttn: `digits` of count are 1 after M and V, 2 after C. Raises NotAFrame."""
     line = line_of(data)
     if len(line) != 4 + digits or not line[1:].isdigit():
-        raise NotAFrame(f"not the answer to a measurement command: {hexed(data)}", "wrong")
+        raise NotAFrame(f"not the answer to a measurement command: {hexed(data)}")
     return Ready(chr(line[0]), int(line[1:4]), int(line[4:]))
 
 
@@ -120,7 +120,7 @@ def read_values(data: bytes, *, crc: bool) -> Values:
     while at < len(text):
         match = _VALUE.match(text, at)
         if match is None or sum(map(str.isdigit, match[0])) > _MOST_DIGITS:
-            raise NotAFrame(f"not a list of values: {hexed(data)}", "wrong")
+            raise NotAFrame(f"not a list of values: {hexed(data)}")
         found.append(match[0])
         at = match.end()
     return Values(chr(line[0]), tuple(found))
@@ -138,7 +138,7 @@ def read_identity(data: bytes) -> Identity:
     """Answer to I. Raises NotAFrame."""
     text = line_of(data).decode("ascii")
     if not 20 <= len(text) <= 33 or not text[1:3].isdigit():
-        raise NotAFrame(f"not an identification: {hexed(data)}", "wrong")
+        raise NotAFrame(f"not an identification: {hexed(data)}")
     return Identity(text[0], text[1:3], text[3:11], text[11:17], text[17:20], text[20:])
 
 

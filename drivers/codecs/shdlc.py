@@ -84,13 +84,11 @@ def find(stream: bytes, request: Frame) -> Frame:
 
 
 def missing(so_far: bytes, request: Frame, data_bytes: int) -> int:
-    """How many bytes of the answer are still to come at least; 0 = it is there."""
+    """How many bytes of the answer are still to come at least; 0 = it is there, or what came in its place is spoilt."""
     echo = build(request)
     if echo.startswith(so_far):
         return len(echo) - len(so_far) + 6 + data_bytes
-    try:
-        find(so_far, request)
-    except NotAFrame:
+    if not pieces(so_far.removeprefix(echo)):
         begun = so_far.rfind(bytes((_MARK,)))
         inside = len(so_far) - begun - 1 if begun >= 0 else 0
         return max(1, 6 + data_bytes - inside)

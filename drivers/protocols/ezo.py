@@ -22,6 +22,8 @@ from drivers.reading import Batch
 
 LINES = frozenset({"serial", "tcp"})
 """Kinds of line that it works on."""
+ALONE = True
+"""It has no address."""
 _READ = "R"
 _LONGEST = 48
 
@@ -78,10 +80,11 @@ def _missing(so_far: bytes) -> int:
 
 
 def _is_answer(line: bytes) -> bool:
+    """Does this line end the wait? One that cannot be read does too, unless it is our own request."""
     try:
         read = ezo.read(line)
     except NotAFrame:
-        return False
+        return line != _READ.encode()
     return bool(read.values) or read.code == "ER"
 
 

@@ -19,6 +19,8 @@ from drivers.protocols._streaming import Found, StreamDriver
 
 LINES = frozenset({"serial", "tcp"})
 """Kinds of line that it works on."""
+ALONE = True
+"""It has no address."""
 FrameName = Literal["pms3003", "pms5003", "pms5003st", "sds011"]
 
 

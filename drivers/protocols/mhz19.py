@@ -15,6 +15,8 @@ from drivers.reading import Batch
 
 LINES = frozenset({"serial", "tcp"})
 """Kinds of line that it works on."""
+ALONE = True
+"""It has no address."""
 
 
 class Options(Table):

@@ -20,6 +20,8 @@ from drivers.protocols._streaming import Found, StreamDriver
 
 LINES = frozenset({"serial", "tcp"})
 """Kinds of line that it works on."""
+ALONE = True
+"""It has no address."""
 
 
 class Options(Table):

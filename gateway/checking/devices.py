@@ -15,6 +15,7 @@ from config.wording import did_you_mean
 from gateway.checking.proving import run_test
 from gateway.plugins import KINDS
 
+EVIDENCE = {"example": "bytes and values that were printed or captured decode as they should", "layout": "the map alone: compare with the display"}
 MARKS = {"A": "maker", "B": "two sources", "C": "one source", "M": "memory", "S": "our simulation"}
 
 
@@ -74,7 +75,8 @@ def _list(profiles: Sequence[Profile], out: TextIO) -> None:
 def _plain(profile: Profile) -> dict[str, object]:
     head = profile.file
     return {"name": profile.name, "maker": head.maker, "model": head.model, "medium": head.medium, "protocol": head.protocol,
-            "quantities": list(profile.rows), "source": head.source, "verified": head.verified, "interval_s": head.interval, "path": profile.path,
+            "quantities": list(profile.rows), "source": head.source, "verified": head.verified, "evidence": head.evidence,
+            "interval_s": head.interval, "path": profile.path,
             "packaged": profile.packaged}
 
 
@@ -85,6 +87,7 @@ def _show(profile: Profile, *, as_json: bool, out: TextIO) -> int:
     head = profile.file
     print(f"{profile.name}   {head.maker} {head.model}   {head.medium}, {head.protocol}, every {duration_text(head.interval)}", file=out)
     print(f"source    {head.source}  ({head.verified}: {MARKS[head.verified]})", file=out)
+    print(f"evidence  {head.evidence}: {EVIDENCE[head.evidence]}", file=out)
     print(f"file      {profile.path}", file=out)
     if head.default:
         print(f"factory   {'  '.join(f'{key} {value}' for key, value in head.default.items())}", file=out)

@@ -228,6 +228,24 @@ def test_a_stream_on_a_port_is_heard_and_a_pulled_wire_is_found_again_within_5_s
 
 
 @every
+def test_two_hundred_damaged_frames_on_a_port_leave_the_good_ones_between_them_unharmed(name, tmp_path):
+    kind, chance = KINDS_HEARD[name], random.Random(5)
+    if not kind.is_checked:
+        pytest.skip("lines of text have no checksum")
+    with FarEnd(tmp_path / "port") as far, House(line_on(far), kind) as house:
+        house.until(lambda: house.health.line()["state"] == "open")
+        far.say(b"\r\n")
+        for number in range(200):
+            frame = bytearray(kind.frame(1))
+            frame[chance.randrange(2, len(frame) - 3)] ^= chance.randint(1, 255)
+            far.say(bytes(frame) + (b"\r\n" + kind.frame(2) if number % 10 == 9 else b""))
+            time.sleep(0.002)
+        house.until(lambda: house.heard.count(kind.first(2)) == 20)
+    assert set(house.heard) == {kind.first(2)}
+    assert house.health.devices(time.monotonic_ns())[0]["causes"]["noise"] >= 1
+
+
+@every
 def test_a_sensor_that_falls_silent_is_told(name, tmp_path):
     kind = KINDS_HEARD[name]
     with FarEnd(tmp_path / "port") as far, House(line_on(far), kind) as house:
