@@ -334,7 +334,7 @@ def test_a_plan_from_before_there_were_indices_comes_back_too(tmp_path):
 
 values_of_a_moment = st.lists(st.tuples(st.sampled_from(["pm2_5", "o3", "ammonia_nitrogen", "dissolved_oxygen"]),
                                         st.one_of(st.just(math.nan), st.floats(0, 200).map(lambda x: round(x, 1)))), max_size=4)
-moment = st.tuples(st.floats(60, 2400), values_of_a_moment, st.sampled_from([None, 0, 0, 4000]))
+moment = st.tuples(st.floats(60, 2400), values_of_a_moment, st.sampled_from([0, 0, 4000]))
 RULES = {"class": {"quantity": "gb3838_class", "worse_than": "target"}, "air": {"quantity": "aqi", "above": {"yellow": "100", "red": "200"}}}
 
 
@@ -361,7 +361,7 @@ def lives_are_equal(tmp_path_factory, moments, kills):
         for k, (pause, values, age) in enumerate(moments):
             house.clock.forward(pause)
             if values:
-                house.say(*((measured(q), x) for q, x in values), at=None if age is None else (house.clock.utc_ns // S - age) * S)
+                house.say(*((measured(q), x) for q, x in values), at=(house.clock.utc_ns // S - age) * S)
             house.turn()
             if k in kills:
                 if dies:
