@@ -162,6 +162,8 @@ class Visit:
         self._connected: ReasonCode | None = None
         self._published: dict[int, ReasonCode] = {}
         self._window = _WINDOW
+        self.acknowledged = 0
+        """Messages of the last publish() that the broker has."""
         clean = True if version == MQTTProtocolVersion.MQTTv311 else None
         self.client = _Client(CallbackAPIVersion.VERSION2, client_id, clean, protocol=version, reconnect_on_failure=False)
         self.client.errand = errand
@@ -190,6 +192,7 @@ class Visit:
     def publish(self, messages: Sequence[Message]) -> None:
         """PUBLISH all, in order, and wait for every PUBACK. Raises Unavailable, Halted or Refused."""
         waiting: set[int] = set()
+        self.acknowledged = 0
         try:
             for message in messages:
                 while len(waiting) >= self._window:
@@ -216,6 +219,7 @@ class Visit:
         for mid in waiting & self._published.keys():
             waiting.discard(mid)
             self._judge(self._published.pop(mid))
+            self.acknowledged += 1
         if over and waiting:
             self._errand.left()
             raise ConnectionResetError

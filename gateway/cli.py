@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
+from gateway.journal_words.words import add_journal_words
+
 EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG, EXIT_INTERRUPTED = 2, 69, 78, 130
 _SITE = "/etc/ecosentry/site.toml"
 Run = Callable[[argparse.Namespace], int]
@@ -132,6 +134,9 @@ def parser() -> argparse.ArgumentParser:
     alert = word("alert", _alert, "The alerts that fire, and the last that ended", "ecosentry alert")
     _site(alert)
     _json(alert)
+    journal = words.add_parser("journal", help="Look into the journal: show, export, backup, refused, requeue, verify",
+                               description="Look into the journal, take it along, put it right; the daemon goes on.")
+    add_journal_words(journal, _site_path)
     standards = word("standards", _standards, "The standards, with source and verification mark", "ecosentry standards show HJ633")
     standards.add_argument("words", nargs="*", metavar="WORD", help='nothing, or "show" and an id or a file')
     _json(standards)

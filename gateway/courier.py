@@ -19,7 +19,7 @@ from gateway.bell import Bell
 from gateway.breaker import Backoff
 from gateway.contracts import Rows, Sink
 from gateway.intake import Intake
-from gateway.journal.progress import SinkMoved, SinkSays
+from gateway.journal.progress import Settled, SinkMoved, SinkSays
 from gateway.journal.reader import Reader
 
 log = logging.getLogger("ecosentry.courier")
@@ -57,6 +57,7 @@ class Courier:
             while not stop.is_set():
                 rows = reader.rows_after(position, self._at_once)
                 if not len(rows):
+                    stop.wait(self.settle(reader) or 0.0)
                     heard = self._bell.wait(heard, 1.0)
                     continue
                 pause_s = self.carry(rows, position)
@@ -87,6 +88,33 @@ class Courier:
         last = int(rows.n[-1])
         self._intake.tell(SinkMoved(self._name, last, len(chosen) - len(refused), len(rows) - len(chosen), last - position - len(rows),
                                     tuple(refused)))
+        return None
+
+    def settle(self, reader: Reader) -> float | None:
+        """Send again what is owed (`ecosentry journal requeue`), when nothing newer waits; None = done, else pause so many seconds.
+
+        Rows that are owed stay so until the note of what became of them is committed; saying it twice counts once.
+        """
+        ns = reader.owed(self._name, self._at_once)
+        if not ns:
+            return None
+        rows = reader.rows_of(ns)
+        wanted = self._chosen(rows)
+        chosen = rows.pick(wanted)
+        refused: list[tuple[int, int, str]] = []
+        try:
+            if len(chosen):
+                self._send(chosen, refused)
+        except Unavailable as error:
+            self._at_once = max(_AT_LEAST, min(self._at_once, len(ns)) // 4)
+            return self._pause("unavailable", str(error), error.after_s)
+        except Halted as error:
+            return self._pause("halted", str(error), _HUMAN_PAUSE_S)
+        self._backoff.reset()
+        self._say("ok", "")
+        again = {n for n, _, _ in refused}
+        self._intake.tell(Settled(self._name, tuple(n for n in chosen.n.tolist() if n not in again), tuple(refused),
+                                  tuple(rows.n[~wanted].tolist()), tuple(sorted(set(ns) - set(rows.n.tolist())))))
         return None
 
     def _send(self, rows: Rows, refused: list[tuple[int, int, str]]) -> None:

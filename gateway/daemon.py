@@ -3,13 +3,11 @@
 Measuring starts without network, broker, database or true time: nothing here waits for any of them before READY=1.
 """
 
-import fcntl
 import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
 from typing import cast
@@ -18,6 +16,7 @@ from config.errors import ConfigError, Halted
 from config.reading_site import SiteFile
 from drivers.driver import Asked, AskedLine, Told, ToldLine
 from gateway.alerts import iso
+from gateway.alone import AlreadyRunning, alone
 from gateway.bell import Bell
 from gateway.building import VERSION, Builder, journal_folder, load_site
 from gateway.clock import SystemClock
@@ -26,6 +25,7 @@ from gateway.core import Core
 from gateway.courier import Courier
 from gateway.health import LineHealth
 from gateway.intake import Intake
+from gateway.journal.progress import Requeue
 from gateway.journal.writer import JournalError, Writer
 from gateway.notify import notify, watchdog_s
 from gateway.outbox import Messenger
@@ -39,21 +39,6 @@ _LINES, _ONWARD, _CORE = 0, 1, 2
 _STOP_S = 5.0
 _STUCK_S = 20.0
 """A core that has not turned for so long is stuck: the watchdog is no longer fed."""
-
-
-class AlreadyRunning(Exception):
-    """Another daemon writes this journal."""
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    with (folder / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyRunning(f"another ecosentry writes the journal in {folder}: ecosentry status shows it") from error
-        yield
 
 
 class Daemon:
@@ -109,7 +94,8 @@ class Daemon:
 
     def _faces(self) -> Overview:
         overview = Overview(self._folder, self.site, VERSION, self.clock, self.health, self._facts)
-        control = ControlServer(socket_path(self._folder), {"status": lambda _: overview.status(), "alerts": lambda _: overview.alerts(50)})
+        control = ControlServer(socket_path(self._folder), {
+            "status": lambda _: overview.status(), "alerts": lambda _: overview.alerts(50), "requeue": self._requeue})
         self.supervisor.add("control", control.run, _ONWARD)
         if self.site.console.enabled:
             from gateway.console.server import ConsoleServer
@@ -118,6 +104,13 @@ class Daemon:
             self.supervisor.add("console", console.run, _ONWARD)
         return overview
 
+    def _requeue(self, asked: Mapping[str, object]) -> bool:
+        """What a sink refused is to be sent again; True = it will be, with the next commit."""
+        name = str(asked.get("sink"))
+        if name in self.site.sinks:
+            self.intake.tell(Requeue(name))
+        return name in self.site.sinks
+
     def _facts(self) -> dict[str, object]:
         workers = [{"name": w.name, "restarts": w.restarts, "words": w.words} for w in self.supervisor.workers if w.restarts]
         return {"since": iso(self._began), "trouble": self.core.trouble, "queue": self.intake.rows, "workers": workers, "notes": self._notes}
@@ -125,7 +118,7 @@ class Daemon:
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def run(self, stop: Event) -> int:
         """Run until `stop`; gives the exit code: 0 a clean end, 70 the core failed, 74 the journal cannot be written."""
-        with _alone(self._folder):
+        with alone(self._folder):
             began = time.monotonic()
             warm_up()
             self.core.start()

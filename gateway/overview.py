@@ -105,8 +105,8 @@ class Overview:
             "devices": [device for line in self._lines for device in line.devices(stamp.mono_ns)],
             "sinks": [{
                 "name": r.name, "kind": self._site.sinks[r.name].kind, "state": r.state, "words": r.words, "journalled": last, "sent": r.sent,
-                "refused": r.refused, "skipped": r.skipped, "thinned": r.thinned, "owed": 0, "waiting": last - r.n, "behind_s": behind[r.name],
-                "holds": last == r.sent + r.refused + r.skipped + r.thinned + (last - r.n),
+                "refused": r.refused, "skipped": r.skipped, "thinned": r.thinned, "owed": r.owed, "waiting": last - r.n, "behind_s": behind[r.name],
+                "holds": last == r.sent + r.refused + r.skipped + r.thinned + r.owed + (last - r.n),
             } for r in sinks.values() if r.name in self._site.sinks],
             "recipients": [{"name": name, "waiting": states.get("waiting", 0), "sent": states.get("told", 0), "dead": states.get("dead", 0),
                             "words": untold.get(name, "")}

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 import select
 import sqlite3
@@ -109,12 +110,13 @@ class DemoHouse:
         """What the simulated devices said, by their own account."""
         return list(read_ledger(Path(self.addresses["ledger"])))
 
-    def journal(self) -> list[tuple[str, int, float]]:
-        """(series, at, raw) of everything measured, read from the file by the test itself."""
+    def journal(self, *, missing_too: bool = False) -> list[tuple[str, int, float]]:
+        """(series, at, raw) of everything measured, read from the file by the test itself; MISSING rows are NaN."""
         db = sqlite3.connect(f"{(self.folder / 'journal' / 'live.db').as_uri()}?mode=ro", uri=True)
         try:
-            return db.execute("SELECT station || '/' || device || '/' || quantity, at, raw FROM hot JOIN series ON series.id = hot.series "
-                              "WHERE statistic = '' AND raw IS NOT NULL ORDER BY n").fetchall()
+            found = db.execute("SELECT station || '/' || device || '/' || quantity, at, raw FROM hot JOIN series ON series.id = hot.series "
+                               "WHERE statistic = '' ORDER BY n").fetchall()
+            return [(series, at, math.nan if raw is None else raw) for series, at, raw in found if missing_too or raw is not None]
         finally:
             db.close()
 

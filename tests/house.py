@@ -35,7 +35,8 @@ def site(**rules: dict[str, object]) -> Site:
     devices = {name: SiteDevice(common=DeviceTable(profile="x", line="l", station="river"), options=Table()) for name in ("probe", "node")}
     return Site(stations={"river": Station(name="River", time_zone="Asia/Shanghai")}, devices=devices,
                 rules={name: Rule.model_validate(rule) for name, rule in rules.items()},
-                subscriptions={"all": Subscription(to=("hook:one", "hook:two"), about="all"), "grave": Subscription(to=("hook:three",), severity="orange")},
+                subscriptions={"all": Subscription(to=("hook:one", "hook:two"), about="all"),
+                               "grave": Subscription(to=("hook:three",), severity="orange")},
                 console=Console(enabled=False))
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.series import Flag, Origin, Reason, Series
-from gateway.sorting import Taken
 from gateway.journal.writer import START
+from gateway.sorting import Taken
 
 
 def everything(house: House) -> dict[str, list[tuple[object, ...]]]:

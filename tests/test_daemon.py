@@ -72,7 +72,8 @@ def systemd(path: Path):
 @contextlib.contextmanager
 def running(site, **more):
     with systemd(site.parent / "n") as said:
-        daemon = subprocess.Popen(command("run", site), stderr=subprocess.PIPE, text=True, env=without_systemd(NOTIFY_SOCKET=said.getsockname(), **more))
+        around = without_systemd(NOTIFY_SOCKET=said.getsockname(), **more)
+        daemon = subprocess.Popen(command("run", site), stderr=subprocess.PIPE, text=True, env=around)
         try:
             yield daemon, said
         finally:
@@ -119,7 +120,7 @@ def test_sigterm_ends_it_in_order_within_5_s(site):
 
 
 def test_the_watchdog_is_fed_while_the_core_turns(site):
-    with running(site, WATCHDOG_USEC="3000000") as (daemon, said):
+    with running(site, WATCHDOG_USEC="3000000") as (_, said):
         said.recv(4096)
         fed = [said.recv(4096) for _ in range(3)]
     assert set(fed) == {b"WATCHDOG=1"}

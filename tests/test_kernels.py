@@ -71,7 +71,9 @@ def check_hours(behaves, rows):
     kinds, kept = means.Kinds(np.array([behaves], np.uint8), i8(60 * S)), state()
     got = {}
     for at, value, flag in rows:
-        for hours in [means.close(kinds, kept, at), *means.take(kinds, kept, at, np.zeros(1, np.int32), i8(at), f8(value), np.array([flag], np.uint8))]:
+        closed = means.close(kinds, kept, at)
+        taken = means.take(kinds, kept, at, np.zeros(1, np.int32), i8(at), f8(value), np.array([flag], np.uint8))
+        for hours in [closed, *taken]:
             got.update(issued(hours))
     got.update(issued(means.close(kinds, kept, T0 + 10 * naive.HOUR)))
     expected = naive.hourly(rows, behaves, 60 * S)

@@ -103,6 +103,31 @@ def test_nothing_counts_as_sent_while_the_broker_is_silent(tmp_path):
 
 
 @server
+def test_a_broker_too_slow_for_a_whole_portion_gets_smaller_ones_and_at_last_all(tmp_path):
+    """Else a portion that takes longer than the deadline would be begun anew for ever."""
+    with Broker(tmp_path / "m") as broker:  # writes its whole database after every message
+        far = sink(broker.url, timeout="600 ms")
+        sent = rows([PH], [0] * 400, [float(i) for i in range(400)])
+        portions: list[int] = []
+        said: list[str] = []
+
+        def deliver(part) -> None:
+            portions.append(len(part))
+            try:
+                far.send(part, soon())
+            except Refused as error:
+                said.append(str(error))
+                deliver(part.pick(slice(None, len(part) // 2)))
+                deliver(part.pick(slice(len(part) // 2, None)))
+
+        deliver(sent)
+        far.close()
+        assert len(portions) > 1
+        assert all("smaller portions" in words for words in said)
+        assert {row["value"] for row in broker.rows()} == {float(i) for i in range(400)}
+
+
+@server
 def test_the_broker_keeps_the_newest_row_and_never_an_older_one(tmp_path):
     with Mosquitto(tmp_path / "m") as broker:
         far = sink(broker.url, retain=True)

@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import types
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,14 @@ class Checkout:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PIP_") and not k.lower().endswith("_proxy") and k != "PYTHON"}
         return subprocess.run([self.root / "tools" / "setup", wanted], capture_output=True, text=True, timeout=100, check=False,
                               env={**kept, "PATH": str(self.bin), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1", **environment})
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In memory where that can be: an environment is thousands of small files."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="setup-", dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 
 import collections
 import contextlib
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -176,3 +177,17 @@ def is_proof(found: Testimony, kills: int) -> None:
     assert found.polled, "the polled device was hardly polled"
     assert len(found.commits) == kills + 2
     assert min(found.commits) >= 1, "a life committed nothing: its kill proves nothing"
+
+
+def assert_same_story(answered: list[float], journalled: list[float], series: str) -> None:
+    """What a polled device says it answered against the rows of the journal (NaN = MISSING), both in order.
+
+    Every value that is journalled was answered, in that order and once. An answer that is not there came too late on a
+    busy machine, and then its poll is MISSING (one row a minute); the last one may have been on its way when the daemon ended.
+    """
+    values = [value for value in journalled if not math.isnan(value)]
+    left = iter(answered)
+    assert all(any(value == said for said in left) for value in values), f"{series}: the journal holds what was not answered, or in another order"
+    late = len(answered) - len(values)
+    assert late <= 1 or len(journalled) > len(values), f"{series}: {late} answers are not there, and nothing is MISSING"
+    assert len(values) >= 0.8 * len(answered), f"{series}: too few answers were in time to prove anything"

@@ -6,6 +6,7 @@ Where a row lives is nobody's business outside this folder: what is in `live.db`
 import json
 import math
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,7 +14,7 @@ from typing import Self
 from config.series import Series
 from gateway.contracts import Notice, Rows
 from gateway.journal.columns import NAMES, rows, series_table
-from gateway.journal.writer import UNDONE, JournalError
+from gateway.journal.writer import OWED, UNDONE, JournalError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,20 @@ class SinkRecord:
     thinned: int
     state: str
     words: str
+    owed: int = 0
+    """Rows that it refused and that are to be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row that a sink will not take."""
+
+    sink: str
+    n: int
+    at: int
+    """When it was refused, UTC ns."""
+    words: str | None
+    """The store's; None = it is owed again."""
 
 
 class Reader:
@@ -156,7 +171,24 @@ class Reader:
 
     def sinks(self) -> dict[str, SinkRecord]:
         """How far every sink has come."""
-        return {r[0]: SinkRecord(*r) for r in self._db.execute("SELECT name, n, sent, refused, skipped, thinned, state, words FROM sink")}
+        return {r[0]: SinkRecord(*r) for r in self._db.execute(
+            "SELECT name, n, sent, refused, skipped, thinned, state, words, "
+            "coalesce((SELECT value FROM meta WHERE key = ? || name), 0) FROM sink", (OWED,))}
+
+    def refused(self, sink: str = "", most: int = 1000) -> list[RefusedRow]:
+        """The newest rows that a sink (or any) refused, by arrival number."""
+        found = self._db.execute("SELECT sink, n, at, words FROM refused WHERE ? IN ('', sink) ORDER BY n DESC LIMIT ?", (sink, most))
+        return [RefusedRow(*r) for r in found][::-1]
+
+    def owed(self, sink: str, most: int) -> list[int]:
+        """Arrival numbers of the oldest rows that a sink refused and that are to be sent again."""
+        if not self.meta(OWED + sink):
+            return []  # asked often, and nearly always there is nothing
+        return [int(r[0]) for r in self._db.execute("SELECT n FROM refused WHERE sink = ? AND words IS NULL ORDER BY n LIMIT ?", (sink, most))]
+
+    def rows_of(self, ns: Sequence[int]) -> Rows:
+        """The rows of those arrival numbers that are still there, in order."""
+        return self._rows("WHERE n IN (SELECT value FROM json_each(?)) ORDER BY n", (json.dumps(list(ns)),))
 
     def waiting(self, recipient: str, after: int = 0) -> Waiting | None:
         """The oldest message after number `after` that a recipient has not got."""

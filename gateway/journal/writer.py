@@ -25,6 +25,8 @@ _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_C
 START, READINGS, TICK = 1, 2, 3
 UNDONE, DONE, SKIPPED = 0, 1, 2
 _KEEP_ASIDE = 1000
+OWED = "owed."
+"""Before the name of a sink in `meta`: how many rows that it refused are to be sent to it again."""
 
 
 class JournalError(Exception):

@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from config.errors import Unavailable
+from config.errors import Refused, Unavailable
 from config.quantity import vocabulary
 from config.series import Series
 from config.units import Duration
@@ -34,6 +34,7 @@ class Options(BrokerTable):
 
     topic: Annotated[str, Field(min_length=1)] = "ecosentry/{station}/{device}/{quantity}/{statistic}"
     """May hold {station} {device} {quantity} {statistic} {medium}."""
+    timeout: Duration = 30.0
     retain: bool = False
     """The broker keeps the newest row of each series for who comes later."""
     home_assistant: str = ""
@@ -76,7 +77,8 @@ class Sink:
         self._heads: list[str] = []
         self._busy = Lock()
         self._visit: Visit | None = None
-        self._used = 0.0
+        self._used = self._until = 0.0
+        self._acknowledged = 0
         self._announced: set[int] = set()
         """Series that Home Assistant was told of over this connection."""
         self._newest: dict[int, int] = {}
@@ -85,12 +87,15 @@ class Sink:
     def send(self, rows: Rows, deadline: float) -> None:
         """Publish all rows; return = each was acknowledged. Raises Unavailable, Halted or Refused."""
         with self._busy:
-            self._broker.errand.begin(min(deadline, time.monotonic() + self._options.timeout))
+            self._until = min(deadline, time.monotonic() + self._options.timeout)
+            self._broker.errand.begin(self._until)
             self._learn(rows.series)
             kept = self._visit is not None and time.monotonic() - self._used < _IDLE_S
             try:
                 self._publish(rows, kept)
-            except Unavailable:
+            except Unavailable as error:
+                if self._acknowledged and len(rows) > 1 and time.monotonic() >= self._until:  # it takes them, but slowly
+                    raise Refused(f"{error}: only {self._acknowledged} of {len(rows)} rows; they are sent in smaller portions") from error
                 if not kept:
                     raise
                 self._publish(rows, False)  # the broker had let go of us while there was nothing to say
@@ -120,7 +125,7 @@ class Sink:
     def _publish(self, rows: Rows, kept: bool) -> None:
         if not kept:
             self._leave()
-        done = False
+        done, self._acknowledged = False, 0
         try:
             if self._visit is None:
                 self._visit = self._broker.connect()
@@ -130,6 +135,7 @@ class Sink:
             done = True
         finally:
             if not done:
+                self._acknowledged = self._visit.acknowledged if self._visit else 0
                 self._leave()
 
     # ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────────

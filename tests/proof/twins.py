@@ -93,11 +93,10 @@ TWINS = (
          "            pass\n\n    def _remember",
          ("test_core.py::test_a_reading_with_its_own_time_enters_once_even_from_another_packet_and_another_life",)),
     Twin("moves the cursor before the store has accepted", "gateway/courier.py",
-         "        refused: list[tuple[int, int, str]] = []\n        try:\n            if len(chosen):",
-         """        refused: list[tuple[int, int, str]] = []
+         "chosen = rows.pick(self._chosen(rows))\n",
+         """chosen = rows.pick(self._chosen(rows))
         self._intake.tell(SinkMoved(self._name, int(rows.n[-1]), len(chosen), len(rows) - len(chosen)))
-        try:
-            if len(chosen):""",
+""",
          ("test_onward.py::test_a_store_that_cannot_take_it_keeps_its_place_and_is_tried_later",
           "test_onward.py::test_a_store_that_dies_while_halving_gets_everything_again")),
     Twin("drops the batch that a store refuses", "gateway/courier.py",

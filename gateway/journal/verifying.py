@@ -1,0 +1,106 @@
+"""Is the journal whole? Checks of one snapshot, read-only, while the daemon may go on writing."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.journal.writer import OWED, JournalError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    good: bool
+    words: str
+
+
+def verify(folder: Path) -> list[Finding]:
+    """Every check with its finding. Raises JournalError if the file cannot be read at all."""
+    return verify_file(folder / "live.db")
+
+
+def verify_file(path: Path) -> list[Finding]:
+    """The same for a copy of a journal under any name."""
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: cannot be read ({error})") from error
+    try:
+        db.execute("BEGIN")
+        return [_pages(db), *_events(db), _series(db), _alert_log(db), _counters(db), *_sinks(db)]
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: cannot be read ({error}); docs/journal.md tells how to salvage it") from error
+    finally:
+        db.close()
+
+
+def _one(db: sqlite3.Connection, query: str, *parameters: object) -> int:
+    return int(db.execute(query, parameters).fetchone()[0] or 0)
+
+
+def _pages(db: sqlite3.Connection) -> Finding:
+    found = [str(r[0]) for r in db.execute("PRAGMA integrity_check(20)")]
+    return Finding("pages", found == ["ok"], "every page is whole" if found == ["ok"] else "; ".join(found)[:1000])
+
+
+def _events(db: sqlite3.Connection) -> Iterator[Finding]:
+    count, first, last = db.execute("SELECT count(*), coalesce(min(id), 0), coalesce(max(id), 0) FROM event").fetchone()
+    missing = last - first + 1 - count if count else 0
+    broken = _one(db, "SELECT count(*) FROM (SELECT n_from AS n, lag(n_from + rows + derived) OVER (ORDER BY id) AS wanted FROM event) "
+                      "WHERE wanted IS NOT NULL AND n <> wanted")
+    words = f"{count} events, {first} to {last}, without a hole" if not missing and not broken else (
+        f"{missing} events are missing between {first} and {last}; {broken} do not begin where the one before ends")
+    yield Finding("events", not missing and not broken, words)
+    begin = max(_one(db, "SELECT min(n_from) FROM event"), _one(db, "SELECT value FROM meta WHERE key = 'thinned_to' UNION ALL SELECT 0") + 1)
+    end = _one(db, "SELECT n_from + rows + derived FROM event ORDER BY id DESC LIMIT 1") if count else begin
+    there = _one(db, "SELECT count(*) FROM hot WHERE n >= ? AND n < ?", begin, end)
+    beyond = _one(db, "SELECT count(*) FROM hot WHERE n >= ?", end)
+    strange = _one(db, "SELECT count(*) FROM hot WHERE series NOT IN (SELECT id FROM series)")
+    wrong = [f"{end - begin - there} rows are missing between {begin} and {end - 1}"] if there != max(0, end - begin) else []
+    wrong += [f"{beyond} rows belong to no event"] if beyond else []
+    wrong += [f"{strange} rows belong to no series"] if strange else []
+    yield Finding("rows", not wrong, "; ".join(wrong) or f"{_one(db, 'SELECT count(*) FROM hot')} rows, without a hole from {begin} on")
+
+
+def _series(db: sqlite3.Connection) -> Finding:
+    count, last = db.execute("SELECT count(*), coalesce(max(id), -1) FROM series").fetchone()
+    return Finding("series", last == count - 1, f"{count} series" if last == count - 1 else f"{last + 1 - count} series are missing")
+
+
+def _alert_log(db: sqlite3.Connection) -> Finding:
+    """Each entry carries the hash of the one before: nobody has changed or taken out one."""
+    before: dict[int, tuple[int, bytes]] = {}
+    wrong, count = [], 0
+    for alert, no, event, at, kind, severity, body, previous, digest in db.execute(
+            "SELECT alert, no, event, at, kind, severity, body, previous, hash FROM alert_log ORDER BY alert, no"):
+        last, chained = before.get(alert, (0, b""))
+        computed = hashlib.sha256(b"\0".join((chained, f"{alert} {no} {event} {at} {kind} {severity}".encode(), str(body).encode()))).digest()
+        if no != last + 1 or bytes(previous) != chained or bytes(digest) != computed:
+            wrong.append(f"alert {alert} entry {no}")
+        before[alert] = (no, bytes(digest))
+        count += 1
+    wrong += [f"alert {r[0]} entry 1" for r in db.execute("SELECT id FROM alert ORDER BY id") if r[0] not in before]
+    return Finding("alert log", not wrong, f"{count} entries, the chain holds" if not wrong else "changed or missing: " + ", ".join(wrong[:20]))
+
+
+def _counters(db: sqlite3.Connection) -> Finding:
+    found: dict[str, int] = dict(db.execute("SELECT name, value FROM counter"))
+    parts = {name: found.get(name, 0) for name in ("journalled", "duplicate", "undecodable", "quarantined", "held")}
+    received, held = found.get("received", 0), _one(db, "SELECT count(*) FROM held")
+    said = f"received {received} = " + " + ".join(f"{name} {value}" for name, value in parts.items())
+    good = received == sum(parts.values()) and held == parts["held"]
+    return Finding("readings", good, said if good else f"{said} does not hold; {held} are really held")
+
+
+def _sinks(db: sqlite3.Connection) -> Iterator[Finding]:
+    last = _one(db, "SELECT n_from + rows + derived - 1 FROM event ORDER BY id DESC LIMIT 1") if _one(db, "SELECT count(*) FROM event") else 0
+    for name, n, sent, refused, skipped, thinned in db.execute("SELECT name, n, sent, refused, skipped, thinned FROM sink").fetchall():
+        aside, owed = db.execute("SELECT count(words), count(*) - count(words) FROM refused WHERE sink = ?", (name,)).fetchone()
+        noted = _one(db, "SELECT value FROM meta WHERE key = ? UNION ALL SELECT 0", OWED + name)
+        said = (f"{last} = sent {sent} + refused {refused} + skipped {skipped} + thinned {thinned} + owed {owed} + waiting {last - n}")
+        good = n == sent + refused + skipped + thinned + owed and aside == refused and owed == noted and n <= last
+        yield Finding(f"sink {name}", good, said if good else f"{said} does not hold; {aside} are really set aside, {noted} noted as owed")
