@@ -1,7 +1,7 @@
 """The state of the step: one block of memory with named columns, so that copying, keeping and restoring it is one move.
 
 Every part of the step declares its columns. A column belongs to a kind of entity (`per`): the whole, a series, a watch,
-a device. Entities have keys, so that state can be carried over when the site file or the series table changes.
+a device, an index of a station and what it reads. Entities have keys: state can be carried over when the site file or the series table changes.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Per = Literal["one", "series", "watch", "device"]
+Per = Literal["one", "series", "watch", "device", "input", "index"]
 VERSION = 1
 _HEAD = struct.Struct("<4sII")
 
@@ -35,7 +35,7 @@ class Layout:
 
     def __init__(self, columns: tuple[Column, ...], keys: Mapping[Per, tuple[str, ...]]) -> None:
         self.columns = columns
-        self.keys: dict[Per, tuple[str, ...]] = {"one": ("",), **keys}
+        self.keys: dict[Per, tuple[str, ...]] = {"one": ("",), "input": (), "index": (), **keys}
         self.places: dict[str, tuple[int, int]] = {}
         end = 0
         for column in columns:

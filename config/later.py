@@ -4,10 +4,10 @@ from config.kinds import Section
 
 TABLES = frozenset({"maintenance", "heartbeat"})
 KEYS: dict[str, frozenset[str]] = {
-    "stations": frozenset({"standards", "water_body", "water_target", "air_class", "noise_zone"}),
+    "stations": frozenset({"air_class", "noise_zone"}),
     "devices": frozenset({"ready"}),
     "quality": frozenset({"flat"}),
-    "rules": frozenset({"worse_than", "at_least", "of", "together", "anomaly", "within", "probability"}),
+    "rules": frozenset({"at_least", "of", "together", "anomaly", "within", "probability"}),
     "subscriptions": frozenset({"language", "escalate", "quiet", "format"}),
     "console": frozenset({"tls", "public_url"}),
 }

@@ -35,6 +35,8 @@ class Reason(IntEnum):
     HELD = ord("h")
     SILENT = ord("s")
     """A source that speaks by itself did not, for longer than its period."""
+    INCOMPLETE = ord("i")
+    """Something that the standard asks for is missing, so there is no index and no class."""
 
 
 class Origin(IntFlag):

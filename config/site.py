@@ -42,6 +42,19 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1
 """One name, or a list of names of which any is meant."""
 
 
+CLASSES = ("I", "II", "III", "IV", "V")
+"""Of surface water (GB 3838), best first."""
+WaterClass = Literal["I", "II", "III", "IV", "V"]
+TARGET = "target"
+"""Stands for the station's `water_target` in a rule."""
+
+
+def _no_standard_twice(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError("names a standard twice")
+    return names
+
+
 def severity(colour: str) -> Severity:
     """The severity of a colour word."""
     return Severity[colour.upper()]
@@ -64,6 +77,12 @@ class Station(Table):
     """Division code (GB/T 2260): rules, subscriptions and sinks select by it."""
     time_zone: str = "UTC"
     """Hours and days are cut in it; stored time is always UTC."""
+    standards: Annotated[tuple[str, ...], AfterValidator(_no_standard_twice)] = ()
+    """Which are computed each hour, without a year: the edition in force at the time of the data is used."""
+    water_body: Literal["river", "lake"] | None = None
+    """What the station stands at; a reservoir is a lake."""
+    water_target: WaterClass | None = None
+    """The class that this section must reach: rules say worse_than = "target"."""
 
 
 class LineTable(Table):
@@ -147,6 +166,8 @@ class Rule(Selector):
     """One limit, or a limit for each colour: one alert whose colour climbs and falls."""
     below: Ladder = {}
     """The same for values that are too low."""
+    worse_than: str = ""
+    """A class, as in "III", for quantities that are classes; "target" is the station's own."""
     severity: Colour = "yellow"
     """Of a single limit; a ladder names its own."""
     hold: Annotated[Duration, Field(alias="for")] = 0.0

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+from config import site_standards
 from config.conversion import converted
 from config.device import Profile
+from config.live_standards import CLASS_QUANTITIES, COMPUTED, LIVE, computed
 from config.quantity import Quantity, vocabulary
 from config.reading_profile import ANY
 from config.series import Series
-from config.site import Colour, Rule, Site, severity
+from config.site import TARGET, Colour, Rule, Site, severity
 from config.site_links import Known, selector
 from config.toml_notes import Path
 from config.units import Limit
@@ -32,6 +34,16 @@ def measured(site: Site, profiles: dict[str, Profile]) -> Iterator[Series]:
                 yield Series(device.common.station, name, one, channel)
 
 
+def judged(site: Site, profiles: dict[str, Profile]) -> Iterator[Series]:
+    """What is computed by the standards of the stations; of devices whose quantities are not known, all that may come."""
+    for name, station in site.stations.items():
+        there = {one.quantity for one in measured(site, profiles) if one.station == name}
+        if ANY in there:
+            there |= {item for live in LIVE.values() for item in live.items}
+        for series in computed(name, station, there).values():
+            yield from series
+
+
 def watched(site: Site, profiles: dict[str, Profile], rule: Rule) -> list[Series]:
     """The series that a rule judges; where the messages of a device name the quantity, one for each that the rule names."""
     found = []
@@ -41,7 +53,8 @@ def watched(site: Site, profiles: dict[str, Profile], rule: Rule) -> list[Series
             one = series._replace(quantity=quantity)
             if rule.takes(one, medium, site.stations[series.station].area):
                 found.append(one)
-    return found
+    return found + [one for one in judged(site, profiles) if rule.quantity and rule.takes(one, vocabulary()[one.quantity].medium,
+                                                                                          site.stations[one.station].area)]
 
 
 def check(known: Known, site: Site, profiles: dict[str, Profile]) -> None:
@@ -53,6 +66,9 @@ def check(known: Known, site: Site, profiles: dict[str, Profile]) -> None:
                 for limit in limits[:1]:
                     if limit is not None:
                         _in_unit(known, (*path, key), limit, quantity, vocabulary()[quantity])
+    for name, station in site.stations.items():
+        there = {one.quantity for one in measured(site, profiles) if one.station == name}
+        site_standards.check_station(known, name, station, None if ANY in there or known.spoilt.get("devices") else there)
     for name, rule in site.rules.items():
         _rule(known, ("rules", name), rule, site, profiles)
 
@@ -73,15 +89,21 @@ def _rule(known: Known, path: Path, rule: Rule, site: Site, profiles: dict[str, 
             known.document.complain(path, f"{dotted(path)} takes series of different units: {named}", "name one:  quantity = …")
             return
     for quantity in quantities:
-        if not _fits(known, path, rule, quantity, vocabulary()[quantity]):
+        if not _fits(known, path, rule, quantity, vocabulary()[quantity]) or (rule.worse_than and not _worse(known, path, rule, quantity)):
             return
+    for station in sorted({one.station for one in series}) if rule.worse_than == TARGET else ():
+        if site.stations[station].water_target is None:
+            what = f'{dotted((*path, "worse_than"))} = "target": stations.{station} has no water_target'
+            known.document.complain((*path, "worse_than"), what, 'add  water_target = "III"  there', on="value")
 
 
 def _limits(known: Known, path: Path, rule: Rule) -> bool:
     """Is there a limit, and can it be judged?"""
     document, before = known.document, len(known.document.problems)
-    if not rule.above and not rule.below:
+    if not rule.above and not rule.below and not rule.worse_than:
         document.complain(path, f"{dotted(path)} has no limit", 'add  above = "…"  or  below = "…"')
+    if rule.worse_than and (rule.above or rule.below):
+        document.complain((*path, "worse_than"), f"{dotted(path)} has worse_than and {'above' if rule.above else 'below'}", "leave one of them out")
     for side, ladder in (("above", rule.above), ("below", rule.below)):
         _ladder(known, (*path, side), ladder)
     if rule.above and rule.below and min(x.figure for x in rule.above.values()) <= max(x.figure for x in rule.below.values()):
@@ -123,6 +145,20 @@ def _fits(known: Known, path: Path, rule: Rule, quantity: str, row: Quantity) ->
     return good
 
 
+def _worse(known: Known, path: Path, rule: Rule, quantity: str) -> bool:
+    """Is it a class of this quantity?"""
+    place = (*path, "worse_than")
+    classes = CLASS_QUANTITIES.get(quantity)
+    if classes is None:
+        known.document.complain(place, f"{dotted(place)}: {quantity} has no classes", "give a figure:  above = …")
+        return False
+    if rule.worse_than not in classes and rule.worse_than != TARGET:
+        near = did_you_mean(rule.worse_than, classes, f'write {", ".join(classes)} or "{TARGET}"')
+        known.document.complain(place, f'{dotted(place)} = "{rule.worse_than}" is not a class of {quantity}', near, on="value")
+        return False
+    return True
+
+
 def _in_unit(known: Known, path: Path, limit: Limit, quantity: str, row: Quantity) -> bool:
     """A limit in another unit than its quantity is an error, not a conversion."""
     if limit.unit == row.unit:
@@ -142,6 +178,9 @@ def _in_unit(known: Known, path: Path, limit: Limit, quantity: str, row: Quantit
 
 def _selects_nothing(known: Known, path: Path, rule: Rule, site: Site, profiles: dict[str, Profile]) -> None:
     there = {one.quantity for one in measured(site, profiles)} - {ANY}
+    if rule.quantity and COMPUTED.issuperset(rule.quantity):
+        _computes_nothing(known, path, rule)
+        return
     wanted = [quantity for quantity in rule.quantity if quantity not in there]
     if wanted and len(wanted) == len(rule.quantity):
         what = f"{dotted(path)} watches nothing: no device here measures {' or '.join(wanted)}"
@@ -149,3 +188,11 @@ def _selects_nothing(known: Known, path: Path, rule: Rule, site: Site, profiles:
         known.document.complain((*path, "quantity"), what, repair, on="value")
     else:
         known.document.complain(path, f"{dotted(path)} watches nothing: no series has all that it asks for", "take a condition away")
+
+
+def _computes_nothing(known: Known, path: Path, rule: Rule) -> None:
+    if any(".standards: " in problem.what for problem in known.document.problems):
+        return  # the station's mistake has been told
+    standard = next(name for name, live in LIVE.items() if rule.quantity[0] in (live.overall, live.item))
+    what = f"{dotted(path)} watches nothing: {rule.quantity[0]} is computed where a station names {standard}"
+    known.document.complain((*path, "quantity"), what, f'add  standards = ["{standard}"]  to the station', on="value")

@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 from analytics.kernels.rules import CLIMBED, ENDED, FELL, RAISED
 from analytics.rules import Transition
 from analytics.state import State
+from analytics.station_formulas import category, law_at
 from config.quantity import vocabulary
 from config.series import Series
-from config.site import Severity, Site
+from config.site import CLASSES, Severity, Site
+from config.standard import Standard
 from config.units import Limit
 from gateway.contracts import Notice
 from gateway.journal import alert_tables
@@ -61,21 +63,42 @@ class Alerts:
         known, rule = vocabulary()[series.quantity], watch.rule
         rises = t.kind in (RAISED, CLIMBED)
         limit: Limit | None = watch.limits.get(t.severity if rises else t.before)
+        law = self._law(series, t.at)
         value = None if math.isnan(t.value) else round(t.value, known.decimals + 1)
         mean = f"mean {_duration(rule.mean)} " if rule.mean else ""
         sign = "<" if watch.below else ">"
         what = f"{series} {mean}{value} {sign if rises else 'back from'} {limit}"
+        if rule.worse_than and limit is not None:
+            what = f"{series} {_class(t.value)} {'worse than' if rises else 'no longer worse than'} {_class(limit.value)}"
+        if law:
+            what += f" ({law.number}{', partly not verified' if 'M' in law.marks() else ''})"
         return {"what": what, "value": t.value if value is not None else None, "limit": limit.value if limit else None, "unit": known.unit,
-                "mean_s": rule.mean or 0.0, "side": "below" if watch.below else "above", "source": rule.source, "advice": rule.advice,
-                "label": {"en": known.en, "zh": known.zh}}
+                "mean_s": rule.mean or 0.0, "side": "below" if watch.below else "above", "advice": rule.advice,
+                "source": rule.source or (law.number if law else ""),
+                "label": {"en": known.en, "zh": known.zh}, **self._standing(series, t.at, t.value, law)}
+
+    def _law(self, series: Series, end_ns: int) -> Standard | None:
+        """The edition by which a series was computed; None for what was measured."""
+        return law_at(series.method, end_ns, self._zone(series)) if series.method else None
+
+    def _zone(self, series: Series) -> str:
+        station = self._site.stations.get(series.station)
+        return station.time_zone if station else "UTC"
+
+    def _standing(self, series: Series, end_ns: int, value: float, law: Standard | None) -> dict[str, object]:
+        """Category and standard of a computed number."""
+        if law is None:
+            return {}
+        row = category(series.method, value, end_ns, self._zone(series))
+        return {"standard": law.name, "verified": law.marks(), "category": {"en": row.name.en, "zh": row.name.zh} if row else None,
+                "category_colour": row.colour if row else None}
 
     def tell(
         self, writer: Writer, event: int, series: Series, series_id: int, rule: str, t: Transition, facts: dict[str, object],
     ) -> str:
         """Journal one transition and put it into the outbox of everyone it concerns; gives one line for the log."""
         kind = KINDS[t.kind]
-        station = self._site.stations.get(series.station)
-        zone = station.time_zone if station else "UTC"
+        station, zone = self._site.stations.get(series.station), self._zone(series)
         known = alert_tables.alert(writer, t.alert)
         if known is None:
             day = datetime.fromtimestamp(t.at / 1e9, ZoneInfo(zone)).strftime("%m%d")
@@ -124,6 +147,11 @@ class Alerts:
                 ended = Transition(0, -1, ENDED, 0, known.worst, now_ns, math.nan, number, -1)
                 lines.append(self.tell(writer, event, series, -1, "", ended, {"what": what}))
         return lines
+
+
+def _class(number: float) -> str:
+    """The name of a class of surface water."""
+    return (*CLASSES, "worse than V")[int(number) - 1] if 1 <= number <= len(CLASSES) + 1 else f"{number:g}"
 
 
 def _duration(seconds: float) -> str:

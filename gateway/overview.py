@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 
+from analytics.station_formulas import category
 from config.quantity import vocabulary
 from config.series import Series
 from config.site import Severity, Site
@@ -62,10 +63,16 @@ class Overview:
     def _live(self, number: int, series: Series, row: tuple[int, float, int, int, float]) -> Live:
         known = vocabulary()[series.quantity]
         at, value, flag, reason, share = row
-        return Live(
+        found = Live(
             id=number, series=str(series), station=series.station, device=series.device, quantity=series.quantity, channel=series.channel,
             statistic=series.statistic, period_s=series.period_s, medium=known.medium, unit=known.unit, decimals=known.decimals,
             label={"en": known.en, "zh": known.zh}, at=at, value=_plain(value), flag=flag, reason=chr(reason), share=_plain(share))
+        station = self._site.stations.get(series.station)
+        row_of_law = category(series.method, value, at, station.time_zone if station else "UTC") if series.method else None
+        if row_of_law:
+            found["category"] = {"en": row_of_law.name.en, "zh": row_of_law.name.zh}
+            found["colour"] = row_of_law.colour
+        return found
 
     def chart(self, series_id: int, since_ns: int, until_ns: int, most: int) -> list[Point]:
         """Rows of one series in (since, until], oldest first, thinned to at most `most`: extremes and gaps stay."""

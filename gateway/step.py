@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics import means, quality, rules
+from analytics import means, quality, rules, station_indices
 from analytics.kernels.rules import LEVELS
 from analytics.state import Layout, Per, State
 from config.series import Flag, Origin, Reason
@@ -50,7 +50,7 @@ class Effects:
     rows: Columns
     """Its readings, calibrated and flagged."""
     derived: Columns
-    """Means that were issued, and MISSING rows of sources that did not speak."""
+    """Means, indices and classes that were issued, and MISSING rows of sources that did not speak."""
     transitions: list[rules.Transition]
 
 
@@ -121,7 +121,10 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
         hours += _guard("means", plan, lambda: means.take(plan.kinds, state, event.now, event.which, event.at, value, flag), no_hours)
         transitions = transitions + _guard("rules", plan, lambda: _rules(plan, state, event, value, flag), no_transitions)
     issued = [h for h in hours if h is not None and len(h)]
-    return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, issued), transitions)
+    judged = _guard("indices", plan, lambda: station_indices.take(plan.indices, state, issued), station_indices.issued(()))
+    if len(judged):
+        transitions = transitions + _guard("rules", plan, lambda: _rules_of_indices(plan, state, judged), no_transitions)
+    return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, issued, judged), transitions)
 
 
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:
@@ -129,9 +132,16 @@ def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], f
     return heard + rules.watch(plan.watches, state, event.which, event.at, value, flag)
 
 
-def _derived(plan: Plan, silent: NDArray[np.int32], silent_at: NDArray[np.int64], hours: list[means.Hours]) -> Columns:
+def _rules_of_indices(plan: Plan, state: State, judged: station_indices.Issued) -> list[rules.Transition]:
+    found = rules.watch(plan.watches, state, judged.series, judged.end, judged.value, judged.flag)
+    return [replace(one, row=-1) for one in found]
+
+
+def _derived(
+    plan: Plan, silent: NDArray[np.int32], silent_at: NDArray[np.int64], hours: list[means.Hours], judged: station_indices.Issued,
+) -> Columns:
     k = len(silent)
-    n = k + sum(map(len, hours))
+    n = k + sum(map(len, hours)) + len(judged)
     if n == 0:
         return NOTHING
     nan = np.full(n, np.nan)
@@ -140,13 +150,13 @@ def _derived(plan: Plan, silent: NDArray[np.int32], silent_at: NDArray[np.int64]
         return np.concatenate([first, *rest]).astype(dtype)
 
     ones = np.ones(k)
-    which = join(silent, [plan.hourly[h.series] for h in hours], np.int32)
-    at = join(silent_at, [h.end for h in hours], np.int64)
-    span = join(ones * 0, [np.full(len(h), _HOUR_NS) for h in hours], np.int64)
-    value = join(ones * np.nan, [h.value for h in hours], np.float64)
-    flag = join(ones * int(Flag.MISSING), [h.flag for h in hours], np.uint8)
-    reason = join(ones * int(Reason.SILENT), [np.full(len(h), int(Reason.NORMAL)) for h in hours], np.uint8)
-    revision = join(ones * 0, [h.revision for h in hours], np.int32)
-    share = join(ones * np.nan, [h.share for h in hours], np.float64)
+    which = join(silent, [*(plan.hourly[h.series] for h in hours), judged.series], np.int32)
+    at = join(silent_at, [*(h.end for h in hours), judged.end], np.int64)
+    span = join(ones * 0, [np.full(n - k, _HOUR_NS)], np.int64)
+    value = join(ones * np.nan, [*(h.value for h in hours), judged.value], np.float64)
+    flag = join(ones * int(Flag.MISSING), [*(h.flag for h in hours), judged.flag], np.uint8)
+    reason = join(ones * int(Reason.SILENT), [*(np.full(len(h), int(Reason.NORMAL)) for h in hours), judged.reason], np.uint8)
+    revision = join(ones * 0, [*(h.revision for h in hours), judged.revision], np.int32)
+    share = join(ones * np.nan, [*(h.share for h in hours), judged.share], np.float64)
     return Columns(which, at, span, nan, value, flag, reason, np.zeros(n, np.uint32), revision,  # type: ignore[arg-type]
                    np.full(n, int(Origin.LIVE), np.uint8), share)  # type: ignore[arg-type]

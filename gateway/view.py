@@ -3,7 +3,7 @@
 Everything is plain data that JSON can carry. Times are UTC ns. Nothing here waits for the core.
 """
 
-from typing import Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 
 class Live(TypedDict):
@@ -31,6 +31,10 @@ class Live(TypedDict):
     reason: str
     """One letter, see config.series.Reason."""
     share: float | None
+    category: NotRequired[dict[str, str]]
+    """en, zh: of a number that a standard gives a name, as in Good."""
+    colour: NotRequired[str]
+    """Of the category, as the standard has it: a web colour."""
 
 
 class Point(TypedDict):

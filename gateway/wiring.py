@@ -8,23 +8,26 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from analytics import means, quality, rules
+from analytics import means, quality, rules, station_indices
 from analytics.kernels.rules import LEVELS
 from analytics.state import Column, Layout
+from config.live_standards import CLASS_QUANTITIES
 from config.quantity import vocabulary
 from config.series import Series
-from config.site import Rule, Severity, Site, severity
+from config.site import TARGET, Colour, Rule, Severity, Site, severity
 from config.units import Limit
+from gateway.wiring_indices import computed_series, laws_of, plain, recalled, wire_indices
 
 _S = 1_000_000_000
 _BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.ANGLE, "amount": means.AMOUNT}
 _STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum"}
-COLUMNS = (Column("sure", "u1", "one", fill=1), *quality.COLUMNS , *means.COLUMNS, *rules.COLUMNS)
+COLUMNS = (Column("sure", "u1", "one", fill=1), *quality.COLUMNS , *means.COLUMNS, *rules.COLUMNS, *station_indices.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
 
 
@@ -61,12 +64,17 @@ class Plan:
     layout: Layout
     off: frozenset[str] = frozenset()
     """Parts of the step that are switched off because they failed."""
+    indices: tuple[station_indices.StationIndex, ...] = ()
+    """What is computed by standards. Their figures are read from the standards' files, which the plan names in `laws`."""
+    laws: dict[str, str] = field(default_factory=dict)
+    """Edition of a standard → hash of its figures when the plan was made."""
 
     def dump(self) -> bytes:
         """Everything numeric, for the journal."""
         arrays = [getattr(part, f.name) for part in (self.limits, self.kinds, self.watches, self.expect) for f in fields(part)]
         arrays.append(self.hourly)
         head = json.dumps({"keys": {per: list(keys) for per, keys in self.layout.keys.items()}, "off": sorted(self.off),
+                           "indices": plain(self.indices), "laws": self.laws,
                            "arrays": [[a.dtype.str, len(a)] for a in arrays]}, separators=(",", ":"), ensure_ascii=False)
         return head.encode() + b"\n" + b"".join(a.tobytes() for a in arrays)
 
@@ -96,7 +104,8 @@ def restore(body: bytes) -> Plan:
     assert isinstance(kinds, means.Kinds)
     assert isinstance(watches, rules.Watches)
     assert isinstance(expect, rules.Expectations)
-    return Plan(limits, kinds, watches, expect, arrays[0], layout, frozenset(head["off"]))
+    return Plan(limits, kinds, watches, expect, arrays[0], layout, frozenset(head["off"]),
+                recalled(head.get("indices", ())), head.get("laws", {}))
 
 
 class Wiring:
@@ -117,19 +126,21 @@ class Wiring:
         ids(self.expected)
         active = [i for i, s in enumerate(table) if self.measured(s)]
         hours = self._hours(table, active, ids)
+        indices, inputs, index_keys = wire_indices(self.site, table, active, ids)
         count = len(table)
-        watches = self._watches(table, active)
+        watches = self._watches(table, active) + self._watches(table, computed_series(indices), named=True)
         devices = sorted({self._device(table[i]) for i in active})
         layout = Layout(COLUMNS, {
-            "series": tuple(map(str, table)), "device": tuple(devices),
+            "series": tuple(map(str, table)), "device": tuple(devices), "input": inputs, "index": index_keys,
             "watch": tuple(f"{w.name}|{table[w.series]}|{'<' if w.below else '>'}|{w.rule.mean or 0}" for w in watches)})
         hourly = np.full(count, -1, np.int32)
         behaves = np.zeros(count, np.uint8)
         for i, (kind, target) in hours.items():
             hourly[i], behaves[i] = target, kind
         period = self._periods(table)
-        plan = Plan(self._limits(table, active), means.Kinds(behaves, period), self._arrays(count, watches, period),
-                    self._expectations(table, active, devices, period), hourly, layout, off)
+        step = np.maximum(period, np.array([s.period_s * _S if s.method else 0 for s in table], np.int64))
+        plan = Plan(self._limits(table, active), means.Kinds(behaves, period), self._arrays(count, watches, step),
+                    self._expectations(table, active, devices, period), hourly, layout, off, indices, laws_of(indices))
         return plan, watches
 
     @staticmethod
@@ -166,16 +177,24 @@ class Wiring:
             columns[:, i] = (*fail, *suspect, np.nan if rate is None else rate)
         return quality.Limits(*(np.ascontiguousarray(c) for c in columns))
 
-    def _watches(self, table: list[Series], active: list[int]) -> list[Watch]:
+    def _watches(self, table: list[Series], series_ids: list[int], *, named: bool = False) -> list[Watch]:
+        """Watches on these series; `named`: by rules that name their quantity only."""
         found = []
-        for i in active:
+        for i in series_ids:
             series = table[i]
             medium, area = vocabulary()[series.quantity].medium, self.site.stations[series.station].area
             for name, rule in sorted(self.site.rules.items()):
-                if rule.takes(series, medium, area):
+                if rule.takes(series, medium, area) and (rule.quantity or not named):
                     found += [Watch(name, rule, i, below, {int(severity(c)): x for c, x in ladder.items()})
-                              for below, ladder in ((False, rule.above), (True, rule.below)) if ladder]
+                              for below, ladder in ((False, self._above(rule, series)), (True, rule.below)) if ladder]
         return found
+
+    def _above(self, rule: Rule, series: Series) -> dict[Colour, Limit]:
+        """The limits above which a rule fires; a class is its number, for worse is more."""
+        if not rule.worse_than:
+            return rule.above
+        name = rule.worse_than if rule.worse_than != TARGET else self.site.stations[series.station].water_target or ""
+        return {rule.severity: Limit(Decimal(CLASS_QUANTITIES[series.quantity][name]), "1")}
 
     def _arrays(self, count: int, watches: list[Watch], period: np.ndarray[Any, np.dtype[np.int64]]) -> rules.Watches:
         first, last = np.zeros(count, np.int32), np.zeros(count, np.int32)

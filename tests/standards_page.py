@@ -95,6 +95,29 @@ def _family(medium: str) -> list[str]:
     return [*lines, ""]
 
 
+_LIVE = [
+    "## On a station", "",
+    'A station of the [site file](site_file.md#stations) with `standards = ["HJ633", "GB3838"]` gets real-time numbers: one each hour, 10 s after',
+    "the hour, from the hourly means of its devices, and again with the next `revision` when late readings change one of them. They are what",
+    "an automatic station may say of an hour; the daily and monthly assessments of the law are not made from them.", "",
+    "- The edition is that of the last moment of the hour, in the station's time zone. The hour that ends at midnight on 2026-03-01 in Shanghai is",
+    "  judged by HJ 633-2012 (particles by the running mean of 24 h, ozone by 1 h and 8 h), the next one by HJ 633-2026 (all by the hour's mean).",
+    "- HJ633: an hour counts with 45 minutes of readings; GB 3095 says so for gases and nothing for an hour of particles, which we treat alike.",
+    "  Means of 8 and 24 h need 6 and 20 of their hours. A pollutant that no device of the station measures is not monitored; one that is monitored",
+    "  and missing leaves the index out (NA) unless the others already give more than 100 (HJ 633-2026, 5.3.1; the text of 2012 has no such rule). A",
+    "  negative mean scores nothing, so it counts as missing. Concentrations are taken as the analyser gives them: it must give them at the",
+    "  standard's reference state.",
+    "- The primary pollutant is the one with the largest `iaqi`, where that is above 50.",
+    "- GB3838: the class is the worst of the items that the station measures; temperature, total nitrogen and coliforms do not count. One missing",
+    "  item leaves the overall class out, unless the others are already worse than V (6). A negative mean counts as missing. Oxygen is class I also",
+    "  by its saturation. Names and colours of classes are those of the assessment method MEE22 (M).",
+    "- Means are rounded to 6 decimals before they are judged: what lies beyond is the dust of binary sums.",
+    "- An index rests on its means: it is SUSPECT where one of them is, and MISSING with the reason `i` (incomplete) where it may not be given.",
+    "- Hours more than 96 h older than the newest of a station are not judged any more.",
+    "- Figures marked M: messages about an index say `partly not verified`.",
+]
+
+
 def page() -> str:
     """The whole page."""
     head = ["# Standards", "",
@@ -104,7 +127,7 @@ def page() -> str:
             "How far a figure was verified: " + ", ".join(f"**{mark}** {words}" for mark, words in MARKS.items()) + ".",
             "A figure marked M is never presented as certain: it is shown as such and can be set for a site; a verified one cannot.", "",
             "To add one: a file with its figures, clauses and an example from the text, and a function in `analytics/indices`",
-            "only if the arithmetic is new (its README has the contract).", ""]
+            "only if the arithmetic is new (its README has the contract).", "", *_LIVE, ""]
     return "\n".join(head + [line for medium in FAMILIES for line in _family(medium)]).rstrip() + "\n"
 
 

@@ -390,6 +390,29 @@ def test_a_profile_without_a_case_is_told_what_one_would_show(own):
     assert "case    none: tests/cases/acme_x1/" in said
 
 
+# ── standards ──
+WITH_STANDARDS = """
+[rules.river_class]
+station = "qinghe"
+quantity = "gb3838_class"
+worse_than = "target"
+for = "2 h"
+severity = "orange"
+"""
+
+
+def test_a_rule_on_a_class_is_told_in_words_and_written_back_the_same(tmp_path):
+    text = SITE.replace("[stations.qinghe]\n", '[stations.qinghe]\nstandards = ["GB3838"]\nwater_body = "lake"\nwater_target = "IV"\n')
+    (tmp_path / "site.toml").write_text(text + WITH_STANDARDS, "utf-8")
+    code, said = check(tmp_path / "site.toml")
+    assert code == 0, said
+    assert "river_class: qinghe/gb3838_class/class/3600 s/GB3838, worse than target for 2 h → duty" in said
+    site = read_site_file(tmp_path / "site.toml", KINDS).site
+    assert site.stations["qinghe"].water_target == "IV"
+    again = read_site_text(filled(site), KINDS, site.file)
+    assert (again.stations, again.rules) == (site.stations, site.rules)
+
+
 # ── docs/site_file.md ──
 def keys_of_the_site_file():
     from config import site as tables

@@ -24,6 +24,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 INFLUX, ALERTS = ((DOCS / name).read_text("utf-8") for name in ("influxdb.md", "alerts.md"))
 PH = Series("qinghe", "probe", "ph")
 HOUR = Series("qinghe", "probe", "ph", statistic="mean", period_s=3600)
+AQI = Series("yard", "", "aqi", statistic="index", period_s=3600, method="HJ633")
 T = 1_790_000_000 * 10**9
 
 
@@ -32,8 +33,8 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def example_rows():
-    return rows([PH, HOUR], [0, 1, 0], [7.25, 7.31, math.nan], at=[T, T + 2800 * 10**9, T + 10 * 10**9], span=[0, 3600 * 10**9, 0],
-                share=[math.nan, 0.975, math.nan])
+    return rows([PH, HOUR, AQI], [0, 1, 0, 2], [7.25, 7.31, math.nan, 84.0], at=[T, T + 2800 * 10**9, T + 10 * 10**9, T + 2800 * 10**9],
+                span=[0, 3600 * 10**9, 0, 3600 * 10**9], share=[math.nan, 0.975, math.nan, 0.983])
 
 
 def test_the_lines_shown_are_the_lines_written() -> None:

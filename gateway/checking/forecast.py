@@ -9,7 +9,7 @@ from config.reading_profile import ANY
 from config.reading_site import SiteFile
 from config.series import Series
 from config.site import Rule, Secret, Severity, Site, severity
-from config.site_rules import measured, watched
+from config.site_rules import judged, measured, watched
 from config.table import Table
 from config.units import duration_text
 from drivers.driver import Asked, Told
@@ -75,7 +75,7 @@ def _relief(polls: list[tuple[str, float, float]], share: float) -> str:
 
 def rule_text(site: Site, profiles: dict[str, Profile], name: str, rule: Rule) -> str:
     """One rule for people: what it watches, when it fires, who hears of it."""
-    series, certain = watched(site, profiles, rule), set(measured(site, profiles))
+    series, certain = watched(site, profiles, rule), {*measured(site, profiles), *judged(site, profiles)}
     series = [one for one in series if one in certain] or series  # where messages name quantities, a device might give any
     names = [str(one) for one in series[:_MOST_SERIES]]
     more = f" and {len(series) - _MOST_SERIES} more" if len(series) > _MOST_SERIES else ""
@@ -86,12 +86,14 @@ def rule_text(site: Site, profiles: dict[str, Profile], name: str, rule: Rule) -
         if ladder:
             steps = sorted(ladder.items(), key=lambda step: severity(step[0]))
             limits.append(f"{sign} {' / '.join(str(limit.figure) for _, limit in steps)}")
+    if rule.worse_than:
+        limits.append(f"worse than {rule.worse_than}")
     hold = f" for {duration_text(rule.hold)}" if rule.hold else ""
     return f"{name}: {what}{' or '.join(limits)}{hold} → {_audience(site, rule, [s for s in series if s.quantity != ANY])}"
 
 
 def _audience(site: Site, rule: Rule, series: list[Series]) -> str:
-    colours = [severity(colour) for colour in (*rule.above, *rule.below)]
+    colours = [severity(colour) for colour in (*rule.above, *rule.below)] or [severity(rule.severity)]
     told = []
     for name, subscription in site.subscriptions.items():
         concerned = any(subscription.takes(s, vocabulary()[s.quantity].medium, site.stations[s.station].area) for s in series)

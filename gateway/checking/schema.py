@@ -163,4 +163,4 @@ def _words(model: type[Table]) -> dict[str, str]:
 
 
 def _rule(table: Json) -> Json:
-    return {**table, "anyOf": [{"required": ["above"]}, {"required": ["below"]}]}
+    return {**table, "anyOf": [{"required": ["above"]}, {"required": ["below"]}, {"required": ["worse_than"]}]}

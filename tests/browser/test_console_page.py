@@ -182,6 +182,25 @@ def test_a_new_series_and_a_new_station_appear_without_a_reload(serve, look):
     assert page.locator(".station").count() == 2
 
 
+def test_a_number_of_the_law_stands_with_the_name_and_colour_of_its_category(serve, look):
+    view, series = realistic(now=time.time_ns()), "yard/air/pm2_5"
+    view.rows[series] = {"value": 84.0, "category": {"en": "Good", "zh": "良"}, "colour": "#FFFF00"}
+    page = look(serve(view).server.address)
+    settle(page)
+    name = value(page, series).locator("xpath=following-sibling::*[1]")
+    border = "e => getComputedStyle(e).borderBottomColor"
+    assert (name.inner_text(), name.evaluate(border)) == ("Good", "rgb(255, 255, 0)")
+    with view.lock:
+        view.rows[series] = {"value": 172.0, "category": {"en": "Moderately polluted", "zh": "中度污染"}, "colour": "#FF0000"}
+    page.wait_for_function("e => e.textContent === 'Moderately polluted'", arg=name.element_handle())
+    assert name.evaluate(border) == "rgb(255, 0, 0)"
+    with view.lock:
+        view.rows[series] = {"value": None, "flag": 9, "reason": "i"}
+    page.wait_for_function("e => e.textContent === ''", arg=name.element_handle())
+    assert "incomplete" in value(page, series).locator("xpath=ancestor::li[1]").text_content()
+    assert axe(page) == []
+
+
 def test_an_old_value_never_looks_fresh(serve, look):
     view = realistic()
     view.rows["qinghe/ph/ph"] = {"at": time.time_ns() - 2 * HOUR - 60 * S}

@@ -2,7 +2,7 @@
 
 import { arrange, byId, el, mark, say, shape } from "./elements.js";
 import { period, redraw, remember, spark } from "./sparks.js";
-import { about, age, exact, label, ms, number, span, t, unit } from "./words.js";
+import { about, age, category, exact, label, ms, number, span, t, unit } from "./words.js";
 
 const MEDIA = ["water", "air", "weather", "noise", "soil", "vegetation", "emission", "energy", "technical"];
 const UNKNOWN_PERIOD_MS = 600_000;
@@ -63,7 +63,10 @@ function show(row, made) {
   mark(made.value, "data-flag", String(row.flag));
   mark(made.value, "data-at", row.at);
   mark(made.place, "data-flag", String(row.flag));
-  say(made.unit, isMissing ? "" : unit(row));
+  const name = isMissing ? "" : category(row);
+  say(made.unit, isMissing ? "" : name || unit(row));
+  made.unit.classList.toggle("category", name !== "");
+  made.unit.style.borderColor = name ? row.colour : "";
   const words = flagWord(row.flag);
   if (made.words !== words) {
     made.words = words;

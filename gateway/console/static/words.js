@@ -44,6 +44,9 @@ export function size(bytes) {
 /** A unit for people: pH has its own word, other bare numbers are said to be so. */
 export const unit = (row) => (row.unit !== "1" ? row.unit : /(^|_)ph$/.test(row.quantity) ? "pH" : t("no_unit"));
 
+/** The name that a standard gives to a number, in the page's language; "" for a number without one. */
+export const category = (row) => row.category?.[language] || row.category?.en || "";
+
 /** A label in the page's language. */
 export const label = (row) => row.label?.[language] || row.label?.en || row.quantity;
 
