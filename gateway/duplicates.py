@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from config.series import Reason
 from drivers.reading import Receipt
 from gateway.contracts import Rows
 
@@ -38,11 +39,14 @@ class Recent:
         self._newest: dict[int, int] = {}
 
     def learn(self, rows: Rows) -> None:
-        """Fill from the journal at start."""
-        for series, at, raw in zip(rows.which.tolist(), rows.at.tolist(), rows.raw.tolist(), strict=True):
-            self._remember(series, at, raw)
+        """Fill from the journal at start: what came, not what was found missing."""
+        columns = (rows.which.tolist(), rows.at.tolist(), rows.raw.tolist(), rows.reason.tolist())
+        for series, at, raw, reason in zip(*columns, strict=True):
+            if reason != Reason.SILENT:
+                self.remember(series, at, raw)
 
-    def _remember(self, series: int, at: int, raw: float) -> None:
+    def remember(self, series: int, at: int, raw: float) -> None:
+        """A reading is here now, whoever stamped it."""
         if series not in self._at:
             self._at[series] = np.zeros(_REMEMBERED, np.int64)
             self._raw[series] = np.zeros(_REMEMBERED)
@@ -61,5 +65,5 @@ class Recent:
                 known = float(self._raw[series][place])
                 if known == raw or (math.isnan(known) and math.isnan(raw)):
                     return "again"
-        self._remember(series, at, raw)
+        self.remember(series, at, raw)
         return "new" if at > newest else "late"

@@ -87,7 +87,7 @@ class Sorter:
         places = [index.setdefault(s, len(index)) for s in batch.series]
         columns = (batch.which.tolist(), batch.at.tolist(), batch.span.tolist(), batch.raw.tolist(), batch.reason.tolist())
         origin = int(batch.origin)
-        ids = self._known_ids(batch.series) if batch.own_time else ()
+        ids = self._known_ids(batch.series)
         for which, at, span, raw, reason in zip(*columns, strict=True):
             late = 0
             if batch.own_time:
@@ -104,6 +104,8 @@ class Sorter:
                 taken.count("held")
                 taken.held.append((batch.stamp.boot, batch.stamp.mono_ns, at, places[which], span, raw, reason, origin))
                 continue
+            else:
+                self._recent.remember(ids[which], at, raw)
             taken.count("journalled")
             taken.rows.append((places[which], at, span, raw, reason, origin | late))
 
@@ -120,6 +122,7 @@ class Sorter:
                 same = boot == stamp.boot
                 at = (stamp.utc_ns - (stamp.mono_ns - mono)) // 1_000_000 * 1_000_000 if same else utc
                 mark = Origin.RESTAMPED if same else Origin.UNSURE
+                self._recent.remember(self._writer.known[series], at, raw)
                 taken.rows.append((index.setdefault(series, len(index)), at, span, raw, reason, origin | int(mark)))
                 taken.count("held", -1)
                 taken.count("journalled")

@@ -5,6 +5,8 @@ import sqlite3
 import pytest
 from house import AMMONIA, LADDER, LAEQ, NOON, House, S, TurnedClock, site
 
+from config.series import Origin
+
 TABLES = ("series", "event", "hot", "counter", "alert", "alert_log", "outbox")
 PLACES = ("event", "receipts", "count")
 """Of the writer: at the beginning of a commit, near its end, and last."""
@@ -67,3 +69,31 @@ def test_an_hour_that_ends_among_events_to_be_redone_ends_where_it_did(tmp_path)
     house.again()
     assert {name: house.core.state[name].tolist() for name in names} == before
     house.kill()
+
+
+def test_a_restart_does_not_change_what_counts_as_late(tmp_path):
+    """A source that sometimes gives its own time and sometimes not, and one that was found silent."""
+    origins = []
+    for dies in (False, True):
+        house = House(tmp_path / str(dies), site())
+        house.say((LAEQ, 50.0), at=house.clock.utc_ns)
+        house.turn()
+        for _ in range(3):
+            house.clock.forward(20)
+            house.turn()  # found silent: a MISSING row of our own
+        if dies:
+            house.again()
+        house.say((LAEQ, 51.0), at=house.clock.utc_ns - 30 * S)
+        house.say((LAEQ, 52.0))
+        house.turn()
+        if dies:
+            house.again()
+        house.say((LAEQ, 53.0), at=house.clock.utc_ns - S)
+        house.turn()
+        with house.reader() as reader:
+            rows = reader.rows_after(0, 100)
+        origins.append([(v, o) for v, o, w in zip(rows.value.tolist(), rows.origin.tolist(), rows.which.tolist(), strict=True)
+                        if rows.series[w] == LAEQ and v == v])
+        house.kill()
+    assert origins[0] == origins[1]
+    assert origins[0][-1] == (53.0, Origin.LATE)
