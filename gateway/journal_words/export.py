@@ -105,7 +105,8 @@ def _chosen(table: Sequence[Series], words: Sequence[str], what: str) -> list[in
             if len({table[i].station for i in mine}) > 1:
                 raise Usage(f"{wanted} is a device of several stations; write " + " or ".join(sorted({f"{table[i].station}/{wanted}" for i in mine})))
         if not mine:
-            near = difflib.get_close_matches(wanted, sorted({"/".join(s[:k]) for s in table for k in (1, 2, 3)} | {s.device for s in table}), 1)
+            names = {"/".join((s.station, s.device, s.quantity)[:k]) for s in table for k in (1, 2, 3)} | {s.device for s in table}
+            near = difflib.get_close_matches(wanted, sorted(names), 1)
             raise Usage(f"the journal has no series {wanted}; " + (f"did you mean {near[0]}?" if near else "ecosentry journal show lists all"))
         found |= mine
     return sorted(i for i in found if _is(table[i], what))
