@@ -37,7 +37,7 @@ class DemoError(Exception):
 
 def run_demo(args: argparse.Namespace) -> int:
     """Run until Ctrl-C or for `args.seconds`; 0, or 69 with a sentence why it did not work."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # also where a shell has told its children to ignore Ctrl-C
         signal.signal(number, _interrupt)
     try:
         with ExitStack() as parts:
