@@ -1,7 +1,7 @@
 """The box's own time: monotonic for waiting, UTC for stamping, and whether UTC can be believed.
 
 A Raspberry Pi has no battery clock: after a power cut it starts in the past. UTC is believed when it is later than this
-software and than everything journalled; with `trust = "synchronised"` only when the kernel calls it synchronised.
+software and than everything journalled, or when the kernel calls it synchronised; with `trust = "synchronised"` only then.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ class SystemClock:
 
     def __init__(self, trust: Literal["plausible", "synchronised"] = "plausible", not_before_ns: int = 0) -> None:
         self._trust = trust
-        self._not_before_ns = max(RELEASED_NS, not_before_ns)
+        self._not_before_ns = not_before_ns
         self._boot = boot_id()
 
     def now(self) -> Stamp:
@@ -47,4 +47,6 @@ class SystemClock:
         return Stamp(self._boot, time.monotonic_ns(), utc, self._sure(utc))
 
     def _sure(self, utc_ns: int) -> bool:
-        return utc_ns >= self._not_before_ns and (self._trust == "plausible" or synchronised())
+        if utc_ns < RELEASED_NS:
+            return False
+        return (self._trust == "plausible" and utc_ns >= self._not_before_ns) or synchronised()

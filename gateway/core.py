@@ -57,7 +57,6 @@ class Core:
         self._event = 0
         self.trouble = ""
         """Why the journal cannot be written right now; empty = it can."""
-        self.commits = 0
         self._careful = False
         """After an unclean start, until the next checkpoint: readings are committed before they are stepped."""
         self._skipped: list[int] = []
@@ -211,7 +210,6 @@ class Core:
         with self._writer.transaction():
             lines = self._write(event, effects, taken, state)
         self._state = state
-        self.commits += 1
         if unjudged:
             self._unfinished = (self._writer.next_event - 1, n_from, event)
         if kind:

@@ -26,6 +26,7 @@ from gateway.courier import Courier
 from gateway.health import LineHealth
 from gateway.intake import Intake
 from gateway.journal.progress import Requeue
+from gateway.journal.reader import Reader
 from gateway.journal.verifying import verify
 from gateway.journal.writer import JournalError, Writer
 from gateway.notify import notify, watchdog_s
@@ -54,13 +55,15 @@ class Daemon:
         self._turned = time.monotonic()
         self.bell = Bell()
         self.intake = Intake()
-        self.clock = SystemClock(site.clock.trust)
+        self.writer = Writer(folder)
+        with Reader(folder) as reader:
+            last = reader.last_event()
+        self.clock = SystemClock(site.clock.trust, last.now if last and last.sure else 0)
         self.supervisor = Supervisor()
         self.health: list[LineHealth] = []
         self._expected: list[Expected] = []
         self._notes = [site.console.note] if site.console.note else []
         self._lines()
-        self.writer = Writer(folder)
         self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION)
 
     # ── building ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -148,6 +148,24 @@ def test_the_journal_is_checked_at_night_and_status_shows_what_was_found(site):
         daemon.writer.close()
 
 
+def test_a_clock_behind_the_journal_is_not_believed_unless_the_kernel_vouches_for_it(site, monkeypatch):
+    from config.reading_site import read_site_file
+    from gateway.daemon import Daemon
+    from gateway.plugins import KINDS
+
+    file, folder = read_site_file(str(site), KINDS), site.parent / "journal"
+    first = Daemon(file, folder)
+    first.core.start()
+    first.writer.close()
+    now = time.time_ns()
+    monkeypatch.setattr("gateway.clock.time.time_ns", lambda: now - 3600 * 10**9)
+    for vouched in (False, True):
+        monkeypatch.setattr("gateway.clock.synchronised", lambda vouched=vouched: vouched)
+        second = Daemon(file, folder)
+        assert second.clock.now().sure is vouched
+        second.writer.close()
+
+
 def test_two_daemons_never_write_one_journal(site):
     with running(site) as (_, said):
         said.recv(4096)
