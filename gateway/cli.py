@@ -148,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _version() -> str:
     from analytics.kernels._kernel import ENGINE
-    from gateway.journal.writer import FORMAT
+    from gateway.journal.migrating import FORMAT
 
     return f"ecosentry {version('ecosentry')}, Python {sys.version.split()[0]}, kernels {ENGINE}, journal format {FORMAT}"
 

@@ -14,6 +14,7 @@ from typing import Self
 from config.series import Series
 from gateway.contracts import Notice, Rows
 from gateway.journal.columns import NAMES, rows, series_table
+from gateway.journal.migrating import FORMAT
 from gateway.journal.writer import OWED, UNDONE, JournalError
 
 
@@ -80,9 +81,17 @@ class Reader:
             address = f"{path.absolute().as_uri()}?mode=ro"
             self._db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
             self._db.execute("PRAGMA query_only = 1")
+            self._check_format(path)
             self._series = tuple(series_table(self._db))
         except sqlite3.Error as error:
             raise JournalError(f"{path}: cannot be read ({error}); has the daemon run here yet?") from error
+
+    def _check_format(self, path: Path) -> None:
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found != FORMAT:
+            self._db.close()
+            raise JournalError(f"{path} is of format {found}, this software reads {FORMAT}: " + (
+                "use the newer software again" if found > FORMAT else "the next start of the daemon brings it up to date"))
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,6 +1,6 @@
--- The journal, format 1. Times are ns: `at`, `now`, `since` UTC; `steady` and `mono` monotonic. One writer, many readers.
+-- The journal, format 2; migrating.py tells how to add to it. Times are ns: `at`, `now`, `since` UTC; `steady` and `mono` monotonic. One writer, many readers.
 PRAGMA application_id = 0x45434F53;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY) STRICT;
 CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 -- steady = mono + offset: the monotonic clock carried over restarts, for everything that lasts
@@ -27,3 +27,6 @@ CREATE TABLE alert_log(alert INTEGER, no INTEGER, event INTEGER, at INTEGER, kin
                        PRIMARY KEY(alert, no)) STRICT, WITHOUT ROWID;
 CREATE TABLE outbox(id INTEGER PRIMARY KEY, recipient TEXT, message TEXT UNIQUE, due INTEGER, tries INTEGER, state TEXT, words TEXT, body TEXT) STRICT;
 CREATE INDEX outbox_next ON outbox(recipient, id) WHERE state = 'waiting';
+-- what was sealed: rows n_from … n_to - 1 and events event_from … event_to lie in archive/file, unless it was lost (hash null: what was in it is gone)
+CREATE TABLE archive(event_from INTEGER PRIMARY KEY, event_to INTEGER, n_from INTEGER, n_to INTEGER, now_from INTEGER, now_to INTEGER, at_from INTEGER,
+                     at_to INTEGER, rows INTEGER, thinned INTEGER, file TEXT UNIQUE, bytes INTEGER, previous BLOB, hash BLOB, lost TEXT) STRICT;

@@ -9,18 +9,16 @@ import logging
 import os
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 from config.series import Series
 from drivers.reading import Aside
 from gateway.journal.columns import Columns, series_table
+from gateway.journal.migrating import FORMAT, create, migrate
 
 log = logging.getLogger("ecosentry.journal")
-FORMAT = 1
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_SEQUENCE")
 START, READINGS, TICK = 1, 2, 3
 UNDONE, DONE, SKIPPED = 0, 1, 2
@@ -116,14 +114,16 @@ class Writer:
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found > FORMAT:
             raise JournalError(f"{self.path} is of format {found}, this software writes {FORMAT}: use the newer software again")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts only for a new file; an older one uses its free pages again
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
         db.execute("PRAGMA journal_size_limit = 16000000")
         db.execute("PRAGMA wal_autocheckpoint = 1000")
         if found == 0:
-            db.executescript("BEGIN;" + files("gateway.journal").joinpath("schema.sql").read_text("utf-8"))
-            db.execute("INSERT INTO meta VALUES ('journal_id', ?)", (uuid.uuid4().hex,))
-            db.execute("COMMIT")
+            create(db)
+        elif found < FORMAT:
+            migrate(db, found)
+            log.warning("%s was of format %d and is now of format %d", self.path, found, FORMAT)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
