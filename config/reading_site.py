@@ -14,6 +14,7 @@ from config.device import Profile
 from config.document import Document, key_names
 from config.errors import ConfigError
 from config.find import open_document
+from config.inputs import Input, misfit, sized, wired
 from config.kinds import Kinds
 from config.reading_profile import load_profile
 from config.site import (
@@ -125,8 +126,10 @@ class _Reader:
         options = self.tables.options("protocols", profile.file.protocol, path) if profile else None
         allowed = key_names(DeviceTable) | (key_names(options) if options else frozenset())
         self.document.allowed[path] = allowed
-        quality = self._quality(path, raw.get("quality"), profile)
-        rest = {k: v for k, v in raw.items() if k != "quality"} | ({"quality": quality} if quality else {})
+        inputs = self._inputs(path, raw.get("inputs"), profile)
+        quality = self._quality(path, raw.get("quality"), wired(profile, inputs) if profile and isinstance(inputs, dict) else profile)
+        rest = {k: v for k, v in raw.items() if k not in ("quality", "inputs")}
+        rest |= ({"quality": quality} if quality else {}) | ({"inputs": inputs} if inputs else {})
         if options is None:
             return None
         both = self.tables.split(path, rest, DeviceTable, options)
@@ -158,6 +161,25 @@ class _Reader:
         else:
             for problem in error.problems:
                 self.document.complain((*path, "profile"), f"{dotted(path)}: {problem.what}", problem.repair, on="value")
+
+    def _inputs(self, path: Path, raw: object, profile: Profile | None) -> object:
+        """What is wired to the terminals; what cannot be is said and left out."""
+        if not isinstance(raw, dict) or profile is None:
+            return raw
+        found: dict[str, Input] = {}
+        for terminal in raw:
+            place = (*path, "inputs", terminal)
+            one = self.document.read(Input, place, self.document.table(place))
+            if one is None:
+                continue
+            wrong = misfit(profile, terminal, one)
+            if wrong is None and (twin := next((name for name, other in found.items() if other.row == one.row), "")):
+                wrong = f"{twin} is {one.row} already", 'give one of them a channel:  channel = "…"'
+            if wrong:
+                self.document.complain(place, f"{dotted(place)}: {wrong[0]}", wrong[1])
+            else:
+                found[terminal] = sized(profile, terminal, one)
+        return found
 
     def _quality(self, path: Path, raw: object, profile: Profile | None) -> object:
         """The quality table without what does not belong there, which is said."""

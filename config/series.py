@@ -33,6 +33,8 @@ class Reason(IntEnum):
     LINE = ord("l")
     DEVICE = ord("d")
     HELD = ord("h")
+    BEGUN = ord("c")
+    """A counter was read for the first time or began anew: there is nothing to subtract from."""
     SILENT = ord("s")
     """A source that speaks by itself did not, for longer than its period."""
     INCOMPLETE = ord("i")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from config.inputs import Input
 from config.series import Series
 from config.table import Table
 from config.units import Duration, LimitField, RangeField, RateField, Size
@@ -129,6 +130,8 @@ class DeviceTable(Table):
     """How often to ask, or how often it is expected to speak; left out = as the profile says."""
     quality: dict[str, Quality] = {}
     """By quantity, where the quantity's own limits do not fit."""
+    inputs: dict[str, Input] = {}
+    """By terminal, what is wired to an input module."""
 
 
 class Selector(Table):

@@ -6,6 +6,7 @@ from itertools import pairwise
 from config import site_standards
 from config.conversion import converted
 from config.device import Profile
+from config.inputs import wired
 from config.live_standards import CLASS_QUANTITIES, COMPUTED, LIVE, computed
 from config.quantity import Quantity, vocabulary
 from config.reading_profile import ANY
@@ -27,7 +28,7 @@ def gives(profile: Profile, quantity: str) -> bool:
 def measured(site: Site, profiles: dict[str, Profile]) -> Iterator[Series]:
     """What the devices of a site give; the quantity is ANY where the messages name it and the site file does not say which."""
     for name, device in site.devices.items():
-        for row in profiles[device.common.profile].rows:
+        for row in wired(profiles[device.common.profile], device.common.inputs).rows:
             quantity, _, channel = row.partition(":")
             named: tuple[str, ...] = getattr(device.options, "quantities", ()) if row == ANY else ()
             for one in named or (quantity,):

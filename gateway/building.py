@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from config.find import ETC
+from config.inputs import wired
 from config.reading_site import SiteFile, read_site_file
 from config.site import Site
 from drivers.driver import Asked, AskedLine, Device, Told, ToldLine
@@ -68,7 +69,7 @@ class Builder:
     def driver(self, name: str) -> Asked | Told:
         """The driver of a device."""
         device = self._site.devices[name]
-        profile = self._file.profiles[device.common.profile]
+        profile = wired(self._file.profiles[device.common.profile], device.common.inputs)
         line = self._site.lines[device.common.line]
         return self._plugins.driver(profile.file.protocol)(
             Device(device.common.station, name, profile, device.options, line.options, self.interval_s(name)))

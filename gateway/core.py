@@ -255,7 +255,7 @@ class Core:
         writer = self._writer
         lines: list[str] = []
         if event.kind == READINGS and effects is None:
-            writer.event(event.kind, event.now, event.sure, event.steady, self._version, unevaluated(event), NOTHING, UNDONE)
+            writer.event(event.kind, event.now, event.sure, event.steady, self._version, unevaluated(self._plan, event), NOTHING, UNDONE)
         if effects is not None:
             number = writer.event(event.kind, event.now, event.sure, event.steady, self._version, effects.rows, effects.derived)
             if event.kind == START:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics import means, quality, rules, station_indices
+from analytics import means, quality, rules, signals, station_indices
 from analytics.kernels.rules import LEVELS
 from analytics.state import Layout, Per, State
 from config.series import Flag, Origin, Reason
@@ -62,11 +62,15 @@ class PartFailed(Exception):
         super().__init__(f"{part}: {words}")
 
 
-def unevaluated(event: Event) -> Columns:
-    """The readings of an event as they are before anyone has judged them: flag 2, or 9 where nothing came."""
+def unevaluated(plan: Plan, event: Event) -> Columns:
+    """The readings of an event as they are before anyone has judged them: flag 2, or 9 where nothing came.
+
+    What an input module gives has no value yet.
+    """
     n = len(event.which)
-    flag = np.where(np.isnan(event.raw), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED))
-    return Columns(event.which, event.at, event.span, event.raw, event.raw, flag, event.reason, np.zeros(n, np.uint32),
+    value = event.raw if plan.signals is None else np.where(plan.signals.kind[event.which] > 0, np.nan, event.raw)
+    flag = np.where(np.isnan(value), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED))
+    return Columns(event.which, event.at, event.span, event.raw, value, flag, event.reason, np.zeros(n, np.uint32),
                    np.zeros(n, np.int32), event.origin, np.full(n, np.nan))
 
 
@@ -94,7 +98,7 @@ def warm_up() -> None:
     plan = Plan(
         quality.Limits(none, none, none, none, none), means.Kinds(two, far),
         rules.Watches(one, one + np.int32(1), np.ones(LEVELS), number, far, number, far, far, number, far),
-        rules.Expectations(two, far, one, far), one, Layout(COLUMNS, keys))
+        rules.Expectations(two, far, one, far), one, Layout(COLUMNS, keys), signals=signals.none(1))
     rows = {"which": one, "at": far, "span": far, "raw": number, "reason": two, "origin": two}
     state, _ = step(plan, State(plan.layout), [Event(START, 1, True, 1, **rows)])
     step(plan, state, [Event(START, 100 * _HOUR_NS, True, 1000 * _HOUR_NS, **rows)])
@@ -113,9 +117,11 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     if event.sure:
         silent, silent_at, transitions = _guard(
             "rules", plan, lambda: rules.advance(plan.expect, state, event.steady, event.now), nobody)
-    value = event.raw
-    rows = unevaluated(event)
-    flag, tests = _guard("quality", plan, lambda: quality.flags(plan.limits, state, event.which, event.at, value, event.reason),
+    rows = unevaluated(plan, event)
+    if plan.signals is not None:
+        rows = _meant(plan, plan.signals, state, event, rows)
+    value = rows.value
+    flag, tests = _guard("quality", plan, lambda: quality.flags(plan.limits, state, event.which, event.at, value, rows.reason),
                          (rows.flag, rows.tests))
     if len(value):
         hours += _guard("means", plan, lambda: means.take(plan.kinds, state, event.now, event.which, event.at, value, flag), no_hours)
@@ -127,8 +133,16 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, issued, judged), transitions)
 
 
+def _meant(plan: Plan, table: signals.Signals, state: State, event: Event, rows: Columns) -> Columns:
+    """The rows with the values that the signals of input modules mean."""
+    as_they_are = signals.Values(rows.value, rows.span, rows.reason)
+    found = _guard("signals", plan, lambda: signals.values(table, state, event.which, event.at, event.span, event.raw, event.reason), as_they_are)
+    flag = np.where(np.isnan(found.value), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED))
+    return replace(rows, value=found.value, span=found.span, reason=found.reason, flag=flag)
+
+
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:
-    heard = rules.hear(plan.expect, state, event.steady, event.which, event.at, value)
+    heard = rules.hear(plan.expect, state, event.steady, event.which, event.at, event.raw)
     return heard + rules.watch(plan.watches, state, event.which, event.at, value, flag)
 
 

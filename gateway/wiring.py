@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from analytics import means, quality, rules, station_indices
+from analytics import means, quality, rules, signals, station_indices
 from analytics.kernels.rules import LEVELS
+from analytics.signals import Signals
 from analytics.state import Column, Layout
 from config.live_standards import CLASS_QUANTITIES
 from config.quantity import vocabulary
@@ -23,11 +24,12 @@ from config.series import Series
 from config.site import TARGET, Colour, Rule, Severity, Site, severity
 from config.units import Limit
 from gateway.wiring_indices import computed_series, laws_of, plain, recalled, wire_indices
+from gateway.wiring_signals import wire_signals
 
 _S = 1_000_000_000
 _BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.ANGLE, "amount": means.AMOUNT}
 _STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum"}
-COLUMNS = (Column("sure", "u1", "one", fill=1), *quality.COLUMNS , *means.COLUMNS, *rules.COLUMNS, *station_indices.COLUMNS)
+COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *quality.COLUMNS, *means.COLUMNS, *rules.COLUMNS, *station_indices.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
 
 
@@ -68,11 +70,15 @@ class Plan:
     """What is computed by standards. Their figures are read from the standards' files, which the plan names in `laws`."""
     laws: dict[str, str] = field(default_factory=dict)
     """Edition of a standard → hash of its figures when the plan was made."""
+    signals: Signals | None = None
+    """What input modules give; None = every series is what its device says."""
 
     def dump(self) -> bytes:
         """Everything numeric, for the journal."""
         arrays = [getattr(part, f.name) for part in (self.limits, self.kinds, self.watches, self.expect) for f in fields(part)]
         arrays.append(self.hourly)
+        if self.signals:
+            arrays += [getattr(self.signals, f.name) for f in fields(self.signals)]
         head = json.dumps({"keys": {per: list(keys) for per, keys in self.layout.keys.items()}, "off": sorted(self.off),
                            "indices": plain(self.indices), "laws": self.laws,
                            "arrays": [[a.dtype.str, len(a)] for a in arrays]}, separators=(",", ":"), ensure_ascii=False)
@@ -105,7 +111,7 @@ def restore(body: bytes) -> Plan:
     assert isinstance(watches, rules.Watches)
     assert isinstance(expect, rules.Expectations)
     return Plan(limits, kinds, watches, expect, arrays[0], layout, frozenset(head["off"]),
-                recalled(head.get("indices", ())), head.get("laws", {}))
+                recalled(head.get("indices", ())), head.get("laws", {}), Signals(*arrays[1:]) if arrays[1:] else None)
 
 
 class Wiring:
@@ -140,7 +146,8 @@ class Wiring:
         period = self._periods(table)
         step = np.maximum(period, np.array([s.period_s * _S if s.method else 0 for s in table], np.int64))
         plan = Plan(self._limits(table, active), means.Kinds(behaves, period), self._arrays(count, watches, step),
-                    self._expectations(table, active, devices, period), hourly, layout, off, indices, laws_of(indices))
+                    self._expectations(table, active, devices, period), hourly, layout, off, indices, laws_of(indices),
+                    wire_signals(self.site, table, active))
         return plan, watches
 
     @staticmethod

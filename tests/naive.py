@@ -158,3 +158,35 @@ class Silence:
         if not self.firing and self.device_due <= steady:
             alert, self.firing = self.device_due, True
         return missing, alert
+
+
+def signals(rows, tables):
+    """rows: (series, at, raw, reason); tables: series -> a dictionary by name of the kernel's columns. Gives (value, span, reason)."""
+    counts, out = {}, []
+    for series, at, raw, reason in rows:
+        table = tables[series]
+        value, span = raw, 0
+        if table["kind"] and not math.isnan(raw):
+            if table["kind"] == 1:
+                share = Fraction(raw - table["low"]) / Fraction(table["high"] - table["low"])
+                value = round(float(share * Fraction(table["full"] - table["zero"]) + Fraction(table["zero"])), 6)
+                if table["low"] == 4 and chr(reason) == "N":
+                    reason = ord("D" if not 3.6 < raw < 21 else "N" if 3.8 <= raw <= 20.5 else "T")
+            elif table["kind"] == 4:
+                value = float(not raw)
+            else:
+                then, before = counts.get(series, (None, None))
+                value = math.nan
+                if then is not None and at > then:
+                    span = at - then
+                    turned = raw < before
+                    step = raw - before + (table["size"] if turned else 0)
+                    worth = table["full"] if table["kind"] == 2 else table["full"] / (span / 1e9)
+                    if step >= 0 and not (turned and (not table["size"] or step * worth > table["most"])):
+                        value = round(step * worth, 6)
+                if math.isnan(value):
+                    reason = ord("c")
+                if then is None or at > then:
+                    counts[series] = (at, raw)
+        out.append((value, span, reason))
+    return out

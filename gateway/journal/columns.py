@@ -1,4 +1,7 @@
-"""Rows between numpy columns and SQLite. NaN is NULL in the file: SQLite has no NaN of its own."""
+"""Rows between numpy columns and SQLite. NaN is NULL in the file: SQLite has no NaN of its own.
+
+A value that is NULL equals its raw reading, unless the row is MISSING: then there is none, whatever the module gave.
+"""
 
 import math
 import sqlite3
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from config.series import Series
+from config.series import Flag, Series
 from gateway.contracts import Rows
 
 NAMES = "n, series, at, span, raw, value, flag, reason, tests, revision, origin, share"
@@ -49,7 +52,8 @@ def rows(series: tuple[Series, ...], records: Sequence[tuple[object, ...]]) -> R
     columns = list(zip(*records, strict=True)) if records else [()] * len(_TYPES)
     arrays = [np.array(c, "f8") if t == "f8" else np.array(c, t) for c, t in zip(columns, _TYPES, strict=True)]
     n, which, at, span, raw, value, flag, reason, tests, revision, origin, share = arrays
-    return Rows(series, n, which, at, span, raw, np.where(np.isnan(value), raw, value), flag, reason, tests, revision, origin, share)
+    value = np.where(np.isnan(value) & (flag != Flag.MISSING), raw, value)
+    return Rows(series, n, which, at, span, raw, value, flag, reason, tests, revision, origin, share)
 
 
 def series_table(db: sqlite3.Connection, since: int = 0) -> list[Series]:

@@ -179,8 +179,8 @@ class Writer:
 
     def finish(self, event: int, n_from: int, plan: int, rows: Columns, derived: Columns) -> None:
         """The newest event was committed before it was stepped: now its rows get their flags, and what was derived follows them."""
-        self.db.executemany("UPDATE hot SET value = ?, flag = ?, tests = ? WHERE n = ?",
-                            [(record[5], record[6], record[8], record[0]) for record in rows.records(n_from)])
+        self.db.executemany("UPDATE hot SET span = ?, value = ?, flag = ?, reason = ?, tests = ? WHERE n = ?",
+                            [(*(record[i] for i in (3, 5, 6, 7, 8)), record[0]) for record in rows.records(n_from)])
         self._append(derived)
         self.db.execute("UPDATE event SET derived = ?, plan = ?, done = ? WHERE id = ?", (len(derived), plan, DONE, event))
 
