@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from types import SimpleNamespace
 
 import naive
@@ -230,3 +231,11 @@ def test_a_wrong_input_is_said_at_its_place(written, said):
 def test_pulses_of_a_wrong_unit_are_refused():
     with pytest.raises(ConfigError, match="pulses of kWh give no flow in m³/s"):
         read_site_text(SITE.replace('each = "10 L"', 'each = "10 kWh"'), Plugins())
+
+
+def test_the_page_on_inputs_shows_tables_that_are_right():
+    page = Path(__file__).parent.parent.joinpath("docs/inputs.md").read_text("utf-8")
+    shown = page.split("```toml\n")[1].partition("```")[0]
+    site_file = read_site_text(SITE.partition("[devices.box]")[0] + shown, Plugins())
+    assert {name: sorted(device.common.inputs) for name, device in site_file.devices.items()} == {"cabinet_inputs": ["ai1"], "tips": ["ci1", "ci3", "di4"]}
+    assert all(f"| `{key}` |" in page for key in Input.model_fields)
