@@ -237,5 +237,6 @@ def test_the_page_on_inputs_shows_tables_that_are_right():
     page = Path(__file__).parent.parent.joinpath("docs/inputs.md").read_text("utf-8")
     shown = page.split("```toml\n")[1].partition("```")[0]
     site_file = read_site_text(SITE.partition("[devices.box]")[0] + shown, Plugins())
-    assert {name: sorted(device.common.inputs) for name, device in site_file.devices.items()} == {"cabinet_inputs": ["ai1"], "tips": ["ci1", "ci3", "di4"]}
+    terminals = {name: sorted(device.common.inputs) for name, device in site_file.devices.items()}
+    assert terminals == {"cabinet_inputs": ["ai1"], "tips": ["ci1", "ci3", "di4"]}
     assert all(f"| `{key}` |" in page for key in Input.model_fields)
