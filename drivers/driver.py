@@ -78,12 +78,35 @@ class Asked(Protocol):
         """What to ask and how often."""
         ...
 
-    def poll(self, group: Group, wire: Wire) -> Batch:
+    def poll(self, group: Group, wire: Wire) -> "Batch | Pause":
         """One reading of the group. What came is kept, the rest is NaN with its reason.
 
+        A device that needs time before it can go on is not waited for: the poll gives a Pause, and others are asked meanwhile.
         Raises DeviceError if nothing came at all, LineError if the wire is gone.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Come back to me in `for_s`; others may be asked meanwhile (SDI-12 concurrent measurement, settling after a command).
+
+    Until then this device is left alone: no other group of it, no order, no visit's concern. The wire of the first part is
+    gone by then; `then` is given the one that is open, and what it needs to remember it holds itself. It is dropped, and the
+    group MISSING, when the line is lost meanwhile. The interval runs on: a pause longer than it leaves out slots, counted.
+    """
+
+    for_s: float
+    then: Callable[[Wire], "Batch | Pause"]
+    """Goes on where the poll left off; the same rules hold for what it gives and raises."""
+
+
+def finish(outcome: Batch | Pause, wire: Wire) -> Batch:
+    """The batch of a poll whose pauses are waited for on the spot, by those who have the line to themselves."""
+    while isinstance(outcome, Pause):
+        wire.receive(lambda so_far: 1, outcome.for_s)
+        outcome = outcome.then(wire)
+    return outcome
 
 
 @dataclass(frozen=True, slots=True)

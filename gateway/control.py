@@ -18,6 +18,10 @@ _PATIENCE_S = 2.0
 Word = Callable[[Mapping[str, object]], object]
 
 
+class DeclinedError(Exception):
+    """A word says no, in words for who asked."""
+
+
 SERVICE_JOURNAL, SERVICE_RUNTIME = Path("/var/lib/ecosentry/journal"), Path("/run/ecosentry")
 """systemd/ecosentry.service: StateDirectory and RuntimeDirectory; who calls the command by hand is not told them."""
 
@@ -72,7 +76,10 @@ class ControlServer:
             word = self._words[asked["word"]]
         except (ValueError, KeyError, TypeError):
             return {"ok": False, "error": f"not understood; words here: {', '.join(sorted(self._words))}"}
-        return {"ok": True, "result": word(asked)}
+        try:
+            return {"ok": True, "result": word(asked)}
+        except DeclinedError as no:
+            return {"ok": False, "error": str(no)}
 
 
 def ask(path: Path, word: str, **arguments: object) -> object | None:

@@ -35,6 +35,7 @@ from gateway.overview import Overview
 from gateway.step import warm_up
 from gateway.supervisor import Supervisor
 from gateway.timetable import Nightly, Timetable
+from gateway.visiting import Place, Visited, Visiting
 from gateway.wiring import Expected
 
 log = logging.getLogger("ecosentry")
@@ -62,6 +63,8 @@ class Daemon:
         self.supervisor = Supervisor()
         self.health: list[LineHealth] = []
         self._expected: list[Expected] = []
+        self._visited: dict[str, Visited] = {}
+        self._told: dict[str, str] = {}
         self._notes = [site.console.note] if site.console.note else []
         self._lines()
         self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION)
@@ -83,10 +86,12 @@ class Daemon:
             self._expected += [Expected(s, period, True) for d in told.values() for s, period in d.expected()]
             if told:
                 intervals_s = {device: self._build.interval_s(device) for device in told}
+                self._told[name] = table.kind
                 listener = Listener(name, cast("ToldLine", line), told, self.clock, self.intake.deliver, health, intervals_s)
                 self.supervisor.add(f"line {name}", listener.run, _LINES)
             elif asked:
                 poller = Poller(name, cast("AskedLine", line), asked, self.clock, self.intake.deliver, health)
+                self._visited[name] = Visited(Place(name, table.kind, table.options, asked), poller.visits)
                 self.supervisor.add(f"line {name}", poller.run, _LINES)
 
     def _onward(self) -> None:
@@ -100,7 +105,8 @@ class Daemon:
     def _faces(self) -> Overview:
         overview = Overview(self._folder, self.site, VERSION, self.clock, self.health, self._facts)
         control = ControlServer(socket_path(self._folder), {
-            "status": lambda _: overview.status(), "alerts": lambda _: overview.alerts(50), "requeue": self._requeue})
+            "status": lambda _: overview.status(), "alerts": lambda _: overview.alerts(50), "requeue": self._requeue,
+            **Visiting(self._visited, self._told).words()})
         self.supervisor.add("control", control.run, _ONWARD)
         zone = next(iter(self.site.stations.values())).time_zone
         self._check = Nightly("check of the journal", 3, 30, self._verify)

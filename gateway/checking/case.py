@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from config.device import Profile
 from config.errors import DeviceError, Undecodable
-from drivers.driver import Asked, Device, Heard, Streamed, Told
+from drivers.driver import Asked, Device, Heard, Streamed, Told, finish
 from drivers.reading import Batch, Clock
 from gateway.clock import SystemClock
 from gateway.plugins import KINDS
@@ -70,7 +70,7 @@ def _ask(profile: Profile, answers: dict[bytes, bytes], expected: dict[str, floa
     if not isinstance(driver, Asked):
         raise ValueError(f"{profile.file.protocol} speaks by itself: its case is heard.hex or message.json")
     try:
-        got = _values([driver.poll(group, wire) for group in driver.groups()])
+        got = _values([finish(driver.poll(group, wire), wire) for group in driver.groups()])
     except DeviceError as error:
         unknown = [data.hex(" ") for data in wire.asked if data not in answers]
         raise ValueError(f"{error}; it asks {unknown[0]}, which request.hex does not have" if unknown else str(error)) from error

@@ -10,7 +10,7 @@ from typing import TextIO, cast
 
 from config.errors import ConfigError, DeviceError, Gone, Halted, LineError, Refused, Unavailable
 from config.reading_site import SiteFile
-from drivers.driver import Asked, AskedLine, Told, ToldLine
+from drivers.driver import Asked, AskedLine, Told, ToldLine, finish
 from drivers.reading import Batch, Delivery
 from gateway.building import Builder
 from gateway.checking.live_table import Result, print_json, print_table
@@ -78,7 +78,7 @@ def _ask(name: str, line: AskedLine, drivers: Mapping[str, Asked], stop: Event) 
                 for tried in range(1, _TRIES + 1):
                     began = time.monotonic()
                     try:
-                        _take(result, [driver.poll(group, wire)], time.monotonic() - began)
+                        _take(result, [finish(driver.poll(group, wire), wire)], time.monotonic() - began)
                         break
                     except DeviceError as error:
                         result.good, result.words = False, f"{error}, {tried} tr{'ies' if tried > 1 else 'y'}"
