@@ -7,7 +7,7 @@ from virtual import Taker, VirtualClock, VirtualLine, VirtualWire
 
 from config.errors import DeviceError
 from config.series import Reason, Series
-from drivers.driver import Group, Wire
+from drivers.driver import Group, Pause, Wire
 from drivers.lines.serial import Options as SerialOptions
 from drivers.reading import Batch, Readings
 from gateway.health import LineHealth
@@ -23,6 +23,7 @@ class Device:
     def __init__(self, clock: VirtualClock, name: str, interval_s: float = 1.0, takes_s: float = 0.02, priority: int = 1) -> None:
         self.clock = clock
         self.takes_s = takes_s
+        self.timeout_s = 0.5
         self.fault: Exception | None = None
         self.polled: list[int] = []
         self.on_poll: Callable[[], None] = lambda: None
@@ -35,7 +36,7 @@ class Device:
     def poll(self, group: Group, wire: Wire) -> Batch:
         self.polled.append(self.clock.mono_ns)
         self.on_poll()
-        self.clock.go_on(0.5 if isinstance(self.fault, DeviceError) else self.takes_s)
+        self.clock.go_on(self.timeout_s if isinstance(self.fault, DeviceError) else self.takes_s)
         if self.fault is not None:
             raise self.fault
         readings = Readings(self.clock.now())
@@ -76,3 +77,21 @@ class House:
 
 def every(seconds: float, takes_s: float = 0.02, priority: int = 1) -> Callable[[VirtualClock, str], Device]:
     return lambda clock, name: Device(clock, name, seconds, takes_s, priority)
+
+
+def pausing(house: House, name: str, for_s: float, times: int = 1) -> None:
+    """Let a device of the house need so much time before it gives what it has."""
+    device = house.devices[name]
+    poll = device.poll
+
+    def part(left: int) -> Callable[[Group, Wire], Batch | Pause]:
+        def go_on(group: Group, wire: Wire) -> Batch | Pause:
+            if not left:
+                return poll(group, wire)
+            house.clock.go_on(0.02)
+            if device.fault is not None:
+                raise device.fault
+            return Pause(for_s, lambda later: part(left - 1)(group, later))
+        return go_on
+
+    device.poll = part(times)

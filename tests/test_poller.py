@@ -7,7 +7,7 @@ from threading import Event
 
 import modbus_devices
 import pytest
-from polled import MS, House, S, every
+from polled import MS, Device, House, S, every, pausing
 from virtual import START_UTC_NS, Taker, VirtualClock, VirtualLine, VirtualWire
 
 from config.errors import DeviceError, LineError
@@ -264,6 +264,76 @@ def test_a_line_that_cannot_be_opened_at_the_start_is_missing_at_once():
     house.run_for(4)
     assert [reason for _, _, reason in house.taker.rows("a")] == [Reason.LINE]
     assert house.health.line()["words"] == "in use by another program"
+
+
+def test_a_device_that_asks_for_time_gets_it_and_the_others_are_asked_meanwhile():
+    house = House(slow=every(10), a=every(1), b=every(1, takes_s=0.1))
+    pausing(house, "slow", 3.0, times=2)
+    house.run_for(60)
+    slow = [(ns - house.start_ns) / S % 10 for ns, _, _ in house.taker.rows("slow")]
+    assert len(slow) == 6
+    assert all(6.0 <= at <= 6.4 for at in slow), "two pauses of 3 s, and at most one exchange of another device"
+    for name in ("a", "b"):
+        assert len(house.taker.rows(name)) == 60
+        assert house.view(name)["late"] == 0
+
+
+def test_a_pause_longer_than_the_interval_leaves_out_slots_and_counts_them():
+    house = House(slow=every(2), a=every(1))
+    pausing(house, "slow", 5.0)
+    house.run_for(59)
+    rows, late = len(house.taker.rows("slow")), house.view("slow")["late"]
+    assert rows in (9, 10)
+    assert rows + late == pytest.approx(29, abs=3)
+    assert all(raw == 7.0 for _, raw, _ in house.taker.rows("slow"))
+
+
+def test_a_line_that_is_lost_in_a_pause_makes_the_value_missing_and_the_next_poll_begins_anew():
+    house = House(slow=every(20), a=every(1))
+    pausing(house, "slow", 5.0)
+    house.run_for(2)
+    house.line.broken, house.devices["a"].fault = "not there", LineError("cannot read")
+    house.run_for(10)
+    assert [reason for _, _, reason in house.taker.rows("slow")] == [Reason.LINE]
+    house.line.broken, house.devices["a"].fault = "", None
+    house.run_for(20)
+    assert [raw for _, raw, _ in house.taker.rows("slow")][1:] == [7.0]
+
+
+def test_a_device_that_dies_in_its_pause_is_given_up_and_found_again():
+    house = House(slow=every(10), a=every(1))
+    pausing(house, "slow", 3.0)
+    device = house.devices["slow"]
+    device.on_poll = lambda: setattr(device, "fault", DeviceError("no answer"))
+    house.run_for(100)
+    assert house.view("slow")["state"] == "silent"
+    device.fault, device.on_poll = None, lambda: None
+    house.run_for(70)
+    assert house.view("slow")["state"] == "good"
+
+
+def test_one_dead_device_of_32_makes_the_mean_cycle_of_a_full_line_at_most_5_percent_longer_and_is_back_within_a_minute():
+    """Every device is due all the time: what the dead one takes is taken from the others. Its own poll, asked no more, is given back."""
+    for timeout_s in (0.5, 2.0):
+        house = House(**{f"d{i}": every(0.5, takes_s=0.2) for i in range(32)})
+        dead, other = house.devices["d7"], house.devices["d8"]
+        dead.timeout_s = timeout_s
+
+        def cycle_s(house: House = house, other: Device = other) -> float:
+            before = len(other.polled)
+            house.run_for(1200)
+            return 1200 / (len(other.polled) - before)
+
+        healthy_s = cycle_s()
+        dead.fault = DeviceError("no answer")
+        house.run_for(120)
+        assert cycle_s() <= 1.05 * healthy_s
+        for wait_s in (0, 7, 13, 29):
+            dead.fault = DeviceError("no answer")
+            house.run_for(300 + wait_s)
+            dead.fault, back_ns = None, house.clock.mono_ns
+            house.run_for(60)
+            assert next(ns for ns, raw, _ in house.taker.rows("d7") if ns >= back_ns and raw == 7.0) - back_ns <= 60 * S
 
 
 def test_a_fault_that_lasts_is_logged_once(caplog):
