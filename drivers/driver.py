@@ -142,6 +142,15 @@ class Told(Protocol):
         ...
 
 
+@runtime_checkable
+class Overhears(Protocol):
+    """An asked device that can also be read while another master asks it: a line with `mode = "listen"`."""
+
+    def overheard(self) -> Told:
+        """The same device, read from what it answers to others."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What is wrong with a stream, for people: `cause` is one word for the counters."""
@@ -216,6 +225,10 @@ class Report(Protocol):
 
     def count(self, cause: str, times: int = 1) -> None:
         """Something that belongs to no device: dropped, unwanted, retained, session and so on."""
+        ...
+
+    def noted(self, words: str) -> None:
+        """What people should know of a line that works; empty = nothing more. Told again and again, logged when it changes."""
         ...
 
     def alive(self, mono_ns: int) -> None:

@@ -4,13 +4,15 @@ import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 from config.find import ETC
 from config.inputs import wired
 from config.reading_site import SiteFile, read_site_file
 from config.site import Site
-from drivers.driver import Asked, AskedLine, Device, Told, ToldLine
+from drivers.driver import Asked, AskedLine, Device, Overhears, Told, ToldLine
 from gateway.contracts import Channel, Sink, Surroundings
+from gateway.listening_first import ListenFirst
 from gateway.plugins import Plugins
 from gateway.secrets import Secrets
 
@@ -46,6 +48,15 @@ def check_one_way(line: str, drivers: Mapping[str, Asked | Told]) -> None:
         raise ValueError(f"line {line}: {asked[0]} is asked and {told[0]} speaks by itself; give each a line of its own")
 
 
+def _overheard(line: str, device: str, driver: Asked | Told) -> Told:
+    """The driver of a device on a line where another master asks. Raises ValueError if it can only be asked."""
+    if isinstance(driver, Told):
+        return driver
+    if isinstance(driver, Overhears):
+        return driver.overheard()
+    raise ValueError(f'device {device}: line {line} has mode = "listen", and what this protocol answers to others cannot be read; only Modbus can')
+
+
 class Builder:
     """Makes the parts of one site. Makes none twice: a line has one owner, a driver one line."""
 
@@ -60,6 +71,11 @@ class Builder:
         line = self._site.lines[name]
         return self._plugins.line(line.kind)(name, line.options, self._secret)
 
+    def asked_line(self, name: str) -> AskedLine:
+        """A line whose devices are asked; a serial one is listened to first."""
+        listen_s = getattr(self._site.lines[name].options, "listen_first", 0.0)
+        return ListenFirst(name, cast("AskedLine", self.line(name)), listen_s)
+
     def drivers(self, line: str) -> dict[str, Asked | Told]:
         """The drivers of the devices on a line. Raises ConfigError or ValueError where a device cannot be."""
         drivers = {name: self.driver(name) for name, device in self._site.devices.items() if device.common.line == line}
@@ -71,8 +87,9 @@ class Builder:
         device = self._site.devices[name]
         profile = wired(self._file.profiles[device.common.profile], device.common.inputs)
         line = self._site.lines[device.common.line]
-        return self._plugins.driver(profile.file.protocol)(
+        driver = self._plugins.driver(profile.file.protocol)(
             Device(device.common.station, name, profile, device.options, line.options, self.interval_s(name)))
+        return _overheard(device.common.line, name, driver) if getattr(line.options, "mode", "") == "listen" else driver
 
     def interval_s(self, name: str) -> float:
         """How often a device is asked, or is expected to speak: the site file's word, else the profile's."""

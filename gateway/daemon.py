@@ -14,7 +14,7 @@ from typing import cast
 
 from config.errors import ConfigError, Halted
 from config.reading_site import SiteFile
-from drivers.driver import Asked, AskedLine, Told, ToldLine
+from drivers.driver import Asked, Told, ToldLine
 from gateway.alerts import iso
 from gateway.alone import AlreadyRunning, alone
 from gateway.bell import Bell
@@ -79,7 +79,6 @@ class Daemon:
             stations = {device: self.site.devices[device].common.station for device in mine}
             health = LineHealth(name, table.kind, stations, table.common.where)
             self.health.append(health)
-            line = self._build.line(name)
             asked = {device: driver for device, driver in mine.items() if isinstance(driver, Asked)}
             told = {device: driver for device, driver in mine.items() if isinstance(driver, Told)}
             self._expected += [Expected(s, g.interval_s, False) for d in asked.values() for g in d.groups() for s in g.series]
@@ -87,10 +86,10 @@ class Daemon:
             if told:
                 intervals_s = {device: self._build.interval_s(device) for device in told}
                 self._told[name] = table.kind
-                listener = Listener(name, cast("ToldLine", line), told, self.clock, self.intake.deliver, health, intervals_s)
+                listener = Listener(name, cast("ToldLine", self._build.line(name)), told, self.clock, self.intake.deliver, health, intervals_s)
                 self.supervisor.add(f"line {name}", listener.run, _LINES)
             elif asked:
-                poller = Poller(name, cast("AskedLine", line), asked, self.clock, self.intake.deliver, health)
+                poller = Poller(name, self._build.asked_line(name), asked, self.clock, self.intake.deliver, health)
                 self._visited[name] = Visited(Place(name, table.kind, table.options, asked), poller.visits)
                 self.supervisor.add(f"line {name}", poller.run, _LINES)
 

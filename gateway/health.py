@@ -84,6 +84,11 @@ class LineHealth:
                 if device.state == "unreachable":
                     device.state, device.words = "waiting", ""
 
+    def noted(self, words: str) -> None:
+        """What people should know of a line that works; no error."""
+        with self._lock:
+            self._words = words
+
     def lost(self, words: str) -> None:
         """The wire is gone or cannot be opened; counted as one error `line`."""
         with self._lock:

@@ -30,7 +30,7 @@ class Listener:
             for device in drivers if (interval := (intervals_s or {}).get(device) or _interval_s(drivers[device])) is not None}
         self._heard_ns: dict[str, int] = {}
         self._looked_ns = 0
-        self._words = ""
+        self._words = self._note = ""
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set. Whatever raises is a bug, or a message that will be set aside when it comes again."""
@@ -45,7 +45,7 @@ class Listener:
     def opened(self, words: str = "") -> None:
         """See Report."""
         log.info("line %s: connected%s", self.name, f", but {words}" if words else "")
-        self._words = ""
+        self._words = self._note = ""
         self._heard_ns = dict.fromkeys(self._drivers, time.monotonic_ns())
         self._health.opened(words)
 
@@ -68,6 +68,14 @@ class Listener:
     def count(self, cause: str, times: int = 1) -> None:
         """See Report."""
         self._health.count(cause, times)
+
+    def noted(self, words: str) -> None:
+        """See Report."""
+        if words != self._note:
+            if words:
+                log.info("line %s: %s", self.name, words)
+            self._note = words
+            self._health.noted(words)
 
     def alive(self, mono_ns: int) -> None:
         """See Report."""

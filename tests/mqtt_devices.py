@@ -110,6 +110,9 @@ class Notebook:
     def count(self, cause: str, times: int = 1) -> None:
         self.counts[cause] += times
 
+    def noted(self, words: str) -> None:
+        self.said.append(("noted", words))
+
     def alive(self, mono_ns: int) -> None:
         self.turns += 1
 

@@ -237,6 +237,7 @@ def test_live_reads_every_device_once_logs_in_everywhere_and_leaves_nothing_behi
 [lines.cabinet]
 kind = "serial"
 port = "{bus.path}"
+listen_first = "0 s"
 [lines.meter]
 kind = "tcp"
 host = "127.0.0.1"
@@ -284,9 +285,11 @@ def test_live_gives_a_cause_and_a_repair_for_each_failure(tmp_path, mosquitto):
 [lines.cabinet]
 kind = "serial"
 port = "{bus.path}"
+listen_first = "0 s"
 [lines.gone]
 kind = "serial"
 port = "{tmp_path}/no-such-port"
+listen_first = "0 s"
 [lines.meter]
 kind = "tcp"
 host = "127.0.0.1"

@@ -22,7 +22,8 @@ def test_every_key_is_named(table):
 
 
 def test_the_example_rows_and_lines_are_accepted():
-    lines, devices, profile = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
+    lines, devices, listening, profile = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
+    lines["lines"] |= listening["lines"]
     for row in profile["quantities"].values():
         modbus.Row.model_validate(row)
     modbus.Timing.model_validate(profile["timing"])

@@ -22,10 +22,12 @@ time_zone = "Asia/Shanghai"
 [lines.dust]
 kind = "serial"
 port = "{dust}"
+listen_first = "0 s"
 
 [lines.meters]
 kind = "serial"
 port = "{meters}"
+listen_first = "0 s"
 
 [devices]
 dust = {{ line = "dust", profile = "plantower_pms5003" }}

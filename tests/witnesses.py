@@ -25,6 +25,7 @@ SITE = """
 [lines.cabinet]
 kind = "serial"
 port = "{tty}"
+listen_first = "0 s"
 [lines.nodes]
 kind = "mqtt"
 url = "mqtt://127.0.0.1:{mqtt}"

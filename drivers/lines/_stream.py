@@ -34,9 +34,7 @@ class StreamListener:
             try:
                 wire = self._line.open(self._stop, self._clock)
                 self._report.opened()
-                for driver in self._drivers.values():
-                    if isinstance(driver, Streamed):
-                        driver.begin()
+                self._begin()
                 if self._hear(wire):
                     pause_s = _FIRST_PAUSE_S
             except LineError as error:
@@ -46,6 +44,15 @@ class StreamListener:
                 self._line.close()
             self._rest(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    def _begin(self) -> None:
+        """The line was opened."""
+        for driver in self._drivers.values():
+            if isinstance(driver, Streamed):
+                driver.begin()
+
+    def _idle(self) -> None:
+        """Nothing came for a while, or something was taken."""
 
     def _hear(self, wire: Wire) -> bool:
         """One opening of the line, until `stop`; LineError at its end. True if anything was heard."""
@@ -58,14 +65,19 @@ class StreamListener:
                     has_heard = True
                     self._take(piece)
                     self._stop.wait(_BREATH_S)
+                self._idle()
         except LineError as error:
             if not self._stop.is_set():
                 self._report.lost(str(error))
         return has_heard
 
     def _take(self, piece: bytes) -> None:
-        heard = Heard("", piece, self._clock.now())
+        self._hear_message(Heard("", piece, self._clock.now()))
+
+    def _hear_message(self, heard: Heard) -> None:
         for device, driver in self._drivers.items():
+            if not driver.wants(heard):
+                continue
             batches = tuple(batch for batch in driver.hear(heard) if len(batch))
             if batches:
                 missing = sum(int(np.isnan(batch.raw).sum()) for batch in batches)

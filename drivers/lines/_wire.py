@@ -84,3 +84,11 @@ class DescriptorWire:
             raise LineError("the other side closed the line")
         self._quiet_since = time.monotonic()
         return came
+
+
+class MuteWire(DescriptorWire):
+    """A wire that only hears: of a line with mode = "listen"."""
+
+    def send(self, data: bytes) -> None:
+        """Refused, always: LineError."""
+        raise LineError('mode = "listen": nothing is sent on this line')

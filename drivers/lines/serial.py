@@ -11,9 +11,12 @@ from pydantic import Field
 
 from config.errors import LineError
 from config.table import Table
+from config.units import Duration
 from drivers.driver import Deliver, Report, Told
+from drivers.lines._overhearing import OverhearingListener
 from drivers.lines._stream import StreamListener
-from drivers.lines._wire import DescriptorWire
+from drivers.lines._wire import DescriptorWire, MuteWire
+from drivers.overheard import OverheardDriver
 from drivers.reading import Clock
 
 _BAUDRATE = 9600
@@ -30,6 +33,10 @@ class Options(Table):
     """Data bits, parity (N, E, O), stop bits."""
     framing: Literal["rtu", "ascii"] = "rtu"
     """How Modbus is written on it: bytes, or hex digits."""
+    mode: Literal["ask", "listen"] = "ask"
+    """listen: another master asks; its requests and the answers are read along, and no byte is ever sent."""
+    listen_first: Annotated[Duration, Field(ge=0, le=600)] = 3.0
+    """Before anything is asked for the first time, so long is listened for another master; 0 = not."""
 
     def filled(self, defaults: Iterable[Mapping[str, Any]]) -> Self:
         """With baudrate and format taken from the `[default]` tables of the profiles of its devices, in their order.
@@ -38,7 +45,8 @@ class Options(Table):
         """
         tables = list(defaults)
         found = {key: self._agreed(key, tables) for key in ("baudrate", "format") if getattr(self, key) is None}
-        return type(self).model_validate({**self.model_dump(), **{k: v for k, v in found.items() if v is not None}})
+        known = type(self).model_validate({"port": self.port, **{key: value for key, value in found.items() if value is not None}})
+        return self.model_copy(update={key: getattr(known, key) for key in found})
 
     @staticmethod
     def _agreed(key: str, tables: list[Mapping[str, Any]]) -> Any:  # noqa: ANN401 - checked by the model
@@ -87,7 +95,8 @@ class Line:
             self.close()
             raise LineError(_words(options.port, error)) from error
         self._hasten(self._port)
-        return DescriptorWire(self._port.fileno(), clock, stop, options.character_s, options.silence_s)
+        wire = MuteWire if options.mode == "listen" else DescriptorWire
+        return wire(self._port.fileno(), clock, stop, options.character_s, options.silence_s)
 
     def close(self) -> None:
         """See AskedLine."""
@@ -98,7 +107,10 @@ class Line:
 
     def run(self, drivers: Mapping[str, Told], deliver: Deliver, stop: Event, clock: Clock, report: Report) -> None:
         """See ToldLine: for devices that speak by themselves."""
-        StreamListener(self.name, self, drivers, deliver, stop, clock, report).run()
+        if any(isinstance(driver, OverheardDriver) for driver in drivers.values()):
+            OverhearingListener(self.name, self, drivers, deliver, stop, clock, report, self._options).run()
+        else:
+            StreamListener(self.name, self, drivers, deliver, stop, clock, report).run()
 
     def visitor(self) -> "Line":
         """See ToldLine. A port belongs to one program: while the daemon has it, it cannot be visited."""

@@ -3,16 +3,18 @@
 import socket
 from collections.abc import Callable, Mapping
 from threading import Event
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.table import Table
 from config.units import Duration
 from drivers.driver import Deliver, Report, Told
 from drivers.lines._dial import dial
+from drivers.lines._overhearing import OverhearingListener
 from drivers.lines._stream import StreamListener
-from drivers.lines._wire import DescriptorWire
+from drivers.lines._wire import DescriptorWire, MuteWire
+from drivers.overheard import OverheardDriver
 from drivers.reading import Clock
 
 
@@ -27,6 +29,14 @@ class Options(Table):
     """Look-up and connection together take no longer."""
     round_trip: Duration = 0.01
     """What the network adds to an exchange: a radio modem needs "1 s"."""
+    mode: Literal["ask", "listen"] = "ask"
+    """listen: another master asks through this converter; it is read along, and no byte is ever sent. Needs framing rtu or ascii."""
+
+    @model_validator(mode="after")
+    def _can_be_heard(self) -> Self:
+        if self.mode == "listen" and self.framing == "tcp":
+            raise ValueError('mode = "listen" hears serial frames through a converter; write framing = "rtu" or "ascii"')
+        return self
 
     @property
     def character_s(self) -> float:
@@ -58,7 +68,8 @@ class Line:
         self.close()
         options = self._options
         self._socket = dial(options.host, options.port, options.connect, stop)
-        return DescriptorWire(self._socket.fileno(), clock, stop, options.character_s, options.silence_s)
+        wire = MuteWire if options.mode == "listen" else DescriptorWire
+        return wire(self._socket.fileno(), clock, stop, options.character_s, options.silence_s)
 
     def close(self) -> None:
         """See AskedLine."""
@@ -68,7 +79,10 @@ class Line:
 
     def run(self, drivers: Mapping[str, Told], deliver: Deliver, stop: Event, clock: Clock, report: Report) -> None:
         """See ToldLine: for devices that speak by themselves."""
-        StreamListener(self.name, self, drivers, deliver, stop, clock, report).run()
+        if any(isinstance(driver, OverheardDriver) for driver in drivers.values()):
+            OverhearingListener(self.name, self, drivers, deliver, stop, clock, report, self._options).run()
+        else:
+            StreamListener(self.name, self, drivers, deliver, stop, clock, report).run()
 
     def visitor(self) -> "Line":
         """See ToldLine. A connection of its own."""

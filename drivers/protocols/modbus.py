@@ -22,6 +22,7 @@ from drivers.blocks import Block, LineSpeed, Want, cost, divide, plan
 from drivers.codecs.modbus import BIT_FUNCTIONS, DeclinedError, Question
 from drivers.decode import Form, NumberType, Order, decode
 from drivers.driver import Device, Group, Wire
+from drivers.overheard import OverheardDriver
 from drivers.protocols._modbus_talk import Talk
 from drivers.reading import Batch, Readings
 
@@ -142,6 +143,10 @@ class Driver:
             self._blocks = planned  # one that declines everything is not the better for being asked piece by piece
             raise next(iter(done.failures.values()))
         return self._batch(done, wire)
+
+    def overheard(self) -> OverheardDriver:
+        """See Overhears."""
+        return OverheardDriver(self._unit, [row.form for row in self._rows], self._wants, self._series, self.groups())
 
     def _read(self, block: Block, wire: Wire, done: _Poll) -> None:
         """One block into `done`; one that the device declines as illegal is divided, for good."""

@@ -63,7 +63,7 @@ def _line(builder: Builder, name: str, drivers: Mapping[str, Asked | Told], list
     told = {device: driver for device, driver in drivers.items() if isinstance(driver, Told)}
     if told:
         return _listen(name, cast("ToldLine", line), told, listen_s, stop)
-    return _ask(name, cast("AskedLine", line), {device: driver for device, driver in drivers.items() if isinstance(driver, Asked)}, stop)
+    return _ask(name, builder.asked_line(name), {device: driver for device, driver in drivers.items() if isinstance(driver, Asked)}, stop)
 
 
 def _ask(name: str, line: AskedLine, drivers: Mapping[str, Asked], stop: Event) -> list[Result]:
@@ -148,6 +148,10 @@ class _Ears:
     def count(self, cause: str, times: int = 1) -> None:
         """See Report."""
         self.others += times if cause == "unwanted" else 0
+
+    def noted(self, words: str) -> None:
+        """See Report."""
+        self.trouble = words
 
     def alive(self, mono_ns: int) -> None:
         """See Report."""

@@ -27,6 +27,7 @@ SITE = """
 [lines.cabinet]
 kind = "serial"
 port = "{tty}"
+listen_first = "0 s"
 [devices]
 probe = {{ line = "cabinet", address = 1, profile = "sim_noise_meter", interval = "500 ms" }}
 [sinks.far]
