@@ -8,7 +8,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Event as Flagged
 
 import numpy as np
@@ -31,11 +31,21 @@ from gateway.wiring import Expected, Wiring
 log = logging.getLogger("ecosentry.core")
 _S = 1_000_000_000
 _MOST_ROWS = 2000
-_COALESCE_S = 0.1
+_SLACK_S = 0.5
+"""A commit is this much earlier than promised: it takes time itself."""
 _CHECKPOINT_EVERY_S = 300.0
 _KEEPING_EVERY_S = 5.0
 _TRIES = 2
 """An event that was under way at so many unclean starts and the crash before them is never stepped again."""
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What was taken and is not yet committed."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    rows: int = 0
 
 
 class Core:
@@ -51,6 +61,9 @@ class Core:
         self._grown = grown
         self._software = software
         self._off: frozenset[str] = frozenset()
+        self._gathered = _Gathered()
+        promised = site.journal.durable_within
+        self._spacing_s = max(promised / 2, promised - _SLACK_S)
         self._last_commit = -math.inf
         self._last_checkpoint = -math.inf
         self._last_keeping = time.monotonic()
@@ -123,9 +136,10 @@ class Core:
     # ── the cycle ────────────────────────────────────────────────────────────────────────────────────────────────────
     def cycle(self, wait_s: float) -> bool:
         """One turn; True if something was committed. Waits at most `wait_s` for something to do."""
-        deliveries, notes = self._intake.take(min(wait_s, self._until_due_s()), _MOST_ROWS)
-        if deliveries and wait_s > 0:
-            deliveries, notes = self._coalesce(deliveries, notes)
+        if not self._gather(wait_s):
+            self._keep_house()
+            return False
+        (deliveries, notes), self._gathered = (self._gathered.deliveries, self._gathered.notes), _Gathered()
         stamp = self._clock.now()
         taken = self._sorter.sort(deliveries, notes, stamp)
         if not (deliveries or notes or taken.rows) and self._until_due_s() > 0:
@@ -135,16 +149,29 @@ class Core:
         self._persist(kind, taken, stamp)
         return True
 
-    def _coalesce(self, deliveries: list[Delivery], notes: list[Note]) -> tuple[list[Delivery], list[Note]]:
-        """At once after a pause; under load wait a little, so that one fsync serves many."""
-        rest = self._last_commit + _COALESCE_S - time.monotonic()
-        rows = sum(d.rows for d in deliveries)
-        while rest > 0 and rows < _MOST_ROWS:
-            more, others = self._intake.take(rest, _MOST_ROWS - rows)
-            deliveries, notes = deliveries + more, notes + others
-            rows += sum(d.rows for d in more)
-            rest = self._last_commit + _COALESCE_S - time.monotonic()
-        return deliveries, notes
+    def _gather(self, wait_s: float) -> bool:
+        """Take what comes; True when it is time to commit: at once after a pause, under load together with what follows.
+
+        So one fsync serves many, and nothing waits longer for it than the site file promises.
+        """
+        ends, gathered = time.monotonic() + wait_s, self._gathered
+        while True:
+            left = min(ends - time.monotonic(), self._until_due_s(), self._until_time_s())
+            more, others = self._intake.take(max(0.0, left), max(1, _MOST_ROWS - gathered.rows))
+            gathered.deliveries += more
+            gathered.notes += others
+            gathered.rows += sum(delivery.rows for delivery in more)
+            if wait_s <= 0 or not (gathered.deliveries or gathered.notes) or min(self._until_due_s(), self._until_time_s()) <= 0:
+                return True
+            if time.monotonic() >= ends:
+                return False
+
+    def _until_time_s(self) -> float:
+        """How long what is gathered may wait for more."""
+        gathered = self._gathered
+        if not (gathered.deliveries or gathered.notes):
+            return math.inf
+        return 0.0 if gathered.rows >= _MOST_ROWS else self._last_commit + self._spacing_s - time.monotonic()
 
     def _until_due_s(self) -> float:
         """How long nothing will happen by time alone."""

@@ -31,6 +31,7 @@ _BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.
 _STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum"}
 COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *quality.COLUMNS, *means.COLUMNS, *rules.COLUMNS, *station_indices.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
+_AT_ONCE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,9 @@ class Wiring:
     def _expectations(
         self, table: list[Series], active: list[int], devices: list[str], period: np.ndarray[Any, np.dtype[np.int64]],
     ) -> rules.Expectations:
+        """Who is due to speak when. Readings that wait for a commit are heard later by that, so everyone has so much longer."""
         told, device = np.zeros(len(table), np.uint8), np.full(len(table), -1, np.int32)
+        later_ns = round((self.site.journal.durable_within - _AT_ONCE_S) * _S)
         device_period = np.zeros(len(devices), np.int64)
         place = {name: i for i, name in enumerate(devices)}
         for i in active:
@@ -238,4 +241,5 @@ class Wiring:
             if period[i] > 0:
                 before = device_period[device[i]]
                 device_period[device[i]] = period[i] if before == 0 else min(before, period[i])
-        return rules.Expectations(told, period, device, device_period)
+        heard = np.where(period > 0, period + later_ns * 2 // 5, period)
+        return rules.Expectations(told, heard, device, np.where(device_period > 0, device_period + later_ns // 3, device_period))

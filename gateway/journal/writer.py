@@ -23,6 +23,8 @@ _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_C
 START, READINGS, TICK = 1, 2, 3
 UNDONE, DONE, SKIPPED = 0, 1, 2
 _KEEP_ASIDE = 1000
+_PAGE = 1024
+"""A commit writes every page that it touches, whole: small ones halve what wears the card (docs/decisions/0007-small-pages.md)."""
 OWED = "owed."
 """Before the name of a sink in `meta`: how many rows that it refused are to be sent to it again."""
 
@@ -114,6 +116,7 @@ class Writer:
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found > FORMAT:
             raise JournalError(f"{self.path} is of format {found}, this software writes {FORMAT}: use the newer software again")
+        db.execute(f"PRAGMA page_size = {_PAGE}")  # of a new file; an older one keeps its own
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts only for a new file; an older one uses its free pages again
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
