@@ -145,6 +145,10 @@ def addresses(known: Known, site: Site, profiles: dict[str, Profile], kinds: Kin
             continue
         own = getattr(found.options, "address", None)
         address = own if own is not None else profile.file.default.get("address")
+        if address == "?" and (others := [one for one, device in site.devices.items() if device.common.line == line and one != name]):
+            what = f'devices.{name}: address "?" asks whoever is on {line}, and {others[0]} is there too'
+            known.document.complain(("devices", name), what, "give each its own address")
+            continue
         other = taken.setdefault((line, protocol, address), name)
         if other != name:
             path = ("devices", name, "address") if own is not None else ("devices", name)

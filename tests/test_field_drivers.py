@@ -11,7 +11,7 @@ from virtual import VirtualClock, VirtualWire
 from config.errors import DeviceError
 from config.series import Reason
 from drivers.codecs import dlt645, sdi12, shdlc
-from drivers.driver import Asked
+from drivers.driver import Asked, Pause, finish
 from drivers.protocols import sdi12 as sdi12_protocol
 
 PROBE = Path(__file__).parent / "cases/sdi12_probe/sdi12_probe.toml"
@@ -48,7 +48,7 @@ class Bench:
         return [data.decode() for _, data in self.wire.sent]
 
     def poll(self, driver: Asked) -> list[float]:
-        return [float(value) for value in driver.poll(driver.groups()[0], self.wire).raw]
+        return [float(value) for value in finish(driver.poll(driver.groups()[0], self.wire), self.wire).raw]
 
 
 @pytest.mark.parametrize("ask", ["M", "MC", "C", "CC", "V", "M1", "CC9"])
@@ -77,6 +77,54 @@ def test_after_a_concurrent_measurement_nothing_is_asked_before_its_time(tmp_pat
     bench = Bench(Sdi12Sensor(ready_s=7))
     assert bench.poll(probe_with(tmp_path, "CC")) == VALUES
     assert bench.wire.sent[1][0] - bench.wire.sent[0][0] >= 7e9
+
+
+def test_while_concurrent_measurements_go_on_the_line_is_free_for_the_others(tmp_path):
+    wire = VirtualWire(VirtualClock(), lambda request: next(((0.02, said) for sensor in sensors if (said := sensor(request))), None))
+    sensors = [Sdi12Sensor(address, ready_s=20) for address in "012"]
+    text = PROBE.read_text("utf-8").replace('"MC"', '"C"')
+    (tmp_path / "probe.toml").write_text(text, "utf-8")
+    drivers = [field_devices.asked(tmp_path / "probe.toml", address=address) for address in "012"]
+    pauses = [driver.poll(driver.groups()[0], wire) for driver in drivers]
+    assert [pause.for_s for pause in pauses if isinstance(pause, Pause)] == [20, 20, 20]
+    assert [data for _, data in wire.sent] == [b"0C!", b"1C!", b"2C!"]
+    wire.virtual.go_on(20)
+    for pause in pauses:
+        assert pause.then(wire).raw.tolist() == VALUES
+    assert (wire.virtual.mono_ns - VirtualClock().mono_ns) / 1e9 < 22, "three measurements in the time of one"
+
+
+def test_a_concurrent_measurement_that_is_gone_when_it_is_fetched_costs_its_own_values_only(tmp_path):
+    sensor = Sdi12Sensor(ready_s=5)
+    text = PROBE.read_text("utf-8").replace('"MC"', '"C"').replace('soil_ph          = { ask = "C", value = 5', 'soil_ph = { ask = "R0", value = 5')
+    (tmp_path / "probe.toml").write_text(text, "utf-8")
+    driver, wire = field_devices.asked(tmp_path / "probe.toml"), VirtualWire(VirtualClock(), lambda request: (0.02, sensor(request) or b""))
+    pause = driver.poll(driver.groups()[0], wire)
+    values, sensor.values = sensor.values, ("",)
+    assert isinstance(pause, Pause)
+
+    def revived(request: bytes) -> tuple[float, bytes]:
+        sensor.values = values if request[1:2] == b"R" else ("",)
+        return 0.02, sensor(request) or b""
+
+    wire.respond = revived
+    batch = pause.then(wire)
+    assert batch.raw[-1] == VALUES[-1]
+    assert batch.reason.tolist() == [Reason.DEVICE] * 4 + [Reason.NORMAL]
+
+
+def test_the_only_sensor_of_a_line_is_asked_for_its_address(tmp_path):
+    bench, driver = Bench(Sdi12Sensor("7")), field_devices.asked(PROBE, address="?")
+    ask = bench.sensor
+
+    def respond(request: bytes) -> tuple[float, bytes] | None:
+        said = sdi12.answer("7", "") if request == b"?!" else ask(request)
+        return None if said is None else (0.02, said)
+
+    bench.wire.respond = respond
+    assert bench.poll(driver) == VALUES
+    assert bench.poll(driver) == VALUES
+    assert bench.commands == ["?!", "7MC!", "7D0!", "7D1!", "7MC!", "7D0!", "7D1!"]
 
 
 def test_a_sensor_that_wants_too_long_is_not_waited_for(tmp_path):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from drivers.codecs.frame import NotAFrame, hexed
 
 ADDRESSES = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ANYONE = "?"
+"""The address that every sensor answers to; it tells its own."""
 _VALUE = re.compile(r"[+-](?=[\d.]{1,8}(?![\d.]))(?=\d*\.?\d*)(?=\.?\d)\d{0,7}\.?\d{0,7}")
 _VALUES = re.compile(rb"(?:[+-][\d.]+)*")
 _COMMAND = re.compile(r"([0-9A-Za-z?])(?:(A)([0-9A-Za-z])|((?:MC?|CC?)[1-9]?|V|I|D[0-9]|RC?[0-9]|))!")

@@ -2,11 +2,13 @@
 
 A row says which measurement it belongs to and which of its values it is: { ask = "MC", value = 1 }. A measurement is
 started, waited for (a service request ends the wait early), and its values are fetched with D0, D1 … until all are there.
+While a concurrent one (C, CC) goes on, the line is free for the others: they measure at the same time.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, TypeVar
 
 from pydantic import BeforeValidator, Field
@@ -18,7 +20,7 @@ from config.units import Duration
 from drivers.blocks import LineSpeed
 from drivers.codecs import sdi12
 from drivers.codecs.frame import NotAFrame
-from drivers.driver import Device, Group, Wire
+from drivers.driver import Device, Group, Pause, Wire
 from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
 from drivers.reading import Batch
@@ -37,8 +39,8 @@ _MOST_FETCHES = 10
 class Options(Table):
     """Keys of a sensor in the site file, beside those that all devices have."""
 
-    address: Annotated[str, Field(pattern=r"^[0-9A-Za-z]$")] | None = None
-    """One character; left out = the profile's default, else "0"."""
+    address: Annotated[str, Field(pattern=r"^[0-9A-Za-z?]$")] | None = None
+    """One character; left out = the profile's default, else "0". "?" = the only sensor of its line: it is asked for its address."""
 
 
 def _several(missing: object) -> object:
@@ -63,6 +65,10 @@ class Row(Table):
         """The value of what the sensor wrote; NaN if it means none."""
         number = Decimal(written)
         return math.nan if float(number) in self.missing else float(number * self.scale + self.offset)
+
+
+_Ask = tuple[str, dict[Series, Row]]
+"""A measurement and the quantities that it gives."""
 
 
 class Timing(Table):
@@ -94,64 +100,95 @@ class Driver:
         self._series = tuple(series for rows in self._asks.values() for series in rows)
         self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer + 2 * speed.round_trip_s, overdue_s=0.5)
         characters = sum(30 + 8 * max(row.value for row in rows.values()) for rows in self._asks.values())
-        waits_s = sum(timing.measuring for ask in self._asks if ask[0] != "R")
+        waits_s = sum(timing.measuring for ask in self._asks if ask[0] not in "RC")
         self._group = Group("all", device.interval_s, 1, characters * _CHARACTER_S + waits_s + speed.round_trip_s, self._series)
 
     def groups(self) -> tuple[Group, ...]:
         """See Asked."""
         return (self._group,)
 
-    def poll(self, group: Group, wire: Wire) -> Batch:
+    def poll(self, group: Group, wire: Wire) -> Batch | Pause:
         """See Asked."""
-        got = Gathered(self._series)
-        for ask, rows in self._asks.items():
+        return self._go_on(tuple(self._asks.items()), Gathered(self._series), wire)
+
+    def _go_on(self, asks: Sequence[_Ask], got: Gathered, wire: Wire) -> Batch | Pause:
+        """The measurements one after another, as far as the sensor gives them at once."""
+        for place, (ask, rows) in enumerate(asks):
             if got.is_absent:
                 got.failed(rows, DeviceError("not asked: the sensor is silent"))
                 continue
             try:
-                values, fault = self._measure(ask, max(row.value for row in rows.values()), wire)
+                self._know_address(wire)
+                if ask[0] == "R":
+                    self._keep(got, rows, self._values(ask, ask, wire), None)
+                    continue
+                ready = self._start(ask, wire)
             except DeviceError as nothing:
-                values, fault = [], nothing
-            came = {series: row for series, row in rows.items() if fault is None or row.value <= len(values)}
-            got.values.update({series: row.number(values[row.value - 1]) if row.value <= len(values) else math.nan for series, row in came.items()})
-            if fault is not None:
-                got.failed(rows.keys() - came.keys(), fault)
+                self._keep(got, rows, [], nothing)
+                continue
+            if ask[0] == "C" and ready.ready_s:
+                return Pause(ready.ready_s, partial(self._come_back, asks[place:], ready, got))
+            if ready.ready_s:
+                self._wait(ready.ready_s, wire)
+            self._fetch((ask, rows), ready, got, wire)
         return got.batch(wire)
+
+    def _come_back(self, asks: Sequence[_Ask], ready: sdi12.Ready, got: Gathered, wire: Wire) -> Batch | Pause:
+        """The values of the concurrent measurement that is over now, then the rest."""
+        self._fetch(asks[0], ready, got, wire)
+        return self._go_on(asks[1:], got, wire)
+
+    @staticmethod
+    def _keep(got: Gathered, rows: dict[Series, Row], values: list[str], fault: DeviceError | None) -> None:
+        came = {series: row for series, row in rows.items() if fault is None or row.value <= len(values)}
+        got.values.update({series: row.number(values[row.value - 1]) if row.value <= len(values) else math.nan for series, row in came.items()})
+        if fault is not None:
+            got.failed(rows.keys() - came.keys(), fault)
 
     def identify(self, wire: Wire) -> sdi12.Identity:
         """What the sensor says of itself. Raises DeviceError."""
         return self._ask("I", sdi12.read_identity, wire)
 
-    def _measure(self, ask: str, needed: int, wire: Wire) -> tuple[list[str], DeviceError | None]:
-        """The values of one measurement, as many as came, and why others did not. Raises DeviceError if it gives none."""
-        crc = "C" in ask[1:]
-        if ask[0] == "R":
-            return list(self._ask(ask, lambda data: sdi12.read_values(data, crc=crc), wire).values), None
+    def _know_address(self, wire: Wire) -> None:
+        """Ask the only sensor of the line for its address, if the site file does not say it. Raises DeviceError."""
+        if self._address == sdi12.ANYONE:
+            self._address = self._ask("", lambda data: chr(sdi12.line_of(data)[0]), wire)
+
+    def _start(self, ask: str, wire: Wire) -> sdi12.Ready:
+        """When the values of a measurement are there, and how many. Raises DeviceError if it gives none."""
         ready = self._ask(ask, lambda data: sdi12.read_ready(data, 2 if ask[0] == "C" else 1), wire)
         if ready.count == 0:
             raise DeviceError(f"{ask} gives no values", "exception")
         if ready.ready_s > self._longest_s:
             raise DeviceError(f"{ask} takes {ready.ready_s} s, longer than [timing] longest", "busy")
-        if ready.ready_s:
-            self._wait(ready.ready_s, wire, for_service=ask[0] != "C")
+        return ready
+
+    def _fetch(self, wanted: _Ask, ready: sdi12.Ready, got: Gathered, wire: Wire) -> None:
+        """The values of one measurement into `got`, as many as come, and why others did not."""
+        ask, rows = wanted
+        enough = min(max(row.value for row in rows.values()), ready.count)
         values: list[str] = []
+        fault: DeviceError | None = None
         for fetch in range(_MOST_FETCHES):
             try:
-                some = self._ask(f"D{fetch}", lambda data: sdi12.read_values(data, crc=crc), wire).values
-            except DeviceError as fault:
-                return values, fault
-            values += some
-            if not some or len(values) >= min(needed, ready.count):
+                some = self._values(f"D{fetch}", ask, wire)
+            except DeviceError as error:
+                fault = error
                 break
-        if not values:
-            raise DeviceError(f"{ask} was broken off: no values", "busy")
-        return values[: ready.count], None
+            values += some
+            if not some or len(values) >= enough:
+                break
+        if not values and fault is None:
+            fault = DeviceError(f"{ask} was broken off: no values", "busy")
+        self._keep(got, rows, values[: ready.count], fault)
 
-    def _wait(self, ready_s: int, wire: Wire, *, for_service: bool) -> None:
-        """Until the values are there. After C nothing is said; else a service request ends it."""
-        if not for_service:
-            self._exchange.listen(lambda so_far: 1, ready_s, wire)
-            return
+    def _values(self, body: str, ask: str, wire: Wire) -> list[str]:
+        """The values in the answer to a command that belongs to the measurement `ask`. Raises DeviceError."""
+        crc = "C" in ask[1:]
+        return list(self._ask(body, lambda data: sdi12.read_values(data, crc=crc), wire).values)
+
+    def _wait(self, ready_s: int, wire: Wire) -> None:
+        """Until the values are there; a service request ends the wait."""
         service = self._address.encode() + sdi12.END
         self._exchange.listen(lambda so_far: 0 if so_far.endswith(service) else 1, ready_s + _SERVICE_S, wire)
 
@@ -162,7 +199,7 @@ class Driver:
         def answer(came: bytes) -> T:
             line = came.lstrip(b"\0").removeprefix(request)
             line = line[: line.find(sdi12.END) + 2] if sdi12.END in line else line
-            if line[:1] and chr(line[0]) in sdi12.ADDRESSES and chr(line[0]) != self._address:
+            if line[:1] and chr(line[0]) in sdi12.ADDRESSES and self._address not in (chr(line[0]), sdi12.ANYONE):
                 raise NotAFrame(f"sensor {chr(line[0])} answered instead of {self._address}", "wrong")
             return read(line)
 
@@ -180,6 +217,6 @@ class Driver:
 
 def _address(device: Device, options: Options) -> str:
     address = options.address or device.profile.file.default.get("address", "0")
-    if not isinstance(address, str) or len(address) != 1 or address not in sdi12.ADDRESSES:
+    if not isinstance(address, str) or len(address) != 1 or address not in sdi12.ADDRESSES + sdi12.ANYONE:
         raise ValueError(f"device {device.name}: address {address!r} is not one of SDI-12; write one character, 0-9 a-z A-Z")
     return address
