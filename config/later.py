@@ -14,7 +14,7 @@ KEYS: dict[str, frozenset[str]] = {
 """By kind of table."""
 KINDS: dict[Section, frozenset[str]] = {
     "lines": frozenset({"tcp_server", "http"}),
-    "protocols": frozenset({"sparkplug", "hj212"}),
+    "protocols": frozenset({"hj212"}),
     "sinks": frozenset({"hj212", "mqtt", "files", "fleet"}),
     "channels": frozenset({"email", "sms_modem", "apprise", "cap"}),
 }

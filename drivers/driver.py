@@ -175,6 +175,35 @@ class Streamed(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Something that a driver says back on its line, without certainty (QoS 0, not retained)."""
+
+    topic: str
+    payload: bytes
+
+
+@runtime_checkable
+class Converses(Protocol):
+    """A Told device that keeps a session with its far side, and sometimes has to say something itself: Sparkplug B, fleet.
+
+    The line asks after messages and about once a second; it says little (`drivers/lines/_mqtt_hearing.py` bounds it) and one topic only
+    once a second, so a driver that was asked cannot know that it was heard.
+    """
+
+    def connected(self) -> None:
+        """The line was connected (again): what was said meanwhile may be lost."""
+        ...
+
+    def replies(self, now: Stamp) -> tuple[Reply, ...]:
+        """What it wants to say now; it limits its own pace."""
+        ...
+
+    def trouble(self) -> Trouble | None:
+        """What was wrong with what it heard since this was last asked, if anything is worth telling."""
+        ...
+
+
 @runtime_checkable
 class Remembers(Protocol):
     """A device that keeps its own record and can be asked for what was missed."""

@@ -47,7 +47,8 @@ def test_frames_that_are_known_to_be_damaged_are_refused(row):
 
 
 def test_every_protocol_has_its_frames():
-    assert {row["protocol"] for row in FRAMES} | {"modbus_rtu"} == set(PROTOCOLS)  # Modbus has its own (test_modbus_codec.py)
+    assert {row["protocol"] for row in FRAMES} | {"modbus_rtu", "sparkplug"} == set(PROTOCOLS)  # Modbus: test_modbus_codec.py
+    assert PROTOCOLS["sparkplug"] is PROTOCOLS["sparkplug_b"]
     assert len(FRAMES) >= 90
 
 

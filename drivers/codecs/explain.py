@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from drivers.codecs import dlt645, explain_json, ezo, mhz19, modbus, nmea, plantower, sdi12, sds011, shdlc
+from drivers.codecs import dlt645, explain_json, ezo, mhz19, modbus, nmea, plantower, sdi12, sds011, shdlc, sparkplug
 from drivers.codecs.frame import NotAFrame, hexed
 
 Fields = dict[str, object]
@@ -123,7 +123,14 @@ def _ezo(data: bytes) -> Fields:
     return {"code": line.code} if line.code else {"reply": list(line.reply)} if line.reply else {"values": [float(value) for value in line.values]}
 
 
+def _sparkplug(data: bytes) -> Fields:
+    payload = sparkplug.read(data)
+    found: Fields = {"timestamp": payload.timestamp_ms, "seq": payload.seq, "metrics": sparkplug.shown(payload.metrics)}
+    return found | ({"historical": True} if any(metric.is_historical for metric in payload.metrics) else {})
+
+
 PROTOCOLS: Mapping[str, Callable[[bytes], Fields]] = {
     "dlt645": _dlt645, "ezo": _ezo, "mhz19": _mhz19, "modbus_rtu": _modbus, "nmea0183": _nmea, "plantower": _plantower, "sdi12": _sdi12,
-    "sds011": _sds011, "shdlc": _shdlc, "tasmota": explain_json.tasmota, "ttn_v3": explain_json.ttn_v3, "zigbee2mqtt": explain_json.zigbee2mqtt}
+    "sds011": _sds011, "shdlc": _shdlc, "sparkplug": _sparkplug, "sparkplug_b": _sparkplug,
+    "tasmota": explain_json.tasmota, "ttn_v3": explain_json.ttn_v3, "zigbee2mqtt": explain_json.zigbee2mqtt}
 """By the name that `explain` takes."""

@@ -70,6 +70,8 @@ class Connection:
             self._acknowledge()
             self._turn(hears=stopped is None and self._receipts.owed < self._most_owed)
             self._report.alive(time.monotonic_ns())
+            if self._is_up and stopped is None:
+                self._reply()
             if not self._is_up and time.monotonic() > greeting_ends:
                 raise LineError(f"the broker took the connection but has not answered for {_GREETING_S:.0f} s")
         self._acknowledge()
@@ -81,6 +83,11 @@ class Connection:
         for receipt in receipts:
             if receipt.qos == 2:
                 self._client.ack(receipt.packet, 2)
+
+    def _reply(self) -> None:
+        """What drivers have to say; never waited for."""
+        for reply in self._hearing.replies():
+            self._client.publish(reply.topic, reply.payload, qos=0)
 
     def _turn(self, *, hears: bool) -> None:
         """Sleep until there is something to do, and do it."""

@@ -12,7 +12,7 @@ import numpy as np
 from paho.mqtt.matcher import MQTTMatcher
 
 from config.errors import Undecodable
-from drivers.driver import Deliver, Heard, Report, Told
+from drivers.driver import Converses, Deliver, Heard, Reply, Report, Told
 from drivers.lines._receipts import MqttReceipt, Receipts
 from drivers.lines._topics import sparse
 from drivers.reading import Aside, Batch, Clock, Delivery
@@ -21,6 +21,10 @@ _KEPT = 4096
 _MOST_TOPICS = 10_000
 """So many topics are remembered with their devices; then the memory starts anew."""
 _MOST_POISON = 100
+_MOST_REPLIES = 5
+"""So many things all drivers of a line together may say at once."""
+_REPLY_EVERY_NS = 1_000_000_000
+"""One topic is said something to at most so often."""
 
 
 class Poison:
@@ -59,6 +63,8 @@ class Hearing:
                 wanted.setdefault(topic, []).append(device)
         for topic, devices in wanted.items():
             self._by_filter[topic] = devices
+        self._converse = [driver for driver in drivers.values() if isinstance(driver, Converses)]
+        self._replied: dict[str, int] = {}
         self._connection = 0
         self._given: set[int] | None = None
 
@@ -67,6 +73,24 @@ class Hearing:
         self._connection = connection
         if not session_present:
             self._given = set()
+        for driver in self._converse:
+            driver.connected()
+
+    def replies(self) -> list[Reply]:
+        """What drivers want to say now: a few things, none of them twice within a second."""
+        if not self._converse:
+            return []
+        now = self._clock.now()
+        self._replied = {topic: at for topic, at in self._replied.items() if now.mono_ns - at < _REPLY_EVERY_NS}
+        found: list[Reply] = []
+        for driver in self._converse:
+            if len(self._replied) >= _MOST_REPLIES:
+                break
+            for reply in driver.replies(now)[:_MOST_REPLIES]:
+                if reply.topic not in self._replied:
+                    self._replied[reply.topic] = now.mono_ns
+                    found.append(reply)
+        return found
 
     def message(self, topic: str, payload: bytes, qos: int, packet: int, dup: bool, retained: bool) -> None:
         """One message, as the broker sent it; longer ones than allowed may have been cut. Never waits."""
@@ -75,7 +99,8 @@ class Hearing:
         heard = Heard(topic, payload, self._clock.now(), retained, receipt)
         batches, faults = self._read(heard, digest)
         if not batches and not faults:
-            self._report.count("retained")
+            if retained:
+                self._report.count("retained")
             if receipt:
                 receipt.release()
             return
@@ -123,7 +148,11 @@ class Hearing:
         finally:
             if not is_read:  # a bug of the driver: it goes up to the supervisor, and this message is not read again
                 self._poison.add(digest, device)
-        if batches:
+        driver = self._drivers[device]
+        trouble = driver.trouble() if isinstance(driver, Converses) else None
+        if trouble:
+            self._report.failed(device, trouble.cause, trouble.words)
+        elif batches:
             missing = sum(int(np.isnan(batch.raw).sum()) for batch in batches)
             self._report.answered(device, heard.stamp.mono_ns, f"{missing} values missing in its message" if missing else "")
         return batches

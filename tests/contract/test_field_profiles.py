@@ -16,7 +16,7 @@ from config.quantity import vocabulary
 from gateway.checking.case import play
 
 FILES = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(field_devices.PACKAGED.glob("*.toml"))}
-GENERIC = {"mqtt_json", "mqtt_plain"}
+GENERIC = {"mqtt_json", "mqtt_plain", "sparkplug_b", "fleet"}
 """Profiles of our own formats, whose tests are those of the driver."""
 OTHERS = [name for name, file in FILES.items() if file["protocol"] != "modbus" and name not in GENERIC]
 CASES = Path(__file__).parent.parent / "cases"

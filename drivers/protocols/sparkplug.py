@@ -1,0 +1,236 @@
+"""Edge nodes that speak Sparkplug B: births give names, data come by alias, a gap in the sequence asks for births again.
+
+One device here is one device of an edge node, or the node's own metrics. Pure: messages in, batches or `Undecodable` out; what is to be
+said (a request for births) is fetched by the line. Source: Eclipse Sparkplug specification 3.0.0, chapters 5 and 6.
+"""
+
+import math
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from config.errors import Undecodable
+from config.quantity import vocabulary
+from config.series import Origin, Reason, Series
+from config.table import Table
+from drivers.codecs import sparkplug_topics as topics
+from drivers.codecs.frame import NotAFrame
+from drivers.codecs.sparkplug import BAD, STALE, Metric, Payload, figure, read
+from drivers.driver import Device, Heard, Reply, Trouble
+from drivers.protocols._sparkplug_session import Session
+from drivers.reading import Batch, Readings, Stamp
+
+LINES = frozenset({"mqtt"})
+"""Kinds of line that it works on."""
+_OF_NODE = ("NBIRTH", "NDATA", "NDEATH")
+_OF_DEVICES = ("DBIRTH", "DDATA", "DDEATH")
+_ANY = "*"
+_MOST_CHANNELS = 256
+_FIRST_MS, _LAST_MS = 946_684_800_000, 4_102_444_800_000
+
+Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#/\x00]*$")]
+
+
+class Options(Table):
+    """Keys of such a device in the site file, beside those that all devices have."""
+
+    group: Id
+    node: Id
+    """Group and edge node, as in its topics spBv1.0/GROUP/…/NODE."""
+    device: Annotated[str, Field(max_length=200, pattern=r"^[^+#/\x00]*$")] = ""
+    """Its device; left out = the node's own metrics."""
+    quantities: tuple[str, ...] = ()
+    """Where metrics are named like quantities: only these, and these are missed when they stay away; left out = any."""
+
+    @field_validator("quantities")
+    @classmethod
+    def _are_known(cls, quantities: tuple[str, ...]) -> tuple[str, ...]:
+        for quantity in quantities:
+            if quantity not in vocabulary():
+                raise ValueError(f"names {quantity}, which is not a quantity of the vocabulary")
+        return quantities
+
+
+def _several(missing: object) -> object:
+    return (missing,) if isinstance(missing, int | float) else missing
+
+
+class Row(Table):
+    """One quantity of a profile: which metric it is. The row "*" stands for every metric that is named like a quantity."""
+
+    metric: str = ""
+    """Its whole name, as in "Air/Temperature"; left out = like the quantity."""
+    unit: str = ""
+    """Of what is sent, times scale; left out = the vocabulary's."""
+    scale: Decimal = Decimal(1)
+    offset: Decimal = Decimal(0)
+    """value = number × scale + offset."""
+    missing: Annotated[tuple[int | float, ...], BeforeValidator(_several)] = ()
+    """Numbers that mean: no value."""
+
+    def value(self, number: float) -> float:
+        """The value of a number; NaN if it means none or overflows."""
+        if number in self.missing:
+            return math.nan
+        if self.scale == 1 and self.offset == 0:
+            return number
+        value = float(Decimal(str(number)) * self.scale + self.offset)
+        return value if math.isfinite(value) else math.nan
+
+
+class Driver:
+    """See Told and Converses."""
+
+    def __init__(self, device: Device) -> None:
+        """Raises ValueError if the profile has nothing to read."""
+        options = device.options
+        if not isinstance(options, Options):
+            raise ValueError(f"device {device.name}: sparkplug needs group and node")
+        self._device, self._options = device, options
+        rows = {name: row for name, row in device.profile.rows.items() if isinstance(row, Row)}
+        self._any = rows.pop(_ANY, None)
+        self._rows = {row.metric or name: (device.series(*name.partition(":")[::2]), row) for name, row in rows.items()}
+        if not self._rows and self._any is None:
+            raise ValueError(f"device {device.name}: the profile {device.profile.name} has no quantities")
+        self._session = Session(options.device)
+        self._seen: dict[Series, None] = {}
+        self._trouble: Trouble | None = None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """See Told: every message of the node that has a sequence number, and its death."""
+        group, node = self._options.group, self._options.node
+        return (*(topics.topic(group, verb, node) for verb in _OF_NODE), *(topics.topic(group, verb, node, "+") for verb in _OF_DEVICES))
+
+    def wants(self, heard: Heard) -> bool:
+        """See Told."""
+        place = topics.place(heard.topic)
+        return place is not None and (place.group, place.node) == (self._options.group, self._options.node) and place.verb in _OF_NODE + _OF_DEVICES
+
+    def expected(self) -> tuple[tuple[Series, float], ...]:
+        """See Told."""
+        named = [self._device.series(quantity) for quantity in self._options.quantities] if self._any is not None else []
+        return tuple((series, self._device.interval_s) for series in dict.fromkeys([*(series for series, _ in self._rows.values()), *named]))
+
+    # what it says itself: Converses
+    def connected(self) -> None:
+        """See Converses: what was published meanwhile at QoS 0 is lost, so births are needed."""
+        self._session.doubt()
+
+    def replies(self, now: Stamp) -> tuple[Reply, ...]:
+        """See Converses: births are asked for where they are needed, less and less often."""
+        if not self._session.asking.is_due(now.mono_ns):
+            return ()
+        command = topics.topic(self._options.group, "NCMD", self._options.node)
+        return (Reply(command, topics.rebirth_request(now.utc_ns // 1_000_000)),)
+
+    def trouble(self) -> Trouble | None:
+        """See Converses."""
+        trouble, self._trouble = self._trouble, None
+        return trouble
+
+    # what it hears
+    def hear(self, heard: Heard) -> Iterable[Batch]:
+        """See Told. A message that the broker kept is no message of this session."""
+        place = topics.place(heard.topic)
+        if place is None:
+            raise Undecodable("not a topic of an edge node")
+        if heard.retained:
+            return []
+        try:
+            payload = read(heard.payload)
+        except NotAFrame as error:
+            raise Undecodable(f"not a Sparkplug payload: {error}") from None
+        session, is_ours = self._session, place.device == self._options.device
+        if place.verb == "NDEATH":
+            return self._gone(heard, "its edge node is gone (NDEATH)") if session.node_death(payload) else []
+        if place.verb == "NBIRTH":
+            session.node_birth(payload, heard.stamp.mono_ns)
+        elif not (place.verb.endswith("DATA") and not session.is_whole and _is_plain(payload)):
+            session.follow(payload.seq)
+        if not is_ours:
+            return []
+        if place.verb == "DDEATH":
+            session.device_death()
+            return self._gone(heard, "it is gone, says its edge node (DDEATH)")
+        if place.verb == "DBIRTH":
+            session.device_birth(payload)
+        return self._values(payload, heard)
+
+    def _gone(self, heard: Heard, words: str) -> list[Batch]:
+        """Every series is missing from now on, and people are told."""
+        self._trouble = Trouble("gone", words)
+        readings = Readings(heard.stamp)
+        for series in dict.fromkeys([*(series for series, _ in self.expected()), *self._seen]):
+            readings.add(series, math.nan, Reason.COMMUNICATION)
+        return [readings.batch()]
+
+    def _values(self, payload: Payload, heard: Heard) -> list[Batch]:
+        found: dict[tuple[bool, bool], Readings] = {}
+        bad: list[str] = []
+        for metric in payload.metrics:
+            if metric.name is not None and metric.datatype is not None:
+                name, datatype = metric.name, metric.datatype
+            else:
+                meaning = self._session.meaning(metric)
+                name, datatype = meaning.name, meaning.datatype or 0
+            known = self._known(name)
+            if known is None:
+                continue
+            self._add(found, bad, known, metric, datatype, payload, heard)
+        if bad and not any(found.values()):
+            raise Undecodable(bad[0])
+        return [readings.batch() for readings in found.values()]
+
+    def _known(self, name: str) -> tuple[Series, Row] | None:
+        """The series of a metric; None for what is not ours (bdSeq, controls, names that are no quantity)."""
+        if name in self._rows:
+            return self._rows[name]
+        quantity, _, channel = name.partition(":")
+        wanted = self._options.quantities or vocabulary()
+        if self._any is None or quantity not in wanted or len(channel) > 64:
+            return None
+        return self._device.series(quantity, channel), self._any
+
+    def _add(
+        self, found: dict[tuple[bool, bool], Readings], bad: list[str], known: tuple[Series, Row], metric: Metric, datatype: int, payload: Payload,
+        heard: Heard,
+    ) -> None:
+        series, row = known
+        if series not in self._seen:
+            if series.channel and len(self._seen) >= _MOST_CHANNELS:
+                raise Undecodable(f"names more than {_MOST_CHANNELS} channels")
+            self._seen[series] = None
+        value, reason = math.nan, Reason.DEVICE
+        if not metric.is_null:
+            try:
+                value = row.value(figure(metric.value, datatype))
+                reason = _reason(metric.quality) if not math.isnan(value) else Reason.DEVICE
+            except ValueError as error:
+                bad.append(f"{series.quantity}: {error}")
+        at_ns = _time(metric, payload)
+        key = (at_ns is not None, metric.is_historical)
+        if key not in found:
+            found[key] = Readings(heard.stamp, own_time=key[0], origin=Origin.BACKFILL if metric.is_historical else Origin.LIVE)
+        found[key].add(series, value, reason, at_ns)
+
+
+def _is_plain(payload: Payload) -> bool:
+    """Every metric says its name and datatype itself: no birth is needed to read it."""
+    return bool(payload.metrics) and all(metric.name is not None and metric.datatype is not None for metric in payload.metrics)
+
+
+def _reason(quality: int | None) -> Reason:
+    return Reason.FAULT if quality == BAD else Reason.COMMUNICATION if quality == STALE else Reason.NORMAL
+
+
+def _time(metric: Metric, payload: Payload) -> int | None:
+    """The metric's own time, else that of the payload; None = it has none. Raises Undecodable."""
+    stamp_ms = metric.timestamp_ms if metric.timestamp_ms is not None else payload.timestamp_ms
+    if stamp_ms is None:
+        return None
+    if not _FIRST_MS <= stamp_ms < _LAST_MS:
+        raise Undecodable(f"its timestamp {stamp_ms} ms is not a time between 2000 and 2100")
+    return stamp_ms * 1_000_000
