@@ -1,5 +1,6 @@
 """Sparkplug B: what an independent encoder writes is read to the bit, nothing is ever guessed, births are asked for with patience."""
 
+import itertools
 import math
 import random
 
@@ -78,7 +79,7 @@ def test_what_we_write_an_independent_decoder_reads():
     assert (p.timestamp, p.seq, len(p.metrics)) == (MS, 255, 5)
     one, null, b, i, f = p.metrics
     assert (one.name, one.alias, one.timestamp, one.datatype, one.double_value, one.is_historical) == ("ph", 5, MS, 10, 7.25, True)
-    assert (list(one.properties.keys), [v.int_value for v in one.properties.values][0]) == (["Quality", "engUnit"], 0)
+    assert (list(one.properties.keys), next(v.int_value for v in one.properties.values)) == (["Quality", "engUnit"], 0)
     assert (null.is_null, null.HasField("double_value"), b.boolean_value, i.long_value, f.float_value) == (True, False, True, 2**64 - 5, 0.5)
     assert sparkplug.read(ours).metrics[0].quality == 0
 
@@ -135,7 +136,8 @@ def test_a_birth_is_a_reading_too_and_null_and_quality_are_kept_as_reasons():
     of = driver()
     of.hear(say("NBIRTH", [BD], 0))
     got = rows(of.hear(say("DBIRTH", [
-        metric("pm10", 1.0, peer.DOUBLE, 1, MS), metric("ph", None, peer.DOUBLE, 2, MS, null=True), metric("laeq", 50.0, peer.DOUBLE, 3, MS, quality=0),
+        metric("pm10", 1.0, peer.DOUBLE, 1, MS), metric("ph", None, peer.DOUBLE, 2, MS, null=True),
+        metric("laeq", 50.0, peer.DOUBLE, 3, MS, quality=0),
         metric("pm2_5", 9.0, peer.DOUBLE, 7, MS, quality=500), metric("soil_moisture:10cm", 20.0, peer.DOUBLE, 4, MS),
         metric("Serial", "A1", peer.STRING, 5, MS), metric("Properties/Door", 1, peer.INT8, 6, MS)], 1)))
     assert [(quantity, channel, reason) for quantity, channel, _, reason, _, _ in got] == [
@@ -160,7 +162,7 @@ def test_an_alias_before_its_birth_is_refused_and_births_are_asked_for_with_pati
     assert (reply.topic, parsed(reply.payload).metrics[0].name) == ("spBv1.0/G/NCMD/E", "Node Control/Rebirth")
     asked = [s for s in range(1, 3600) if of.replies(Stamp("b", s * 10**9, NOW_NS))]
     assert asked[:5] == [10, 30, 70, 150, 310]
-    assert min(b - a for a, b in zip(asked[5:], asked[6:], strict=False)) == 300
+    assert min(b - a for a, b in itertools.pairwise(asked[5:])) == 300
     born(of)
     assert of.replies(Stamp("b", 4000 * 10**9, NOW_NS)) == ()
 
@@ -207,7 +209,8 @@ def test_a_node_that_dies_makes_its_series_missing_but_the_will_of_an_older_sess
     assert sorted(r[0] for r in got) == ["ph", "pm10"]
     assert all(math.isnan(r[2]) and r[3] == Reason.COMMUNICATION and not r[5] for r in got)
     trouble = of.trouble()
-    assert trouble is not None and trouble.cause == "gone"
+    assert trouble is not None
+    assert trouble.cause == "gone"
     assert of.trouble() is None
     assert of.replies(Stamp("b", 10**12, NOW_NS)) == (), "the dead do not answer"
 
