@@ -315,6 +315,7 @@ class Core:
     def _keep_limits(self) -> None:
         limits = self._site.journal
         with self._writer.transaction():
+            keeping.clear(self._writer)
             gone = keeping.expire(self._writer, self._now - round(limits.keep * _S))
             if limits.on_full == "thin":
                 gone += keeping.thin(self._writer, limits.max_size)

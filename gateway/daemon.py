@@ -27,6 +27,7 @@ from gateway.health import LineHealth
 from gateway.intake import Intake
 from gateway.journal.progress import Requeue
 from gateway.journal.reader import Reader
+from gateway.journal.sealing import Sealer
 from gateway.journal.verifying import verify
 from gateway.journal.writer import JournalError, Writer
 from gateway.notify import notify, watchdog_s
@@ -109,6 +110,7 @@ class Daemon:
         self.supervisor.add("control", control.run, _ONWARD)
         zone = next(iter(self.site.stations.values())).time_zone
         self._check = Nightly("check of the journal", 3, 30, self._verify)
+        self.supervisor.add("sealing", Sealer(self._folder, self.site.journal, self.intake.tell).run, _ONWARD)
         self.supervisor.add("timetable", Timetable(zone, [self._check]).run, _ONWARD)
         if self.site.console.enabled:
             from gateway.console.server import ConsoleServer

@@ -16,7 +16,8 @@ from gateway.bell import Bell
 from gateway.contracts import Channel
 from gateway.intake import Intake
 from gateway.journal.progress import Told
-from gateway.journal.reader import Reader, Waiting
+from gateway.journal.reader import Reader
+from gateway.journal.records import Waiting
 
 log = logging.getLogger("ecosentry.outbox")
 _REQUEST_S = 20.0

@@ -8,7 +8,8 @@ import logging
 from dataclasses import dataclass
 
 from analytics.state import State, carry, load
-from gateway.journal.reader import EventRecord, Reader
+from gateway.journal.reader import Reader
+from gateway.journal.records import EventRecord
 from gateway.journal.writer import SKIPPED, UNDONE
 from gateway.step import Event, step
 from gateway.wiring import Plan, restore

@@ -256,7 +256,7 @@ def test_a_whole_journal_passes_also_with_alerts_held_readings_and_a_sink(house,
     code, out, _ = run(capsys, "verify", "--json")
     said = json.loads(out)
     assert (code, said["ok"]) == (0, True), said
-    assert {check["name"] for check in said["checks"]} == {"pages", "events", "rows", "series", "alert log", "readings", "sink store"}
+    assert {check["name"] for check in said["checks"]} == {"pages", "events", "rows", "archive", "series", "alert log", "readings", "sink store"}
     [log] = [check for check in said["checks"] if check["name"] == "alert log"]
     assert not log["words"].startswith("0 entries")
 

@@ -1,38 +1,101 @@
-"""A copy of the journal while the daemon goes on: SQLite's online backup, one snapshot, checked before it gets its name."""
+"""A copy of the journal while the daemon goes on: SQLite's online backup, one snapshot, checked before it gets its name.
+
+Sealed files never change, so a second backup to the same medium copies only those that are new.
+"""
 
 import contextlib
 import os
 import shutil
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.journal.records import Sealed
+from gateway.journal.sealing import digest_of
+from gateway.journal.shelf import FOLDER, sealed
 from gateway.journal.verifying import Finding, verify_file
 from gateway.journal.writer import JournalError
 
+_TRIES = 3
+"""A sealed file that is removed as too old while it is copied is left out by the next try."""
 
-def copy_journal(folder: Path, target: Path) -> list[Finding]:
-    """Write a copy to the file `target`, durably; gives what the check of the copy found. Raises JournalError.
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a backup consists of, and what its check found."""
+
+    found: list[Finding]
+    archives: Path
+    """The folder of the sealed files beside the copy; shared by all backups of this journal there."""
+    new: int
+    """Sealed files that this backup added."""
+    all: int
+    """Sealed files that belong to it."""
+
+
+def copy_journal(folder: Path, target: Path) -> Copied:
+    """Write a copy to the file `target` and its sealed files beside it, durably, and check them. Raises JournalError.
 
     A copy that does not pass its check, or was cut off, never has that name.
     """
     part = target.with_name(target.name + ".part")
-    source = folder / "live.db"
     try:
-        needed, free = source.stat().st_size, shutil.disk_usage(target.parent).free
-        if free < needed:
-            raise JournalError(f"{target.parent} has {free / 1e6:.0f} MB free, the journal needs {needed / 1e6:.0f} MB")
-        _copy(source, part)
-        found = verify_file(part)
+        for _ in range(_TRIES):
+            _has_room(target.parent, (folder / "live.db").stat().st_size)
+            _copy(folder / "live.db", part)
+            with contextlib.closing(sqlite3.connect(part)) as db:
+                entries = [entry for entry in sealed(db) if entry.file and not entry.lost] if _has_archive(db) else []
+                name = str(db.execute("SELECT value FROM meta WHERE key = 'journal_id'").fetchone()[0])
+            archives = target.parent / f"ecosentry-archive-{name[:8]}"
+            with contextlib.suppress(FileNotFoundError):
+                new = _copy_archives(folder / FOLDER, archives, entries)
+                break
+        else:
+            raise JournalError(f"{folder}: sealed files vanish while they are copied; ecosentry journal verify tells more")
+        found = verify_file(part, archives)
         if all(finding.good for finding in found):
             part.rename(target)
             _sync(target.parent, os.O_DIRECTORY)
-        return found
+        return Copied(found, archives, new, len(entries))
     except (sqlite3.Error, OSError) as error:
         raise JournalError(f"{target}: {error}") from error
     finally:
         for left in (part, part.with_name(part.name + "-journal")):
             with contextlib.suppress(OSError):
                 left.unlink(missing_ok=True)
+
+
+def _has_room(place: Path, needed: int) -> None:
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise JournalError(f"{place} has {free / 1e6:.0f} MB free, the journal needs {needed / 1e6:.0f} MB more")
+
+
+def _has_archive(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'archive'").fetchone()[0])
+
+
+def _copy_archives(source: Path, archives: Path, entries: list[Sealed]) -> int:
+    """Copy what is not there yet; gives how many. Raises FileNotFoundError for one that has just been removed."""
+    missing = [entry for entry in entries if not _is_there(archives / str(entry.file), entry)]
+    _has_room(archives.parent, sum(entry.size for entry in missing))
+    if entries:
+        archives.mkdir(mode=0o750, exist_ok=True)
+    for entry in missing:
+        part = archives / f"{entry.file}.part"
+        try:
+            shutil.copyfile(source / str(entry.file), part)
+            _sync(part, 0)
+            part.rename(archives / str(entry.file))
+        finally:
+            part.unlink(missing_ok=True)
+    if missing:
+        _sync(archives, os.O_DIRECTORY)
+    return len(missing)
+
+
+def _is_there(path: Path, entry: Sealed) -> bool:
+    return path.exists() and path.stat().st_size == entry.size and digest_of(path) == entry.hash
 
 
 def _copy(source: Path, part: Path) -> None:

@@ -1,10 +1,14 @@
-"""Age and size limits: what goes first when the journal has had its time or its room.
+"""Age and size limits: what goes first when the journal has had its time or its room; and what is sealed leaves `live.db`.
 
-Age: events and rows older than `keep` go. Size: long before the limit the oldest measured rows go, whose hourly means
-stay; when none are left, the oldest means. What a sink had not got by then is counted as thinned. Nothing goes that the
-state still needs to be rebuilt.
+Age: events and rows older than `keep` go, sealed files whole. Size: long before the limit the oldest measured rows go, whose
+hourly means stay; when none are left, the oldest means. What a sink had not got by then is counted as thinned. Nothing goes
+that the state still needs to be rebuilt. Sealed files are thinned by the sealer, who has the time for it.
 """
 
+import time
+
+from gateway.journal.archiving import drop
+from gateway.journal.tidying import KEPT_FROM
 from gateway.journal.writer import Writer
 
 _CHUNK = 20_000
@@ -12,10 +16,44 @@ _FULL_AT = 0.9
 """Share of the limit at which thinning begins."""
 
 
+_CLEARED_AT_ONCE = 2_000
+_CLEARING_S = 0.03
+"""So long is a commit held up at most by rows that are sealed leaving `live.db`."""
+_FREE_PAGES, _GIVEN_BACK = 4_000, 256
+
+
 def in_use(writer: Writer) -> int:
-    """Bytes in use, without free pages."""
+    """Bytes in use, without free pages; sealed files count."""
     pages, free, size = (writer.db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("page_count", "freelist_count", "page_size"))
-    return int((pages - free) * size)
+    return int((pages - free) * size) + _sealed(writer, "sum(size)")
+
+
+def _sealed(writer: Writer, what: str) -> int:
+    return int(writer.db.execute(f"SELECT coalesce({what}, 0) FROM archive").fetchone()[0])
+
+
+def clear(writer: Writer) -> int:
+    """Delete a portion of the rows and events that lie in sealed files by now; gives how many rows. Returns soon, see _CLEARING_S."""
+    began, gone = time.monotonic(), 0
+    end, last = _sealed(writer, "max(n_to)"), _sealed(writer, "max(event_to)")
+    while time.monotonic() - began < _CLEARING_S:
+        n, event = writer.db.execute("SELECT (SELECT min(n) FROM hot), (SELECT min(id) FROM event)").fetchone()
+        rows = n is not None and n < end
+        if rows:
+            gone += writer.db.execute("DELETE FROM hot WHERE n < ?", (min(n + _CLEARED_AT_ONCE, end),)).rowcount
+        elif event is not None and event <= last:
+            writer.db.execute("DELETE FROM event WHERE id <= ?", (min(event + _CLEARED_AT_ONCE, last),))
+        else:
+            _give_back(writer)
+            break
+    return gone
+
+
+def _give_back(writer: Writer) -> None:
+    """Free pages are used again; what was a burst goes back to the disk."""
+    pages, free = (writer.db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("page_count", "freelist_count"))
+    if free > _FREE_PAGES and free > pages // 2:
+        writer.db.execute(f"PRAGMA incremental_vacuum({_GIVEN_BACK})").fetchall()
 
 
 def _needed_from(writer: Writer) -> int:
@@ -26,7 +64,11 @@ def _needed_from(writer: Writer) -> int:
 
 
 def expire(writer: Writer, before_ns: int) -> int:
-    """Delete a portion of the events and rows that came before `before_ns`; gives the number of rows."""
+    """Delete a portion of the events and rows that came before `before_ns`, sealed files whole; gives the number of rows."""
+    if _sealed(writer, "count(*)"):
+        first, last, newest = writer.db.execute(
+            "SELECT event_from, event_to, min(now_to, now_from + 86400000000000) FROM archive ORDER BY event_from LIMIT 1").fetchone()
+        return drop(writer, int(first), int(last), "expired") if newest < before_ns else 0
     last = writer.db.execute("SELECT id, n_from + rows + derived FROM event WHERE id < (SELECT min(id) FROM event) + 2000 AND now < ? "
                              "ORDER BY id DESC LIMIT 1", (before_ns,)).fetchone()
     if not last:
@@ -34,16 +76,21 @@ def expire(writer: Writer, before_ns: int) -> int:
     end = min(int(last[1]), _needed_from(writer))
     gone = writer.db.execute("DELETE FROM hot WHERE n < ?", (end,)).rowcount
     writer.db.execute("DELETE FROM event WHERE id <= ? AND n_from < ?", (last[0], end))
+    writer.meta(KEPT_FROM, int(writer.db.execute("SELECT coalesce(min(id), ?) FROM event", (last[0] + 1,)).fetchone()[0]))
     writer.count({"expired": gone})
     return int(gone)
 
 
 def thin(writer: Writer, max_size: int) -> int:
-    """If the journal nears `max_size` bytes, delete a portion of its oldest rows, measured ones first; gives how many."""
-    if in_use(writer) < _FULL_AT * max_size:
+    """If the journal nears `max_size` bytes, delete a portion of its oldest live rows, measured ones first; gives how many.
+
+    While there are sealed files, the sealer thins them first; this is for what it cannot reach in time.
+    """
+    if in_use(writer) < (max_size if _sealed(writer, "count(*)") else _FULL_AT * max_size):
         return 0
     bound = min(_needed_from(writer), writer.next_n - 1)
-    start = int((writer.db.execute("SELECT value FROM meta WHERE key = 'thinned_to'").fetchone() or (0,))[0])
+    border = _sealed(writer, "max(n_to)")
+    start = max(border - 1, int((writer.db.execute("SELECT value FROM meta WHERE key = 'thinned_to'").fetchone() or (0,))[0]))
     first = writer.db.execute("SELECT min(n) FROM hot WHERE n > ?", (start,)).fetchone()[0]
     if first is not None and first < bound:
         end = min(first + _CHUNK, bound)
@@ -51,7 +98,8 @@ def thin(writer: Writer, max_size: int) -> int:
                                  (first, end)).rowcount
         writer.meta("thinned_to", end - 1)
     else:
-        oldest = writer.db.execute("SELECT min(n) FROM hot").fetchone()[0]
-        gone = writer.db.execute("DELETE FROM hot WHERE n < ?", (min(oldest + _CHUNK, bound),)).rowcount if oldest is not None else 0
+        oldest = writer.db.execute("SELECT min(n) FROM hot WHERE n >= ?", (border,)).fetchone()[0]
+        end = border if oldest is None else min(oldest + _CHUNK, bound)
+        gone = writer.db.execute("DELETE FROM hot WHERE n >= ? AND n < ?", (border, end)).rowcount
     writer.count({"thinned": gone})
     return int(gone)

@@ -1,75 +1,26 @@
 """Reading the journal: short read-only transactions that never block the writer. One reader a thread.
 
-Where a row lives is nobody's business outside this folder: what is in `live.db` today may lie in a sealed archive later.
+Where a row lives is nobody's business outside this folder: what is in `live.db` now lies in a sealed file of `archive/` later.
 """
 
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
 from config.series import Series
 from gateway.contracts import Notice, Rows
+from gateway.journal.archive import Plan, joined
 from gateway.journal.columns import NAMES, rows, series_table
 from gateway.journal.migrating import FORMAT
+from gateway.journal.records import EventRecord, RefusedRow, Sealed, SinkRecord, Waiting
+from gateway.journal.shelf import Shelf, sealed
 from gateway.journal.writer import OWED, UNDONE, JournalError
-
-
-@dataclass(frozen=True, slots=True)
-class EventRecord:
-    """An event as it was journalled; its rows are n_from … n_from + rows - 1, what was derived follows them."""
-
-    id: int
-    kind: int
-    now: int
-    sure: int
-    steady: int
-    plan: int
-    n_from: int
-    rows: int
-    derived: int
-    done: int
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """The next message for a recipient."""
-
-    id: int
-    due: int
-    tries: int
-    notice: Notice
-
-
-@dataclass(frozen=True, slots=True)
-class SinkRecord:
-    """How far a sink has come."""
-
-    name: str
-    n: int
-    sent: int
-    refused: int
-    skipped: int
-    thinned: int
-    state: str
-    words: str
-    owed: int = 0
-    """Rows that it refused and that are to be sent again."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedRow:
-    """A row that a sink will not take."""
-
-    sink: str
-    n: int
-    at: int
-    """When it was refused, UTC ns."""
-    words: str | None
-    """The store's; None = it is owed again."""
 
 
 class Reader:
@@ -83,6 +34,7 @@ class Reader:
             self._db.execute("PRAGMA query_only = 1")
             self._check_format(path)
             self._series = tuple(series_table(self._db))
+            self._shelf = Shelf(folder, self._db)
         except sqlite3.Error as error:
             raise JournalError(f"{path}: cannot be read ({error}); has the daemon run here yet?") from error
 
@@ -94,7 +46,8 @@ class Reader:
                 "use the newer software again" if found > FORMAT else "the next start of the daemon brings it up to date"))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
+        self._shelf.close()
         self._db.close()
 
     def __enter__(self) -> Self:
@@ -110,32 +63,61 @@ class Reader:
             self._series += tuple(new)
         return self._series
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """What is read inside is of one moment: a row is sealed or live, never both or neither."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
+
     def _rows(self, where: str, parameters: tuple[object, ...]) -> Rows:
         records = self._db.execute(f"SELECT {NAMES} FROM hot {where}", parameters).fetchall()
         return rows(self.series(), records)
 
     def rows_after(self, n: int, most: int) -> Rows:
         """At most `most` rows after arrival number `n`, in order; not those that have yet to get their flags."""
-        self._db.execute("BEGIN")
-        try:
+        with self._snapshot():
             last = self._db.execute("SELECT n_from, done FROM event ORDER BY id DESC LIMIT 1").fetchone()
             end = last[0] if last and last[1] == UNDONE else 2**62
-            return self._rows("WHERE n > ? AND n < ? ORDER BY n LIMIT ?", (n, end, most))
-        finally:
-            self._db.execute("COMMIT")
+            return self._between(n + 1, end, most)
+
+    def _between(self, low: int, high: int, most: int = 2**62) -> Rows:
+        """At most `most` rows with low <= n < high, in order."""
+        border = self._shelf.end()
+        runs = []
+        if low < border:
+            runs = self._shelf.rows_after(low - 1, min(most, high - low), self.series())
+            most -= sum(len(run) for run in runs)
+        else:
+            self._shelf.forget()
+        if most > 0 and high > border:
+            runs.append(self._rows("WHERE n >= ? AND n < ? ORDER BY n LIMIT ?", (max(low, border), high, most)))
+        found = runs[0] if len(runs) == 1 else joined(self.series(), runs)
+        return found.pick(found.n < high) if len(found) and found.n[-1] >= high else found
 
     def rows_of_event(self, event: EventRecord) -> Rows:
         """The rows that came with an event, without what was derived from them."""
-        return self._rows("WHERE n >= ? AND n < ? ORDER BY n", (event.n_from, event.n_from + event.rows))
+        with self._snapshot():
+            return self._between(event.n_from, event.n_from + event.rows)
 
     def rows_of_series(self, series: int, since: int, until: int, most: int) -> Rows:
         """Rows of one series with since < at <= until in arrival order, the newest `most` of them."""
-        found = self._rows("WHERE n >= ? AND series = ? AND at > ? AND at <= ? ORDER BY n DESC LIMIT ?",
-                           (self.n_at(since), series, since, until, most))
-        return found.pick(slice(None, None, -1))
+        with self._snapshot():
+            start = max(self._shelf.end(), self._n_at(since))
+            found = self._rows("WHERE n >= ? AND series = ? AND at > ? AND at <= ? ORDER BY n DESC LIMIT ?", (start, series, since, until, most))
+            runs = self._shelf.rows_of_series(series, since, until, most - len(found), self.series()) if len(found) < most else []
+        newest = joined(self.series(), [*runs, found.pick(slice(None, None, -1))])
+        return newest.pick(slice(max(0, len(newest) - most), None))
 
     def n_at(self, now: int) -> int:
         """The first arrival number of what was taken at or after `now`: rows are found by when they came."""
+        with self._snapshot():
+            early = self._shelf.n_at(now)
+            return self._n_at(now) if early is None else early
+
+    def _n_at(self, now: int) -> int:
         low, high = self._db.execute("SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM event").fetchone()
         while low < high:
             middle = (low + high) // 2
@@ -149,12 +131,18 @@ class Reader:
 
     def last_n(self) -> int:
         """The newest arrival number; 0 = nothing yet."""
-        return int(self._db.execute("SELECT coalesce(max(n), 0) FROM hot").fetchone()[0])
+        return int(self._db.execute("SELECT max((SELECT coalesce(max(n), 0) FROM hot), "
+                                    "(SELECT coalesce(max(n_to) - 1, 0) FROM archive))").fetchone()[0])
 
-    def events_after(self, event: int) -> list[EventRecord]:
-        """Events with a higher number, in order."""
-        return [EventRecord(*r) for r in self._db.execute(
-            "SELECT id, kind, now, sure, steady, plan, n_from, rows, derived, done FROM event WHERE id > ? ORDER BY id", (event,))]
+    def events_after(self, event: int, most: int = 2**62) -> list[EventRecord]:
+        """At most `most` events with a higher number, in order."""
+        with self._snapshot():
+            border = self._shelf.end_of_events()
+            found = list(islice(self._shelf.events_after(event), most)) if event < border else []
+            found += [EventRecord(*r) for r in self._db.execute(
+                "SELECT id, kind, now, sure, steady, plan, n_from, rows, derived, done FROM event WHERE id > ? ORDER BY id LIMIT ?",
+                (max(event, border), most - len(found)))]
+            return found
 
     def last_event(self) -> EventRecord | None:
         """The newest event."""
@@ -162,9 +150,30 @@ class Reader:
             "SELECT id, kind, now, sure, steady, plan, n_from, rows, derived, done FROM event ORDER BY id DESC LIMIT 1").fetchone()
         return EventRecord(*found) if found else None
 
+    def first_event(self) -> EventRecord | None:
+        """The oldest event that is not sealed."""
+        found = self._db.execute("SELECT id, kind, now, sure, steady, plan, n_from, rows, derived, done FROM event WHERE id > ? ORDER BY id LIMIT 1",
+                                 (self._shelf.end_of_events(),)).fetchone()
+        return EventRecord(*found) if found else None
+
+    def sealed(self) -> list[Sealed]:
+        """The sealed files, in order."""
+        return sealed(self._db)
+
+    def plans(self, versions: Sequence[int]) -> list[Plan]:
+        """Plans as they are kept."""
+        return [tuple(found) for found in self._db.execute(
+            "SELECT version, sha256, software, engine, site, body FROM plan WHERE version IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(versions)),))]
+
     def checkpoints(self) -> list[tuple[int, bytes]]:
         """(event, state) newest first."""
         return [(int(e), bytes(b)) for e, b in self._db.execute("SELECT event, body FROM checkpoint ORDER BY event DESC")]
+
+    def oldest_checkpoint(self) -> int | None:
+        """The event of the older of the two checkpoints: what a restart may step again comes after it."""
+        found: int | None = self._db.execute("SELECT min(event) FROM checkpoint").fetchone()[0]
+        return found
 
     def plan(self, version: int) -> bytes:
         """The body of a plan."""
@@ -197,7 +206,13 @@ class Reader:
 
     def rows_of(self, ns: Sequence[int]) -> Rows:
         """The rows of those arrival numbers that are still there, in order."""
-        return self._rows("WHERE n IN (SELECT value FROM json_each(?)) ORDER BY n", (json.dumps(list(ns)),))
+        wanted = sorted(ns)
+        with self._snapshot():
+            border = self._shelf.end()
+            early = wanted[: bisect_left(wanted, border)]
+            runs = self._shelf.rows_of(early, self.series()) if early else []
+            runs.append(self._rows("WHERE n IN (SELECT value FROM json_each(?)) ORDER BY n", (json.dumps(wanted[len(early) :]),)))
+        return joined(self.series(), runs)
 
     def waiting(self, recipient: str, after: int = 0) -> Waiting | None:
         """The oldest message after number `after` that a recipient has not got."""
@@ -251,6 +266,6 @@ class Reader:
         return found[0] if found else None
 
     def size(self) -> int:
-        """Bytes in use, without free pages."""
+        """Bytes in use, without free pages; sealed files count."""
         pages, free, size = (self._db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("page_count", "freelist_count", "page_size"))
-        return int((pages - free) * size)
+        return int((pages - free) * size) + int(self._db.execute("SELECT coalesce(sum(size), 0) FROM archive").fetchone()[0])

@@ -27,6 +27,7 @@ CREATE TABLE alert_log(alert INTEGER, no INTEGER, event INTEGER, at INTEGER, kin
                        PRIMARY KEY(alert, no)) STRICT, WITHOUT ROWID;
 CREATE TABLE outbox(id INTEGER PRIMARY KEY, recipient TEXT, message TEXT UNIQUE, due INTEGER, tries INTEGER, state TEXT, words TEXT, body TEXT) STRICT;
 CREATE INDEX outbox_next ON outbox(recipient, id) WHERE state = 'waiting';
--- what was sealed: rows n_from … n_to - 1 and events event_from … event_to lie in archive/file, unless it was lost (hash null: what was in it is gone)
+-- rows n_from … n_to - 1 and events event_from … event_to are sealed in archive/file, or lost; first = SHA-256 as it was sealed, hash = as it is (thinned)
 CREATE TABLE archive(event_from INTEGER PRIMARY KEY, event_to INTEGER, n_from INTEGER, n_to INTEGER, now_from INTEGER, now_to INTEGER, at_from INTEGER,
-                     at_to INTEGER, rows INTEGER, thinned INTEGER, file TEXT UNIQUE, bytes INTEGER, previous BLOB, hash BLOB, lost TEXT) STRICT;
+                     at_to INTEGER, rows INTEGER, thinned INTEGER, file TEXT UNIQUE, size INTEGER, previous BLOB, first BLOB, hash BLOB, lost TEXT) STRICT;
+CREATE INDEX archive_n ON archive(n_to);

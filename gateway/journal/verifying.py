@@ -3,9 +3,16 @@
 import hashlib
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
+from gateway.journal.archive import Archive
+from gateway.journal.codec import Damaged
+from gateway.journal.migrating import FORMAT
+from gateway.journal.records import Sealed
+from gateway.journal.shelf import FOLDER, sealed
 from gateway.journal.writer import OWED, JournalError
 
 
@@ -20,18 +27,21 @@ class Finding:
 
 def verify(folder: Path) -> list[Finding]:
     """Every check with its finding. Raises JournalError if the file cannot be read at all."""
-    return verify_file(folder / "live.db")
+    return verify_file(folder / "live.db", folder / FOLDER)
 
 
-def verify_file(path: Path) -> list[Finding]:
-    """The same for a copy of a journal under any name."""
+def verify_file(path: Path, archives: Path) -> list[Finding]:
+    """The same for a copy of a journal under any name, with its sealed files in the folder `archives`."""
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
     except sqlite3.Error as error:
         raise JournalError(f"{path}: cannot be read ({error})") from error
     try:
         db.execute("BEGIN")
-        return [_pages(db), *_events(db), _series(db), _alert_log(db), _counters(db), *_sinks(db)]
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found != FORMAT:
+            raise JournalError(f"{path} is of format {found}, this software reads {FORMAT}")
+        return [_pages(db), *_events(db), _archive(path, db, archives), _series(db), _alert_log(db), _counters(db), *_sinks(db)]
     except sqlite3.Error as error:
         raise JournalError(f"{path}: cannot be read ({error}); docs/journal.md tells how to salvage it") from error
     finally:
@@ -48,14 +58,20 @@ def _pages(db: sqlite3.Connection) -> Finding:
 
 
 def _events(db: sqlite3.Connection) -> Iterator[Finding]:
-    count, first, last = db.execute("SELECT count(*), coalesce(min(id), 0), coalesce(max(id), 0) FROM event").fetchone()
-    missing = last - first + 1 - count if count else 0
-    broken = _one(db, "SELECT count(*) FROM (SELECT n_from AS n, lag(n_from + rows + derived) OVER (ORDER BY id) AS wanted FROM event) "
-                      "WHERE wanted IS NOT NULL AND n <> wanted")
-    words = f"{count} events, {first} to {last}, without a hole" if not missing and not broken else (
-        f"{missing} events are missing between {first} and {last}; {broken} do not begin where the one before ends")
-    yield Finding("events", not missing and not broken, words)
-    begin = max(_one(db, "SELECT min(n_from) FROM event"), _one(db, "SELECT value FROM meta WHERE key = 'thinned_to' UNION ALL SELECT 0") + 1)
+    """Events follow each other without a hole from the oldest sealed file to the newest live one, and so do their rows."""
+    sealed_to = _one(db, "SELECT max(event_to) FROM archive")
+    count, first, last = db.execute("SELECT count(*), coalesce(min(id), 0), coalesce(max(id), 0) FROM event WHERE id > ?", (sealed_to,)).fetchone()
+    missing = last - max(first, sealed_to + 1 if sealed_to else first) + 1 - count if count else 0
+    broken = _one(db, "SELECT count(*) FROM (SELECT n_from AS n, lag(n_from + rows + derived) OVER (ORDER BY id) AS wanted FROM event WHERE id > ?) "
+                      "WHERE wanted IS NOT NULL AND n <> wanted", sealed_to)
+    holes = _one(db, "SELECT count(*) FROM (SELECT event_from AS e, n_from AS n, lag(event_to + 1) OVER (ORDER BY event_from) AS e_wanted, "
+                     "lag(n_to) OVER (ORDER BY event_from) AS n_wanted FROM archive) WHERE e <> e_wanted OR n <> n_wanted")
+    oldest = _one(db, "SELECT coalesce((SELECT min(event_from) FROM archive), ?)", first)
+    words = f"{last - oldest + 1 if last else 0} events, {oldest} to {last}, without a hole" if not missing + broken + holes else (
+        f"{missing} events are missing between {first} and {last}; {broken} do not begin where the one before ends; {holes} sealed files do not")
+    yield Finding("events", not missing + broken + holes, words)
+    begin = max(_one(db, "SELECT min(n_from) FROM event WHERE id > ?", sealed_to), _one(db, "SELECT max(n_to) FROM archive"),
+                _one(db, "SELECT value FROM meta WHERE key = 'thinned_to' UNION ALL SELECT 0") + 1)
     end = _one(db, "SELECT n_from + rows + derived FROM event ORDER BY id DESC LIMIT 1") if count else begin
     there = _one(db, "SELECT count(*) FROM hot WHERE n >= ? AND n < ?", begin, end)
     beyond = _one(db, "SELECT count(*) FROM hot WHERE n >= ?", end)
@@ -63,7 +79,42 @@ def _events(db: sqlite3.Connection) -> Iterator[Finding]:
     wrong = [f"{end - begin - there} rows are missing between {begin} and {end - 1}"] if there != max(0, end - begin) else []
     wrong += [f"{beyond} rows belong to no event"] if beyond else []
     wrong += [f"{strange} rows belong to no series"] if strange else []
-    yield Finding("rows", not wrong, "; ".join(wrong) or f"{_one(db, 'SELECT count(*) FROM hot')} rows, without a hole from {begin} on")
+    number = _one(db, "SELECT (SELECT count(*) FROM hot WHERE n >= (SELECT coalesce(max(n_to), 0) FROM archive)) + "
+                      "coalesce((SELECT sum(rows) FROM archive), 0)")
+    yield Finding("rows", not wrong, "; ".join(wrong) or f"{number} rows, live ones without a hole from {begin} on")
+
+
+def _archive(path: Path, db: sqlite3.Connection, folder: Path) -> Finding:
+    """Each sealed file is to the bit what was sealed (or thinned later), and names the one before by its hash."""
+    entries = sealed(db)
+    wrong = [words for entry in entries if not entry.lost and (words := _harm(entry, folder)) and _still_there(path, entry)]
+    wrong += [f"{entry.file} does not continue the chain" for before, entry in pairwise(entries)
+              if entry.file and before.first and entry.previous != before.first]
+    lost = [f"events {entry.event_from} to {entry.event_to} ({entry.lost})" for entry in entries if entry.lost]
+    head = f"; head {entries[-1].first.hex()} ({entries[-1].file})" if entries and entries[-1].first else ""
+    known = f"; known to be lost: {', '.join(lost[:20])}" if lost else ""
+    whole = f"{len(entries) - len(lost)} sealed files, the chain holds{head}"
+    return Finding("archive", not wrong, ("; ".join(wrong[:20]) or whole) + known)
+
+
+def _harm(entry: Sealed, folder: Path) -> str:
+    """What is wrong with a file; empty = nothing."""
+    file = folder / str(entry.file)
+    try:
+        with file.open("rb") as opened:
+            if hashlib.file_digest(opened, "sha256").digest() != entry.hash:
+                return f"{file.name} is not what was sealed"
+        with Archive(file) as archive:
+            head = archive.head()
+    except (OSError, Damaged, sqlite3.Error) as error:
+        return f"{file.name} cannot be read ({error})"
+    return "" if head.previous == entry.previous else f"{file.name} does not continue the chain"
+
+
+def _still_there(path: Path, entry: Sealed) -> bool:
+    """The daemon may have removed it while we looked: the entry went first."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as now:
+        return bool(_one(now, "SELECT count(*) FROM archive WHERE file = ?", entry.file))
 
 
 def _series(db: sqlite3.Connection) -> Finding:

@@ -17,6 +17,7 @@ from config.series import Series
 from drivers.reading import Aside
 from gateway.journal.columns import Columns, series_table
 from gateway.journal.migrating import FORMAT, create, migrate
+from gateway.journal.tidying import numbers, tidy
 
 log = logging.getLogger("ecosentry.journal")
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_SEQUENCE")
@@ -103,10 +104,10 @@ class Writer:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
             self._prepare(db)
+            tidy(self.path.parent, db)
             self.series = series_table(db)
             self.known = {series: i for i, series in enumerate(self.series)}
-            self.next_n = 1 + db.execute("SELECT coalesce(max(n), 0) FROM hot").fetchone()[0]
-            self.next_event = 1 + db.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
+            self.next_n, self.next_event = numbers(db)
             self._db, db = db, None
         finally:
             if db is not None:

@@ -12,8 +12,9 @@ from gateway.alone import AlreadyRunning, alone
 from gateway.control import ask, socket_path
 from gateway.journal.copying import copy_journal
 from gateway.journal.progress import Requeue
-from gateway.journal.reader import RefusedRow
 from gateway.journal.reading import reading
+from gateway.journal.records import RefusedRow
+from gateway.journal.shelf import FOLDER
 from gateway.journal.verifying import Finding
 from gateway.journal.verifying import verify as verify_journal
 from gateway.journal.writer import Writer
@@ -30,13 +31,16 @@ def backup(folder: Path, target: Path, site_path: str) -> int:
     if file.exists():
         print(f"{file} is there already", file=sys.stderr)
         return _USAGE
-    found = copy_journal(folder, file)
-    if not all(finding.good for finding in found):
-        print("\n".join(_lines(found)))
+    copy = copy_journal(folder, file)
+    if not all(finding.good for finding in copy.found):
+        print("\n".join(_lines(copy.found)))
         print("The copy did not pass its check and was not kept; is the journal itself whole?  ecosentry journal verify", file=sys.stderr)
         return _DISK
-    print(f"{file}   {file.stat().st_size / 1e6:.1f} MB, checked: {found[2].words}")
-    print(f"To restore: stop the service; move {folder} away, make it anew (owner and mode as before);\n"
+    print(f"{file}   {file.stat().st_size / 1e6:.1f} MB, checked: {copy.found[2].words}")
+    days = f"            cp -r {copy.archives} {folder / FOLDER};\n" if copy.all else ""
+    if days:
+        print(f"{copy.archives}   {copy.all} sealed files, {copy.new} of them new; the backup needs both")
+    print(f"To restore: stop the service; move {folder} away, make it anew (owner and mode as before);\n{days}"
           f"            cp {file} {folder / 'live.db'}; start it again.  Site file and secrets are not in the copy: {site_path}")
     return 0
 

@@ -1,0 +1,89 @@
+"""Notes of the sealer, written by the core with its next commit: a file was sealed, written anew with fewer rows, or is to go."""
+
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from threading import Event
+
+from gateway.journal.reader import Reader
+from gateway.journal.records import Sealed
+from gateway.journal.shelf import FOLDER
+from gateway.journal.tidying import KEPT_FROM
+from gateway.journal.writer import Writer
+
+
+def _is_there(journal: Path, entry: Sealed) -> bool:
+    path = journal / FOLDER / str(entry.file)
+    return path.exists() and path.stat().st_size == entry.size
+
+
+@dataclass(frozen=True, slots=True)
+class FileSealed:
+    """These events and rows are in that file, durably: from now on they are read there."""
+
+    journal: Path
+    entry: Sealed
+    declined: Event = field(default_factory=Event, compare=False)
+
+    def write(self, writer: Writer) -> None:
+        """Enter it, if it is there and continues what is sealed; its rows leave `live.db` afterwards, see keeping.clear."""
+        end, live = writer.db.execute("SELECT (SELECT max(event_to) FROM archive), (SELECT min(id) FROM event)").fetchone()
+        follows = self.entry.event_from > end if end is not None else True
+        if follows and live is not None and live <= self.entry.event_from and _is_there(self.journal, self.entry):
+            values = astuple(self.entry)
+            writer.db.execute(f"INSERT INTO archive VALUES ({','.join('?' * len(values))})", values)
+        else:
+            self.declined.set()
+
+    def settled(self, reader: Reader) -> bool:
+        """The core has dealt with it."""
+        return self.declined.is_set() or any(entry.file == self.entry.file for entry in reader.sealed())
+
+
+@dataclass(frozen=True, slots=True)
+class FileRewritten:
+    """The rows of the file `old` that are kept are now in another."""
+
+    journal: Path
+    old: str
+    entry: Sealed
+    declined: Event = field(default_factory=Event, compare=False)
+
+    def write(self, writer: Writer) -> None:
+        """Let the entry name the new file, if it still names the old one."""
+        found = writer.db.execute("SELECT rows FROM archive WHERE file = ?", (self.old,)).fetchone()
+        if found and _is_there(self.journal, self.entry):
+            new = self.entry
+            writer.db.execute("UPDATE archive SET rows = ?, thinned = ?, file = ?, size = ?, hash = ? WHERE file = ?",
+                              (new.rows, new.thinned, new.file, new.size, new.hash, self.old))
+            writer.count({"thinned": max(0, int(found[0]) - new.rows)})
+        else:
+            self.declined.set()
+
+    def settled(self, reader: Reader) -> bool:
+        """The core has dealt with it."""
+        return self.declined.is_set() or any(entry.file == self.entry.file for entry in reader.sealed())
+
+
+@dataclass(frozen=True, slots=True)
+class FileDropped:
+    """The oldest file makes room."""
+
+    entry: Sealed
+
+    def write(self, writer: Writer) -> None:
+        """Take it out of the table; the sealer removes the file when that is committed."""
+        drop(writer, self.entry.event_from, self.entry.event_to, "thinned")
+
+    def settled(self, reader: Reader) -> bool:
+        """The core has dealt with it."""
+        return all(entry.file != self.entry.file for entry in reader.sealed())
+
+
+def drop(writer: Writer, event_from: int, event_to: int, counter: str) -> int:
+    """Take one entry out of the table; gives how many rows went with it."""
+    found = writer.db.execute("DELETE FROM archive WHERE event_from = ? RETURNING rows", (event_from,)).fetchone()
+    if not found:
+        return 0
+    writer.meta(KEPT_FROM, event_to + 1)
+    writer.count({counter: int(found[0])})
+    return int(found[0])
