@@ -1,46 +1,39 @@
-"""What a standard says of a station's hour: the exact functions of `analytics/indices`, fed with issued hourly means.
+"""What a standard says of a station's hour or day: its declared function, fed with issued hourly means.
 
 A number that the standard does not define, or that it forbids to publish because something is missing, is None.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, cast
+from functools import cache
+from importlib import import_module
+from inspect import signature
+from typing import cast
 
-from analytics.indices._exact import exact
-from analytics.indices.air_cn import aqi_cn
-from analytics.indices.air_means import mean_of_hours
-from analytics.indices.water_surface import NOT_AMONG_THE_21, WORSE_THAN_V, gb3838_class, measured, surface_water_assess
-from config.live_standards import LIVE
+from analytics.indices.noise_cn import period_of
+from analytics.station_calendar import clock_of
+from analytics.station_inputs import ABSENT, Mean, Means, Moment, Past, law_at
+from config.live_standards import Fact, reports
+from config.quantity import vocabulary
 from config.reading_standards import standards
 from config.series import Flag
 from config.standard import Standard
-from config.standard_tables import Category, Pollutant
+from config.standard_live import Gives, Live, LiveInput
+from config.standard_tables import Pollutant
 
-_ALSO_OF_PARTICLES = "so2"
-_DUST_DIGITS = 6
-"""Digits after the point of an hourly mean that count: those beyond are the dust of binary sums, never measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """An issued hourly mean as it enters a formula; its value is a number."""
-
-    value: float
-    flag: int
-    share: float
-
-
-Past = Callable[[str, int], Hour | None]
-"""The hour of a quantity so many hours back (0 = the one that is judged); None where none was issued or it is MISSING."""
+Key = tuple[str, str]
+"""Quantity and channel of a computed series."""
+_MOST = 1000.0
+"""A multiple of a limit beyond which nobody counts; also that of a limit of 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One number of a standard. `flag` is the worst of the hours that it rests on, `share` their smallest."""
+    """One number of a standard. `flag` is the worst of the hours that it rests on, `share` the smallest of its means."""
 
-    value: int | None
+    value: float | None
     flag: int = Flag.MISSING
     share: float = 0.0
 
@@ -50,20 +43,18 @@ NOTHING = Judged(None)
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a formula must know of the station; `items` are the quantities that it measures."""
+    """Which report of which standard, and what it must know of the station; `items` are those that it measures."""
 
     standard: str
+    report: str
     zone: str
-    water_body: Literal["river", "lake"]
     items: tuple[str, ...]
+    facts: tuple[tuple[str, Fact], ...] = ()
 
-
-def law_at(standard: str, end_ns: int, zone: str) -> Standard | None:
-    """The edition for the hour that ends at `end_ns` (UTC ns): that of the last moment it contains; None if there was none yet."""
-    try:
-        return standards().at(standard, end_ns - 1, zone)
-    except ValueError:
-        return None
+    @property
+    def live(self) -> Live | None:
+        """The declaration; None if the standard's file no longer has it."""
+        return next((live for live in reports(self.standard) if live.report == self.report), None)
 
 
 def hours_needed(about: About, end_ns: int) -> int:
@@ -71,117 +62,223 @@ def hours_needed(about: About, end_ns: int) -> int:
 
     >>> from datetime import UTC, datetime
     >>> ends = [int(datetime(2026, 2, 28, hour, tzinfo=UTC).timestamp()) * 10**9 for hour in (16, 17)]
-    >>> [hours_needed(About("HJ633", "Asia/Shanghai", "river", ("pm2_5",)), end) for end in ends]
+    >>> [hours_needed(About("HJ633", "realtime", "Asia/Shanghai", ("pm2_5",)), end) for end in ends]
     [24, 1]
     """
-    law = law_at(about.standard, end_ns, about.zone)
-    if law is None or about.standard != "HJ633":
+    live, law = about.live, law_at(about.standard, end_ns, about.zone)
+    if live is None or law is None:
         return 1
-    return max((_length(scale) for scale in _scales(law, about)), default=1)
+    means = [scale.means[live.scales] for scale in _scales(law, live, about)] if live.scales else [live.mean]
+    means += [f"{one.hours} h" if one.mean == "hours" else one.mean for one in live.inputs.values() if one.quantity]
+    return max(int(mean.partition(" ")[0]) for mean in means)
 
 
-def judge(about: About, end_ns: int, past: Past) -> dict[str, Judged]:
-    """The station's number under "", and one for each of its items; for the hour that ends at `end_ns` (UTC ns).
+def judge(about: About, moment: Moment, past: Past) -> dict[Key, Judged]:
+    """Every number of the report, by quantity and channel, for the hour or day of `moment`.
 
-    >>> about = About("GB3838", "Asia/Shanghai", "river", ("ammonia_nitrogen", "cod"))
+    >>> from analytics.station_inputs import Hour
+    >>> about = About("GB3838", "realtime", "Asia/Shanghai", ("ammonia_nitrogen", "cod"), (("water_body", "river"),))
     >>> hours = {"ammonia_nitrogen": Hour(0.4, 1, 1.0), "cod": Hour(31.0, 1, 0.9)}
-    >>> judge(about, 1795262400 * 10**9, lambda quantity, back: hours.get(quantity))[""].value
-    5
+    >>> found = judge(about, Moment(1795262400 * 10**9, 1, about.zone, False), lambda quantity, back: hours.get(quantity))
+    >>> found["gb3838_class", ""].value
+    5.0
     """
-    law = law_at(about.standard, end_ns, about.zone)
-    if law is None:
-        return dict.fromkeys(("", *about.items), NOTHING)
-    return _air(about, law, end_ns, past) if about.standard == "HJ633" else _water(about, law, past)
+    live, law = about.live, law_at(about.standard, moment.end_ns, about.zone)
+    if live is None or law is None:
+        return {}
+    return Judging(about, live, law, moment, past).judged()
 
 
-def category(standard: str, value: float, end_ns: int, zone: str) -> Category | None:
-    """Name and colour of a number of a standard; None where there is none."""
-    law = law_at("MEE22" if standard == "GB3838" else standard, end_ns, zone)
-    if law is None or value != value:  # NaN is the only value unequal to itself
+class Judging:
+    """One report at one moment."""
+
+    def __init__(self, about: About, live: Live, law: Standard, moment: Moment, past: Past) -> None:
+        self.about, self.live, self.law = about, live, law
+        validity = law_at(live.validity, moment.end_ns, about.zone) if live.validity else law
+        self.means = Means(moment, past, validity, live.kelvin)
+        self.lacks_validity = validity is None
+        self.clock = clock_of(moment)
+        self.facts = dict(about.facts)
+
+    def judged(self) -> dict[Key, Judged]:
+        """Every number that the function gives."""
+        inputs = self._inputs()
+        if inputs is None or self.lacks_validity:
+            return {}
+        arguments: dict[str, object] = {**self.live.arguments, **{name: value for name, (value, _) in inputs.items()}}
+        beside = [mean for _, mean in inputs.values() if mean is not None]
+        if self.live.value_argument:
+            return {key: one for item in self.about.items for key, one in self._limited(item, arguments, beside).items()}
+        items = self._items()
+        if self.live.argument:
+            arguments[self.live.argument] = {name: mean.value for name, (_, mean) in items.items()}
+        if self.live.unmonitored:
+            arguments[self.live.unmonitored] = [name for quantity, name in self.live.items.items() if quantity not in self.about.items]
+        result = self._call(arguments)
+        return {} if result is None else self._results(result, items, beside)
+
+    def arguments_without_means(self) -> dict[str, object] | None:
+        """What time and place say; None if the function needs more than that."""
+        inputs = self._inputs()
+        return None if inputs is None else {**self.live.arguments, **{name: value for name, (value, _) in inputs.items()}}
+
+    # ── what goes in ─────────────────────────────────────────────────────────────────────────────────────────────────
+    def _inputs(self) -> dict[str, tuple[object, Mean | None]] | None:
+        """Arguments by name, with the mean that they are; None if one that is needed is missing."""
+        found: dict[str, tuple[object, Mean | None]] = {}
+        for name, one in self.live.inputs.items():
+            value, mean = self._input(one)
+            if value is not None:
+                found[name] = (value, mean)
+            elif not one.optional:
+                return None
+        return found
+
+    def _input(self, one: LiveInput) -> tuple[object, Mean | None]:
+        if one.station:
+            value = self.facts.get(one.station)
+            words = self.live.translate.get(one.station, {})
+            return words.get(str(value), value), None
+        if one.clock:
+            return self._at(one.clock), None
+        mean = self._known(self.means.of(one.quantity, one.mean, one.unit, one.hours))
+        if one.optional and mean.flag == Flag.SUSPECT:
+            return None, None
+        return mean.value, mean
+
+    def _at(self, what: str) -> object:
+        if what != "period":
+            return getattr(self.clock, what)
+        law = self.law if "day_from" in self.law.constants else standards().named("GB3096")
+        if "day_from" in self.facts or "night_from" in self.facts:  # where a county has set other hours
+            begins, ends = (float(self.facts.get(key, law.constant(key))) for key in ("day_from", "night_from"))
+            return "day" if begins <= self.clock.hour < ends else "night"
+        return period_of(self.clock.hour, law=law)
+
+    def _known(self, mean: Mean) -> Mean:
+        if self.live.negative == "keep":
+            return mean
+        if isinstance(mean.value, list):
+            return Mean([value if value is None or value >= 0 else None for value in mean.value], mean.flag, mean.share)
+        return ABSENT if mean.value is not None and mean.value < 0 else mean
+
+    def _items(self) -> dict[str, tuple[str, Mean]]:
+        """By the name that the function takes: the measured quantity and its mean."""
+        found = {}
+        if not self.live.scales:
+            return {self.live.items[item]: (item, self._known(self.means.of(item, self.live.mean))) for item in self.about.items}
+        scales = _scales(self.law, self.live, self.about)
+        for scale in scales:
+            twice = sum(other.quantity == scale.quantity for other in scales) > 1
+            mean = scale.means[self.live.scales]
+            name = f"{scale.shown}_{mean.replace(' ', '')}" if twice or self.live.means_in_names else scale.shown
+            found[name] = (scale.quantity, self._known(self.means.of(scale.quantity, mean, scale.unit)))
+        return found
+
+    def _call(self, arguments: Mapping[str, object]) -> object:
+        """What the function says; None where it has no value for these inputs."""
+        try:
+            return _called(self.live, self.law, arguments)
+        except (ValueError, ArithmeticError):
+            return None
+
+    # ── what comes out ───────────────────────────────────────────────────────────────────────────────────────────────
+    def _results(self, result: object, items: Mapping[str, tuple[str, Mean]], beside: list[Mean]) -> dict[Key, Judged]:
+        found: dict[Key, Judged] = {}
+        scored = [mean for _, mean in items.values() if mean.value is not None]
+        for one in self.live.gives:
+            value = result.get(one.result) if isinstance(result, Mapping) and one.result else result
+            if one.only_with and isinstance(result, Mapping) and result.get(one.only_with) is None:
+                continue
+            if not one.each:
+                found[one.quantity, one.channel] = _rests_on(self._number(one, value), scored + beside)
+                continue
+            by_name = value if isinstance(value, Mapping) else {}
+            for item in self.about.items:
+                own = [mean for quantity, mean in items.values() if quantity == item and mean.value is not None]
+                found[one.quantity, item] = _rests_on(self._number(one, self._of_item(item, by_name)), own)
+        return found
+
+    def _of_item(self, item: str, by_name: Mapping[str, object]) -> object:
+        name = self.live.items[item]
+        if name in by_name:
+            return by_name[name]
+        numbers = [value for key, value in by_name.items() if key.startswith(f"{name}_") and isinstance(value, int | float | Decimal)]
+        return max(numbers, default=None)
+
+    def _number(self, one: Gives, value: object) -> float | None:
+        """A result as a number: of a list of names the sum of their bits, of a word its place."""
+        if isinstance(value, list | tuple):
+            members = vocabulary()[one.quantity].members
+            names = {name: quantity for quantity, name in self.live.items.items()}
+            return float(sum(1 << members.index(names[name]) for name in value if names.get(name) in members))
+        if isinstance(value, str):
+            return float(one.words.index(value) + 1) if value in one.words else None
+        number = float(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
+        return number if number is not None and math.isfinite(number) else None
+
+    def _limited(self, item: str, arguments: Mapping[str, object], beside: list[Mean]) -> dict[Key, Judged]:
+        """How far one item is from its limit."""
+        key = (self.live.limit, item)
+        mean = self._known(self.means.of(item, self.live.mean))
+        if not isinstance(mean.value, Decimal):
+            return {key: NOTHING}
+        found = limited(self.live, self.law, item, mean.value, arguments)
+        return {key: NOTHING if found is None else _rests_on(found[0], [mean, *beside])}
+
+
+def limited(live: Live, law: Standard, item: str, value: Decimal, arguments: Mapping[str, object]) -> tuple[float, object] | None:
+    """How far a value is from its limit, and the limit; None where the law sets none. What the law calls passed is never above it."""
+    name = {live.name_argument: live.items[item]} if live.name_argument else {}
+    try:
+        result = _called(live, law, {**arguments, **name, live.value_argument: value})
+    except (ValueError, ArithmeticError):
         return None
-    return next((row for row in law.categories if row.range[1] is None or value <= row.range[1]), None)
+    if not isinstance(result, Mapping) or result.get("limit") is None or result.get(live.passes) is None:
+        return None
+    limit = cast("Decimal | list[Decimal]", result["limit"])
+    judged = result.get(live.corrected, value) if live.corrected else value
+    how_far = _multiple(judged, limit) if live.edge else float(judged - cast("Decimal", limit))
+    if result[live.passes]:
+        return min(how_far, live.edge), limit
+    return max(how_far, math.nextafter(live.edge, 2.0)), limit
 
 
-def _figure(hour: Hour) -> Decimal:
-    return exact(round(hour.value, _DUST_DIGITS))
+def _multiple(value: Decimal, limit: Decimal | list[Decimal]) -> float:
+    if isinstance(limit, list):
+        low, high = limit
+        return min(_MOST, float(max(value / high, low / value))) if value > 0 else _MOST
+    return min(_MOST, float(value / limit)) if limit > 0 else _MOST
 
 
-def _rests_on(value: int | None, hours: list[Hour]) -> Judged:
-    if value is None or not hours:
+def _rests_on(value: float | None, means: list[Mean]) -> Judged:
+    if value is None or not means:
         return NOTHING
-    suspect = any(hour.flag == Flag.SUSPECT for hour in hours)
-    return Judged(value, Flag.SUSPECT if suspect else Flag.GOOD, min(hour.share for hour in hours))
+    suspect = any(mean.flag == Flag.SUSPECT for mean in means)
+    return Judged(value, Flag.SUSPECT if suspect else Flag.GOOD, min(mean.share for mean in means))
 
 
-# ── air ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _scales(law: Standard, about: About) -> list[Pollutant]:
-    return [scale for scale in law.pollutants if "realtime" in scale.means and scale.quantity in about.items]
+def _scales(law: Standard, live: Live, about: About) -> list[Pollutant]:
+    return [scale for scale in law.pollutants if live.scales in scale.means and scale.quantity in about.items]
 
 
-def _length(scale: Pollutant) -> int:
-    """Hours of the mean that enters the real-time report."""
-    return int(scale.means["realtime"].partition(" ")[0])
+def _called(live: Live, law: Standard, arguments: Mapping[str, object]) -> object:
+    """What the declared function says; figures are given as floats where it wants floats."""
+    function, floats, takes_law = _function(law.function, live.function)
+    fitting = {name: _floats(value) if name in floats else value for name, value in arguments.items()}
+    return function(**fitting, law=law) if takes_law else function(**fitting)
 
 
-def _least(validity: Standard, quantity: str, mean: str) -> tuple[int, int]:
-    """So many of so many: hours of a mean, minutes of an hour. GB 3095 table 4 says nothing of an hour of particles: as for gases."""
-    rows = [window for window in validity.completeness.windows if window.mean == mean]
-    own = next((row for row in rows if quantity in row.quantities), None)
-    found = own or next(row for row in rows if _ALSO_OF_PARTICLES in row.quantities)
-    return found.least, found.of or found.least
+def _floats(value: object) -> object:
+    if isinstance(value, list):
+        return [_floats(one) for one in value]
+    return float(value) if isinstance(value, Decimal) else value
 
 
-def _air(about: About, law: Standard, end_ns: int, past: Past) -> dict[str, Judged]:
-    """HJ 633, real-time report. A pollutant that the station does not measure is not monitored; one that is missing makes it NA."""
-    validity = law_at("GB3095", end_ns, about.zone)
-    if validity is None:
-        return dict.fromkeys(("", *about.items), NOTHING)
-    names = LIVE["HJ633"].items
-    inputs: dict[str, Decimal | None] = {}
-    used: dict[str, list[Hour]] = {quantity: [] for quantity in about.items}
-    scales = _scales(law, about)
-    for scale in scales:
-        value, hours = _mean(scale, validity, past)
-        twice = sum(other.quantity == scale.quantity for other in scales) > 1
-        inputs[f"{scale.shown}_{scale.means['realtime'].replace(' ', '')}" if twice else scale.shown] = value
-        used[scale.quantity] += hours if value is not None else []
-    not_monitored = [name for quantity, name in names.items() if quantity not in about.items]
-    found = aqi_cn("realtime", inputs, not_monitored, law=law)
-    scored = cast("dict[str, int | None]", found["iaqi"])
-    judged = {quantity: _rests_on(scored[names[quantity]], hours) for quantity, hours in used.items()}
-    rests_on = [hour for quantity, hours in used.items() if judged[quantity].value is not None for hour in hours]
-    return {"": _rests_on(cast("int | None", found["aqi"]), rests_on), **judged}
-
-
-def _mean(scale: Pollutant, validity: Standard, past: Past) -> tuple[Decimal | None, list[Hour]]:
-    """The mean that a scale asks for, None if too little of it is there, and the hours it rests on."""
-    minutes, of = _least(validity, scale.quantity, "1 h")
-    hours = [past(scale.quantity, back) for back in range(_length(scale))]
-    valid = [hour for hour in hours if hour is not None and hour.share * of >= minutes]
-    if len(hours) == 1:
-        return (_figure(valid[0]) if valid else None), valid
-    least, _ = _least(validity, scale.quantity, scale.means["realtime"])
-    return mean_of_hours([_figure(hour) for hour in valid], least), valid
-
-
-# ── water ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _water(about: About, law: Standard, past: Past) -> dict[str, Judged]:
-    """GB 3838, class of an hour. A missing item could be worse than the others: then there is no overall class, unless it is the worst already.
-
-    A negative mean, below what the instrument can tell from zero by an unknown amount, counts as missing.
-    """
-    names = LIVE["GB3838"].items
-    hours = {quantity: hour for quantity in about.items if (hour := past(quantity, 0)) is not None and _figure(hour) >= 0}
-    beside = past("oxygen_saturation", 0)
-    saturation = _figure(beside) if beside is not None and beside.value >= 0 and beside.flag != Flag.SUSPECT else None
-    judged = dict.fromkeys(about.items, NOTHING)
-    for quantity, hour in hours.items():
-        helps = saturation if quantity == "dissolved_oxygen" else None
-        judged[quantity] = _rests_on(gb3838_class(names[quantity], _figure(hour), about.water_body, helps, law=law), [hour])
-    counting = [quantity for quantity in about.items if names[quantity] not in NOT_AMONG_THE_21]
-    values = {names[quantity]: measured(_figure(hours[quantity])) for quantity in counting if quantity in hours}
-    if not values:
-        return {"": NOTHING, **judged}
-    worst = cast("int", surface_water_assess(values, about.water_body, saturation, law=law)["class"])
-    whole = worst == WORSE_THAN_V or all(quantity in hours for quantity in counting)
-    return {"": _rests_on(worst if whole else None, [hours[quantity] for quantity in counting if quantity in hours]), **judged}
+@cache
+def _function(module: str, name: str) -> tuple[Callable[..., object], frozenset[str], bool]:
+    """A function of an index module, which of its arguments are floats, and whether it takes the law."""
+    function = getattr(import_module(f"analytics.indices.{module}"), name)
+    parameters = signature(function).parameters
+    floats = {key for key, one in parameters.items() if "float" in str(one.annotation) and "Decimal" not in str(one.annotation)}
+    return function, frozenset(floats), "law" in parameters

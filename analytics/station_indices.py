@@ -1,24 +1,30 @@
-"""Indices and classes of a station's hours: a left fold over issued hourly means.
+"""Indices, classes and limits of a station's hours and days: a left fold over issued hourly means.
 
-The newest issued hours of every input are kept, so that an index can be computed when the hour of one of its inputs is
-issued, and again when that hour is issued again: then with the next revision. Which edition of a standard holds is
-decided by the hour itself.
+The newest issued hours of every input are kept, so that a number can be computed when the hour of one of its inputs is
+issued, and again when that hour is issued again: then with the next revision. A day is judged once it is over, and again
+when one of its hours changes. Which edition of a standard holds is decided by the hour or day itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.means import Hours
+from analytics.kernels.means import NEVER
+from analytics.means import AGAIN_NS, SETTLE_NS, Hours
 from analytics.state import Column, State
-from analytics.station_formulas import NOTHING, About, Hour, hours_needed, judge
+from analytics.station_calendar import HOUR_NS, day_moment, day_of
+from analytics.station_formulas import NOTHING, About, hours_needed, judge
+from analytics.station_inputs import Hour, Moment
 from config.series import Flag, Reason
 
-HOUR_NS = 3_600_000_000_000
 KEPT = 96
-"""Hours of each input; an hour that is older than the newest by so many is not judged any more, and counted."""
+"""Hours in a page of an input; an hour that is older than the newest by as many as are kept is not judged any more, and counted."""
+DAYS = 8
+"""Days of each daily report whose revision is known."""
+LONGEST_AGAIN = 24
+"""A late hour renews the numbers of at most so many hours: those whose mean holds it."""
 _EMPTY = -1
 
 COLUMNS = (
@@ -29,25 +35,35 @@ COLUMNS = (
     Column("index_end", "i8", "index", KEPT, _EMPTY),
     Column("index_revision", "i8", "index", KEPT),
     Column("index_too_old", "i8", "one"),
+    Column("day_end", "i8", "index", DAYS, _EMPTY),
+    Column("day_due", "i8", "index", DAYS, NEVER),
+    Column("day_revision", "i8", "index", DAYS, _EMPTY),
+    Column("day_first_due", "i8", "one", fill=NEVER),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A measured quantity that an index reads: its series id, and its place among the inputs of the state."""
+    """A measured quantity that an index reads: its series id, its first place among the inputs of the state, and its pages."""
 
     quantity: str
     series: int
     place: int
+    pages: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class StationIndex:
-    """One standard at one station: what it reads, and the series id of what it gives ("" = the station's own number)."""
+    """One report of a standard at one station: what it reads, and the series id of each quantity and channel that it gives."""
 
     about: About
     inputs: tuple[Input, ...]
-    gives: tuple[tuple[str, int], ...]
+    gives: tuple[tuple[str, str, int], ...]
+    daily: bool = False
+    day_from: int = 0
+    """The local hour at which its days begin."""
+    reads_before: int = 0
+    """Hours before a day that its numbers rest on too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,58 +77,77 @@ class Issued:
     reason: NDArray[np.uint8]
     share: NDArray[np.float64]
     revision: NDArray[np.int32]
+    span: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.series)
 
 
-Row = tuple[int, int, float, int, int, float, int]
+Row = tuple[int, int, float, int, int, float, int, int]
 
 
 def issued(rows: Sequence[Row]) -> Issued:
-    """Rows of (series, end, value, flag, reason, share, revision) as columns."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 7
-    series, end, value, flag, reason, share, revision = columns
+    """Rows of (series, end, value, flag, reason, share, revision, span) as columns."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 8
+    series, end, value, flag, reason, share, revision, span = columns
     return Issued(np.array(series, np.int32), np.array(end, np.int64), np.array(value, np.float64), np.array(flag, np.uint8),
-                  np.array(reason, np.uint8), np.array(share, np.float64), np.array(revision, np.int32))
+                  np.array(reason, np.uint8), np.array(share, np.float64), np.array(revision, np.int32), np.array(span, np.int64))
 
 
-def take(indices: Sequence[StationIndex], state: State, hours: Sequence[Hours]) -> Issued:
-    """Judge every hour of a station of which an input was issued just now; `state` moves on."""
-    if not indices or not hours:
+def take(indices: Sequence[StationIndex], state: State, hours: Sequence[Hours], now_ns: int) -> Issued:
+    """Judge every hour of a station of which an input was issued just now, and every day that is over; `state` moves on.
+
+    now_ns : UTC; -1 while nobody knows it, and then no day ends.
+    """
+    if not indices or not (hours or now_ns >= int(state["day_first_due"][0])):
         return issued(())
     rows: list[Row] = []
     for number, index in enumerate(indices):
-        for end in _touched(index, number, state, hours):
-            rows += _one(index, number, state, end)
+        ends = _touched(index, state, hours)
+        if index.daily:
+            rows += _note_days(index, number, state, ends, now_ns)
+        else:
+            for end in sorted(_with_later(index, number, state, ends)):
+                rows += _hour_of(index, number, state, end)
+    if now_ns >= int(state["day_first_due"][0]):
+        rows += _days_due(indices, state, now_ns)
     return issued(rows)
 
 
-def _touched(index: StationIndex, number: int, state: State, hours: Sequence[Hours]) -> list[int]:
-    """Keep the new hours of an index's inputs; gives the ends of the hours to be judged, rising."""
-    places = {one.series: one.place for one in index.inputs}
+# ── hours ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _touched(index: StationIndex, state: State, hours: Sequence[Hours]) -> set[int]:
+    """Keep the new hours of an index's inputs; gives their ends."""
+    inputs = {one.series: one for one in index.inputs}
     ends: set[int] = set()
     for some in hours:
         for row in range(len(some)):
-            place = places.get(int(some.series[row]))
-            if place is not None:
+            one = inputs.get(int(some.series[row]))
+            if one is not None:
                 end = int(some.end[row])
-                if _keep(state, place, end, some, row):
+                if _keep(state, one, end, some, row):
                     ends.add(end)
                 else:
                     state["index_too_old"][0] += 1
-    for end in sorted(ends):
-        ends.update(later for later in _issued_after(number, state, end) if hours_needed(index.about, later) > (later - end) // HOUR_NS)
-    return sorted(ends)
+    return ends
 
 
-def _slot(place: int, end: int) -> int:
-    return place * KEPT + end // HOUR_NS % KEPT
+def _with_later(index: StationIndex, number: int, state: State, ends: set[int]) -> set[int]:
+    """With the hours that were judged already and whose running means hold one of these."""
+    found = set(ends)
+    for end in ends:
+        later = [end + back * HOUR_NS for back in range(1, LONGEST_AGAIN)]
+        judged = [one for one in later if state["index_end"][number * KEPT + one // HOUR_NS % KEPT] == one]
+        found.update(one for one in judged if hours_needed(index.about, one) > (one - end) // HOUR_NS)
+    return found
 
 
-def _keep(state: State, place: int, end: int, some: Hours, row: int) -> bool:
+def _slot(one: Input, end: int) -> int:
+    return one.place * KEPT + end // HOUR_NS % (KEPT * one.pages)
+
+
+def _keep(state: State, one: Input, end: int, some: Hours, row: int) -> bool:
     """Put an hour into its place; False if a newer one has it."""
-    k = _slot(place, end)
+    k = _slot(one, end)
     if state["input_end"][k] > end:
         return False
     state["input_end"][k] = end
@@ -122,36 +157,83 @@ def _keep(state: State, place: int, end: int, some: Hours, row: int) -> bool:
     return True
 
 
-def _issued_after(number: int, state: State, end: int) -> list[int]:
-    """Ends of hours within a day after `end` that were judged already: a running mean of theirs may hold it."""
-    later = [end + back * HOUR_NS for back in range(1, 24)]
-    return [one for one in later if state["index_end"][_slot(number, one)] == one]
-
-
-def _one(index: StationIndex, number: int, state: State, end: int) -> list[Row]:
-    k = _slot(number, end)
+def _hour_of(index: StationIndex, number: int, state: State, end: int) -> list[Row]:
+    k = number * KEPT + end // HOUR_NS % KEPT
     if state["index_end"][k] > end:
         state["index_too_old"][0] += 1
         return []
     revision = int(state["index_revision"][k]) + 1 if state["index_end"][k] == end else 0
     state["index_end"][k], state["index_revision"][k] = end, revision
-    places = {one.quantity: one.place for one in index.inputs}
-    found = judge(index.about, end, lambda quantity, back: _hour(state, places.get(quantity), end - back * HOUR_NS))
+    return _rows(index, state, Moment(end, 1, index.about.zone, False), revision)
+
+
+def _rows(index: StationIndex, state: State, moment: Moment, revision: int) -> list[Row]:
+    inputs = {one.quantity: one for one in index.inputs}
+    found = judge(index.about, moment, lambda quantity, back: _hour(state, inputs.get(quantity), moment.end_ns - back * HOUR_NS))
     rows: list[Row] = []
-    for item, series in index.gives:
-        one = found.get(item, NOTHING)
+    span = moment.hours * HOUR_NS
+    for quantity, channel, series in index.gives:
+        one = found.get((quantity, channel), NOTHING)
         if one.value is None:
-            rows.append((series, end, float("nan"), Flag.MISSING, Reason.INCOMPLETE, 0.0, revision))
+            rows.append((series, moment.end_ns, float("nan"), Flag.MISSING, Reason.INCOMPLETE, 0.0, revision, span))
         else:
-            rows.append((series, end, float(one.value), one.flag, Reason.NORMAL, one.share, revision))
+            rows.append((series, moment.end_ns, float(one.value), one.flag, Reason.NORMAL, one.share, revision, span))
     return rows
 
 
-def _hour(state: State, place: int | None, end: int) -> Hour | None:
-    if place is None:
+def _hour(state: State, one: Input | None, end: int) -> Hour | None:
+    if one is None:
         return None
-    k = _slot(place, end)
+    k = _slot(one, end)
     flag, value = int(state["input_flag"][k]), float(state["input_value"][k])
     if state["input_end"][k] != end or flag == Flag.MISSING or value != value:  # NaN is the only value unequal to itself
         return None
     return Hour(value, flag, float(state["input_share"][k]))
+
+
+# ── days ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _note_days(index: StationIndex, number: int, state: State, ends: Iterable[int], now_ns: int) -> list[Row]:
+    """The days of these hours are due: when they are over, or a minute after the first hour that came later than that.
+
+    Gives the rows of days that had to make room (long backfills only).
+    """
+    rows: list[Row] = []
+    zone, day_from = index.about.zone, index.day_from
+    own = {day_of(end, zone, day_from) for end in ends}
+    next_ones = {day_of(end + index.reads_before * HOUR_NS, zone, day_from) for end in ends} - own
+    for day in sorted(own | next_ones):
+        moment = day_moment(day, zone, day_from)
+        k = number * DAYS + day.toordinal() % DAYS
+        newest = int(state["day_end"][k])
+        if moment.end_ns < newest:
+            state["index_too_old"][0] += 1
+            continue
+        if newest != moment.end_ns:
+            if day not in own:
+                continue  # nothing of this day is known yet
+            if state["day_due"][k] != NEVER:
+                rows += _day(index, state, k)
+            state["day_end"][k], state["day_revision"][k] = moment.end_ns, _EMPTY
+        if state["day_due"][k] == NEVER:
+            over = moment.end_ns + SETTLE_NS
+            state["day_due"][k] = over if over >= now_ns else now_ns + AGAIN_NS
+            state["day_first_due"][0] = min(int(state["day_first_due"][0]), int(state["day_due"][k]))
+    return rows
+
+
+def _days_due(indices: Sequence[StationIndex], state: State, now_ns: int) -> list[Row]:
+    rows: list[Row] = []
+    for number, index in enumerate(indices):
+        slots = range(number * DAYS, (number + 1) * DAYS) if index.daily else ()
+        for k in sorted((k for k in slots if state["day_due"][k] <= now_ns), key=lambda k: int(state["day_end"][k])):
+            rows += _day(index, state, k)
+    state["day_first_due"][0] = int(state["day_due"].min()) if len(state["day_due"]) else NEVER
+    return rows
+
+
+def _day(index: StationIndex, state: State, k: int) -> list[Row]:
+    """Judge the day in a slot, with its next revision."""
+    state["day_due"][k] = NEVER
+    state["day_revision"][k] += 1
+    day = day_of(int(state["day_end"][k]), index.about.zone, index.day_from)
+    return _rows(index, state, day_moment(day, index.about.zone, index.day_from), int(state["day_revision"][k]))

@@ -25,17 +25,26 @@ _SIZES: dict[str, dict[str, Fraction]] = {
 }
 
 
+def factor(unit: str, into: str) -> Fraction | None:
+    """By what a figure in one unit is multiplied to be in another of the same kind; None if there is no plain factor.
+
+    >>> factor("hPa", "kPa"), factor("hPa", "m")
+    (Fraction(1, 10), None)
+    """
+    return next((sizes[unit] / sizes[into] for sizes in _SIZES.values() if unit in sizes and into in sizes), None)
+
+
 def converted(limit: Limit, unit: str) -> Limit | None:
     """The limit in another unit of the same kind; None if there is no plain factor, or it has no short decimal.
 
     >>> str(converted(Limit(Decimal("1.0"), "µg/L"), "mg/L"))
     '0.001 mg/L'
     """
-    for sizes in _SIZES.values():
-        if limit.unit in sizes and unit in sizes:
-            exact = Fraction(limit.figure) * sizes[limit.unit] / sizes[unit]
-            figure = Decimal(exact.numerator) / Decimal(exact.denominator)
-            if Fraction(figure) != exact or abs(figure.normalize().adjusted()) > 12:
-                return None
-            return Limit(Decimal(f"{figure.normalize():f}"), unit)
-    return None
+    size = factor(limit.unit, unit)
+    if size is None:
+        return None
+    exact = Fraction(limit.figure) * size
+    figure = Decimal(exact.numerator) / Decimal(exact.denominator)
+    if Fraction(figure) != exact or abs(figure.normalize().adjusted()) > 12:
+        return None
+    return Limit(Decimal(f"{figure.normalize():f}"), unit)

@@ -4,7 +4,6 @@ from config.kinds import Section
 
 TABLES = frozenset({"maintenance", "heartbeat"})
 KEYS: dict[str, frozenset[str]] = {
-    "stations": frozenset({"air_class", "noise_zone"}),
     "devices": frozenset({"ready"}),
     "quality": frozenset({"flat"}),
     "rules": frozenset({"at_least", "of", "together", "anomaly", "within", "probability"}),
@@ -21,11 +20,3 @@ KINDS: dict[Section, frozenset[str]] = {
 SAY = "is not supported by this version"
 REPAIR = "leave it out"
 
-
-def is_standard(text: object) -> bool:
-    """Is this the name of a standard, where a limit would stand?
-
-    >>> is_standard("GB3096"), is_standard("1.0 mg/L")
-    (True, False)
-    """
-    return isinstance(text, str) and text[:2].isalpha() and text[:2].isascii() and text[:2].isupper()

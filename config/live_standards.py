@@ -1,67 +1,128 @@
-"""Which standards are computed from live data, from which quantities, and what each must know of its station.
+"""What the standards say live of a station: which reports apply to it, and the series that they give.
 
-The arithmetic is in `analytics/station_formulas.py`, the figures in `config/standards/`. What is computed is named like
-what is measured: a series of the station without a device, one overall and one for each item.
+The declarations stand in the standards' own files ([[live]], `config/standard_live.py`), the arithmetic in
+`analytics/indices/`. What is computed is named like what is measured: a series of the station without a device, whose
+method is the standard.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from config.reading_standards import standards
 from config.series import Series
-from config.site import CLASSES, Station
+from config.site import Station
+from config.standard_live import Gives, Live
+
+Fact = str | int | float
 
 
 @dataclass(frozen=True, slots=True)
-class LiveStandard:
-    """A standard that gives one number each hour, and one for each item that is measured."""
+class Report:
+    """A report that a station gets: its standard, its declaration, the items that are judged, the series that it gives."""
 
-    overall: str
-    """Quantity of the station's number."""
-    item: str
-    """Quantity of an item's number; the item is the channel."""
-    statistic: str
-    items: Mapping[str, str]
-    """Quantity → its name in the standard."""
-    beside: tuple[str, ...] = ()
-    """Quantities that it reads without giving them a number."""
-    needs: tuple[str, ...] = ()
-    """Keys of the station without which it cannot be computed."""
-    lakes_only: frozenset[str] = frozenset()
-    """Items that it judges in lakes and reservoirs only."""
-    classes: Mapping[str, int] = field(default_factory=dict)
-    """Name of a class → its number, best first; empty for an index."""
-
-    def items_of(self, station: Station, there: Iterable[str]) -> list[str]:
-        """The items among the quantities of a station."""
-        measured = set(there)
-        return [name for name in self.items if name in measured and (name not in self.lakes_only or station.water_body == "lake")]
+    standard: str
+    live: Live
+    items: tuple[str, ...]
+    series: tuple[Series, ...]
 
 
-LIVE: dict[str, LiveStandard] = {
-    "HJ633": LiveStandard("aqi", "iaqi", "index", {"so2": "SO2", "no2": "NO2", "pm10": "PM10", "co": "CO", "o3": "O3", "pm2_5": "PM2.5"}),
-    "GB3838": LiveStandard(
-        "gb3838_class", "gb3838_item_class", "class",
-        {"ph": "ph", "dissolved_oxygen": "do", "permanganate_index": "codmn", "cod": "cod", "bod5": "bod5", "ammonia_nitrogen": "nh3n",
-         "total_phosphorus": "tp", "total_nitrogen": "tn", "oil_in_water": "oil"},
-        ("oxygen_saturation",), ("water_body",), frozenset({"total_nitrogen"}), {name: number for number, name in enumerate(CLASSES, 1)}),
-}
-CLASS_QUANTITIES = {quantity: live.classes for live in LIVE.values() if live.classes for quantity in (live.overall, live.item)}
-"""Quantity that is a class → its classes by name."""
-COMPUTED = frozenset(quantity for live in LIVE.values() for quantity in (live.overall, live.item))
-"""Quantities that are computed: a rule takes them only if it names them."""
+def reports(standard: str) -> tuple[Live, ...]:
+    """What a standard declares live, by its id; empty for one that says nothing of a station."""
+    return standards().reports(standard)
 
 
-def computed(name: str, station: Station, there: Iterable[str]) -> dict[str, list[Series]]:
-    """By standard, the series that a station gets: first the overall one, then those of its items.
+def live_ids() -> tuple[str, ...]:
+    """Ids of the standards that a station may name."""
+    return tuple(dict.fromkeys(law.id for law in standards().all if law.live))
 
-    `there` : quantities that its devices measure. A standard of which nothing is measured gives no series.
-    """
-    found: dict[str, list[Series]] = {}
+
+def fact(station: Station, key: str) -> Fact | None:
+    """What a station's table says under a key, or under that key of its `facts`; None if it says nothing."""
+    found = getattr(station, key, None) if key in type(station).model_fields else station.facts.get(key)
+    return found if isinstance(found, str | int | float) else None
+
+
+def facts_wanted(live: Live) -> tuple[str, ...]:
+    """Keys of the station that a report reads."""
+    keys = [*live.needs, *(one.station for one in live.inputs.values() if one.station), *(key for only in live.only.values() for key in only)]
+    if any(one.clock == "period" for one in live.inputs.values()):
+        keys += ["day_from", "night_from"]
+    return tuple(dict.fromkeys(keys))
+
+
+def items_of(live: Live, station: Station, there: Iterable[str]) -> tuple[str, ...]:
+    """The items of a report among the quantities of a station."""
     measured = set(there)
+    return tuple(item for item in live.items
+                 if item in measured and all(fact(station, key) == value for key, value in live.only.get(item, {}).items()))
+
+
+def applies(live: Live, station: Station, there: Iterable[str]) -> bool:
+    """Is enough measured for this report?"""
+    measured = set(there)
+    wanted = {one.quantity for one in live.inputs.values() if one.quantity and not one.optional}
+    return wanted <= measured and (not live.items or bool(items_of(live, station, measured)))
+
+
+def computed(name: str, station: Station, there: Iterable[str]) -> list[Report]:
+    """The reports that a station gets, in the order of its standards. `there` : quantities that its devices measure."""
+    measured, found = set(there), []
     for standard in station.standards:
-        live = LIVE.get(standard)
-        items = live.items_of(station, measured) if live else []
-        if live and items:
-            pairs = [(live.overall, ""), *((live.item, item) for item in items)]
-            found[standard] = [Series(name, "", quantity, channel, live.statistic, 3600, standard) for quantity, channel in pairs]
+        for live in reports(standard):
+            if applies(live, station, measured) and all(fact(station, key) is not None for key in live.needs):
+                items, period = items_of(live, station, measured), 3600 if live.every == "hour" else 86400
+                series = tuple(Series(name, "", quantity, channel, statistic, period, standard)
+                               for quantity, channel, statistic in live.series(items))
+                found.append(Report(standard, live, items, series))
     return found
+
+
+def given(standard: str, quantity: str) -> tuple[Live, Gives | None] | None:
+    """The report of a standard that gives a quantity; None where it gives none. No `Gives` for a multiple of a limit."""
+    for live in reports(standard):
+        for one in live.gives:
+            if one.quantity == quantity:
+                return live, one
+        if live.limit and live.limit == quantity:
+            return live, None
+    return None
+
+
+def givers(quantity: str) -> tuple[str, ...]:
+    """Ids of the standards that give a quantity."""
+    return tuple(standard for standard in live_ids() if given(standard, quantity))
+
+
+def is_computed(quantity: str) -> bool:
+    """Is it computed rather than measured? A rule takes such a quantity only if it names it."""
+    return bool(givers(quantity))
+
+
+def classes_of(quantity: str) -> Mapping[str, int]:
+    """Name of a class → its number, best first, of a quantity that is a class; empty for every other."""
+    for standard in live_ids():
+        found = given(standard, quantity)
+        if found and found[1] and found[1].category and found[0].classes:
+            return {name: number for number, name in enumerate(found[0].classes, 1)}
+    return {}
+
+
+def limit_reports(standard: str) -> tuple[Live, ...]:
+    """Reports of a standard that may stand in a rule as a limit."""
+    return tuple(live for live in reports(standard) if live.limit)
+
+
+def limit_of(standard: str, quantity: str, mean_s: float | None) -> Live | None:
+    """The report by which a standard limits a quantity as the mean over so many seconds; without a mean the shortest one that it has."""
+    found = [live for live in limit_reports(standard) if quantity in live.items and (mean_s is None or mean_s == mean_of(live))]
+    return min(found, key=mean_of, default=None)
+
+
+def mean_of(live: Live) -> float:
+    """Seconds of the mean that a report judges."""
+    return int(live.mean.partition(" ")[0]) * 3600.0
+
+
+def limit_series(station: str, standard: str, live: Live, quantity: str) -> Series:
+    """The series that says how far a quantity is from its limit."""
+    return Series(station, "", live.limit, quantity, live.report.replace(" ", "_"), 3600 if live.every == "hour" else 86400, standard)

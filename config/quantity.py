@@ -24,6 +24,8 @@ class Quantity(Table):
     """Digits that a person reads."""
     en: str
     zh: str
+    members: tuple[str, ...] = ()
+    """A number that stands for a set: the quantities of its bits 1, 2, 4 …"""
     home_assistant: str = ""
     """Device class of Home Assistant, where it has one for this quantity in this unit."""
     cf: str = ""

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from config.errors import ConfigError, Problem
 from config.standard import Standard
+from config.standard_live import Live
 
 LOCAL = Path("/etc/ecosentry/standards")
 _NANOSECONDS = 1_000_000_000
@@ -152,6 +153,15 @@ class Standards:
         For the mean of an interval give the last instant that it contains, one nanosecond before its end.
         """
         return self.named(name, local_day(at_ns, zone))
+
+    def reports(self, name: str) -> tuple[Live, ...]:
+        """What the editions of an id declare live: of two editions that declare the same report the newer one holds for both."""
+        editions = sorted((law for law in self.all if law.id == name), key=lambda law: (law.in_force or date.min, law.edition), reverse=True)
+        found: dict[str, Live] = {}
+        for law in editions:
+            for live in law.live:
+                found.setdefault(live.report, live)
+        return tuple(found.values())
 
     def of_function(self, function: str, on: date | None = None) -> Standard:
         """The standard whose figures a function needs, in force on a day; ValueError if no file names the function."""

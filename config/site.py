@@ -4,9 +4,9 @@ Reading a file, and every error with its place and repair, is `config.reading_si
 """
 
 from enum import IntEnum
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, WithJsonSchema, model_validator
 
 from config.inputs import Input
 from config.series import Series
@@ -56,6 +56,15 @@ def _no_standard_twice(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def is_standard(text: object) -> bool:
+    """Is this the name of a standard, where a limit would stand?
+
+    >>> is_standard("GB3096"), is_standard("1.0 mg/L")
+    (True, False)
+    """
+    return isinstance(text, str) and text[:2].isalpha() and text[:2].isascii() and text[:2].isupper()
+
+
 def severity(colour: str) -> Severity:
     """The severity of a colour word."""
     return Severity[colour.upper()]
@@ -84,6 +93,14 @@ class Station(Table):
     """What the station stands at; a reservoir is a lake."""
     water_target: WaterClass | None = None
     """The class that this section must reach: rules say worse_than = "target"."""
+    air_class: Literal[1, 2] | None = None
+    """GB 3095: 1 for nature reserves and scenic areas, 2 for where people live and work."""
+    noise_zone: Literal["0", "1", "2", "3", "4a", "4b"] | None = None
+    """Functional zone of GB 3096."""
+    elevation: Annotated[float, Field(ge=-450, le=9000)] | None = None
+    """Metres above the sea."""
+    facts: Annotated[dict[str, str | int | float], Field(max_length=32)] = {}
+    """What else a standard must know of the place, by the names that the standard has for it."""
 
 
 class LineTable(Table):
@@ -144,11 +161,13 @@ class Selector(Table):
     """water, air, weather, noise, soil, vegetation, emission, energy, technical."""
     area: Names = ()
     """The `area` of a station."""
+    standard: Names = ()
+    """What these standards say of a station, and nothing else."""
 
     def takes(self, series: Series, medium: str, area: str) -> bool:
         """Is this series meant?"""
         wanted = ((self.station, series.station), (self.device, series.device), (self.quantity, series.quantity),
-                  (self.medium, medium), (self.area, area))
+                  (self.medium, medium), (self.area, area), (self.standard, series.method))
         return all(not names or name in names for names, name in wanted)
 
 
@@ -184,15 +203,25 @@ class Rule(Selector):
     advice: str = ""
     """What to do: the first line of the message."""
 
-    @model_validator(mode="before")
+    _law: str = PrivateAttr("")
+
+    @property
+    def law(self) -> str:
+        """The standard whose limit for the station and the time holds, above = "GB3096"; "" for figures."""
+        return self._law
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _single_limit(cls, written: object) -> object:
-        """A single limit, above = "1.0 mg/L", is a ladder of one step, in the rule's severity."""
+    def _single_limit(cls, written: object, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """A single limit, above = "1.0 mg/L", is a ladder of one step, in the rule's severity; a standard is none."""
         if not isinstance(written, dict):
-            return written
-        colour = written.get("severity", "yellow")
-        return {**written, **{side: {colour: written[side]} for side in ("above", "below")
-                              if isinstance(written.get(side), str | int | float) and colour in get_args(Colour)}}
+            return read(written)
+        colour, law = written.get("severity", "yellow"), written.get("above")
+        named: dict[str, object] = {"above": {}} if is_standard(law) else {}
+        found = read({**written, **{side: {colour: written[side]} for side in ("above", "below")
+                                    if isinstance(written.get(side), str | int | float) and colour in get_args(Colour)}, **named})
+        found._law = str(law) if named else ""  # noqa: SLF001 - its own
+        return found
 
 
 class ChannelTable(Table):

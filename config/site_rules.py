@@ -7,14 +7,14 @@ from config import site_standards
 from config.conversion import converted
 from config.device import Profile
 from config.inputs import wired
-from config.live_standards import CLASS_QUANTITIES, COMPUTED, LIVE, computed
+from config.live_standards import classes_of, computed, givers, is_computed, limit_of, limit_reports, mean_of, reports
 from config.quantity import Quantity, vocabulary
 from config.reading_profile import ANY
 from config.series import Series
 from config.site import TARGET, Colour, Rule, Site, severity
 from config.site_links import Known, selector
 from config.toml_notes import Path
-from config.units import Limit
+from config.units import Limit, duration_text
 from config.wording import did_you_mean, dotted
 
 _NO_MEAN = {"counter": "counts up, so a mean of it says nothing", "state": "is itself a statistic or a state: a mean of it says nothing"}
@@ -40,9 +40,9 @@ def judged(site: Site, profiles: dict[str, Profile]) -> Iterator[Series]:
     for name, station in site.stations.items():
         there = {one.quantity for one in measured(site, profiles) if one.station == name}
         if ANY in there:
-            there |= {item for live in LIVE.values() for item in live.items}
-        for series in computed(name, station, there).values():
-            yield from series
+            there |= {item for standard in station.standards for live in reports(standard) for item in live.reads()}
+        for report in computed(name, station, there):
+            yield from report.series
 
 
 def watched(site: Site, profiles: dict[str, Profile], rule: Rule) -> list[Series]:
@@ -78,6 +78,9 @@ def _rule(known: Known, path: Path, rule: Rule, site: Site, profiles: dict[str, 
     if not _limits(known, path, rule) or not selector(known, path, rule, site):
         return
     series = watched(site, profiles, rule)
+    if rule.law:
+        _law_limit(known, path, rule, site, series)
+        return
     if not series:
         if not known.spoilt.get("devices"):
             _selects_nothing(known, path, rule, site, profiles)
@@ -90,6 +93,11 @@ def _rule(known: Known, path: Path, rule: Rule, site: Site, profiles: dict[str, 
             known.document.complain(path, f"{dotted(path)} takes series of different units: {named}", "name one:  quantity = …")
             return
     for quantity in quantities:
+        methods = sorted({one.method for one in series if one.quantity == quantity and one.method})
+        if len(methods) > 1:
+            what = f"{dotted(path)} takes {quantity} of several standards: {', '.join(methods)}"
+            known.document.complain(path, what, f'name one:  standard = "{methods[0]}"')
+            return
         if not _fits(known, path, rule, quantity, vocabulary()[quantity]) or (rule.worse_than and not _worse(known, path, rule, quantity)):
             return
     for station in sorted({one.station for one in series}) if rule.worse_than == TARGET else ():
@@ -98,10 +106,39 @@ def _rule(known: Known, path: Path, rule: Rule, site: Site, profiles: dict[str, 
             known.document.complain((*path, "worse_than"), what, 'add  water_target = "III"  there', on="value")
 
 
+def _law_limit(known: Known, path: Path, rule: Rule, site: Site, series: list[Series]) -> None:
+    """A rule whose limit is that of a standard: the station names it, and it limits this mean of what the rule watches."""
+    place = (*path, "above")
+    declared = limit_reports(rule.law)
+    if not declared:
+        with_limits = [law for station in site.stations.values() for law in station.standards if limit_reports(law)]
+        known.document.complain(place, f'{dotted(place)} = "{rule.law}": there is no standard with limits of that name',
+                                did_you_mean(rule.law, with_limits, "write the figure and its unit"), on="value")
+        return
+    for key, wrong in (("dead_band", rule.dead_band is not None), ("below", bool(rule.below)), ("worse_than", bool(rule.worse_than))):
+        if wrong:
+            known.document.complain((*path, key), f"{dotted(path)} has the limit of {rule.law} and {key}", "leave it out")
+            return
+    limited = [one for one in series if not one.method and any(one.quantity in live.items for live in declared)]
+    fitting = [one for one in limited if limit_of(rule.law, one.quantity, rule.mean) is not None]
+    if not limited:
+        items = dict.fromkeys(item for live in declared for item in live.items)
+        what = f"{dotted(place)}: {rule.law} sets no limit for what this rule watches"
+        known.document.complain(place, what, f"it limits {', '.join(items)}", on="value")
+    elif not fitting:
+        means = sorted({mean_of(live) for live in declared if limited[0].quantity in live.items})
+        known.document.complain((*path, "mean"), f"{dotted((*path, 'mean'))}: {rule.law} does not limit {limited[0].quantity} as such a mean",
+                                f"it has {', '.join(duration_text(mean) for mean in means)}", on="value")
+    for station in sorted({one.station for one in fitting}):
+        if rule.law not in site.stations[station].standards:
+            what = f"{dotted(place)}: stations.{station} does not name {rule.law}"
+            known.document.complain(place, what, f'add it to  standards = ["{rule.law}"]  there', on="value")
+
+
 def _limits(known: Known, path: Path, rule: Rule) -> bool:
     """Is there a limit, and can it be judged?"""
     document, before = known.document, len(known.document.problems)
-    if not rule.above and not rule.below and not rule.worse_than:
+    if not rule.above and not rule.below and not rule.worse_than and not rule.law:
         document.complain(path, f"{dotted(path)} has no limit", 'add  above = "…"  or  below = "…"')
     if rule.worse_than and (rule.above or rule.below):
         document.complain((*path, "worse_than"), f"{dotted(path)} has worse_than and {'above' if rule.above else 'below'}", "leave one of them out")
@@ -149,8 +186,8 @@ def _fits(known: Known, path: Path, rule: Rule, quantity: str, row: Quantity) ->
 def _worse(known: Known, path: Path, rule: Rule, quantity: str) -> bool:
     """Is it a class of this quantity?"""
     place = (*path, "worse_than")
-    classes = CLASS_QUANTITIES.get(quantity)
-    if classes is None:
+    classes = classes_of(quantity)
+    if not classes:
         known.document.complain(place, f"{dotted(place)}: {quantity} has no classes", "give a figure:  above = …")
         return False
     if rule.worse_than not in classes and rule.worse_than != TARGET:
@@ -179,7 +216,7 @@ def _in_unit(known: Known, path: Path, limit: Limit, quantity: str, row: Quantit
 
 def _selects_nothing(known: Known, path: Path, rule: Rule, site: Site, profiles: dict[str, Profile]) -> None:
     there = {one.quantity for one in measured(site, profiles)} - {ANY}
-    if rule.quantity and COMPUTED.issuperset(rule.quantity):
+    if rule.quantity and all(map(is_computed, rule.quantity)):
         _computes_nothing(known, path, rule)
         return
     wanted = [quantity for quantity in rule.quantity if quantity not in there]
@@ -194,6 +231,6 @@ def _selects_nothing(known: Known, path: Path, rule: Rule, site: Site, profiles:
 def _computes_nothing(known: Known, path: Path, rule: Rule) -> None:
     if any(".standards: " in problem.what for problem in known.document.problems):
         return  # the station's mistake has been told
-    standard = next(name for name, live in LIVE.items() if rule.quantity[0] in (live.overall, live.item))
+    standard = givers(rule.quantity[0])[0]
     what = f"{dotted(path)} watches nothing: {rule.quantity[0]} is computed where a station names {standard}"
     known.document.complain((*path, "quantity"), what, f'add  standards = ["{standard}"]  to the station', on="value")

@@ -1,13 +1,17 @@
 """The standards that a station names: there are such, they can be computed here, and what they need of the station is said."""
 
-from config.live_standards import LIVE, LiveStandard
+from collections.abc import Iterable
+
+from config.live_standards import fact, facts_wanted, items_of, live_ids, reports
 from config.reading_standards import standards
 from config.site import Station
 from config.site_links import Known
+from config.standard_live import Live
 from config.toml_notes import Path
 from config.wording import did_you_mean, dotted
 
-_ADD = {"water_body": 'add  water_body = "river"  or "lake"'}
+_ADD = {"water_body": 'add  water_body = "river"  or "lake"', "air_class": "add  air_class = 2  (1 in reserves and scenic areas)",
+        "noise_zone": 'add  noise_zone = "2"  (0, 1, 2, 3, 4a, 4b)'}
 
 
 def check_station(known: Known, name: str, station: Station, there: set[str] | None) -> None:
@@ -15,28 +19,57 @@ def check_station(known: Known, name: str, station: Station, there: set[str] | N
     path: Path = ("stations", name, "standards")
     for number, standard in enumerate(station.standards):
         place = (*path, number) if (*path, number) in known.document.places else path
-        live = LIVE.get(standard)
-        if live is None:
+        declared = reports(standard)
+        if not declared:
             _unknown(known, path, place, standard)
             continue
-        for key in live.needs:
-            if getattr(station, key) is None:
-                known.document.complain(place, f"stations.{name} has no {key}, which {standard} needs", _ADD[key], on="value")
-        if there is not None and not live.items_of(station, there):
-            _judges_nothing(known, path, place, standard, live)
+        read = [live for live in declared if there is None or _reads(live, station, there)]
+        for key in dict.fromkeys(key for live in read for key in live.needs):
+            if fact(station, key) is None:
+                known.document.complain(place, f"stations.{name} has no {key}, which {standard} needs", _add(station, key, read), on="value")
+        for live in read:
+            _words(known, name, station, standard, live)
+        if not read:
+            _judges_nothing(known, path, place, standard, declared)
+
+
+def _reads(live: Live, station: Station, there: set[str]) -> bool:
+    """Is what it reads measured, apart from what it must know of the station?"""
+    wanted = {one.quantity for one in live.inputs.values() if one.quantity and not one.optional}
+    items = set(live.items) & there if any(fact(station, key) is None for key in facts_wanted(live)) else set(items_of(live, station, there))
+    return wanted <= there and (not live.items or bool(items))
+
+
+def _add(station: Station, key: str, read: Iterable[Live]) -> str:
+    if key in _ADD:
+        return _ADD[key]
+    words = next((live.allowed[key] for live in read if key in live.allowed), ())
+    example = f'"{words[0]}"  ({", ".join(words)})' if words else "…"
+    return f"add  {key} = {example}" if key in type(station).model_fields else f"add  facts.{key} = {example}"
+
+
+def _words(known: Known, name: str, station: Station, standard: str, live: Live) -> None:
+    """Words of the station that the standard does not know."""
+    for key, words in live.allowed.items():
+        found = fact(station, key)
+        if found is not None and str(found) not in words:
+            path: Path = ("stations", name, key) if key in type(station).model_fields else ("stations", name, "facts", key)
+            what = f'{dotted(path)} = "{found}" is not known to {standard}'
+            known.document.complain(path, what, did_you_mean(str(found), words, f"write {', '.join(words)}"), on="value")
 
 
 def _unknown(known: Known, path: Path, place: Path, standard: str) -> None:
-    listed = f"there is {', '.join(sorted(LIVE))}"
-    what, repair = f"{dotted(path)}: there is no standard {standard}", did_you_mean(standard, LIVE, listed)
+    there = live_ids()
+    listed = f"there is {', '.join(there[:8])}" + (" …" if len(there) > 8 else "")
+    what, repair = f"{dotted(path)}: there is no standard {standard}", did_you_mean(standard, there, listed)
     for law in standards().all:
         if law.name == standard:
             what, repair = f"{dotted(path)}: {standard} is one edition; the time of the data chooses it", f"write {law.id}"
-        if standard in (law.id, law.name) and law.id not in LIVE:
+        if standard in (law.id, law.name) and law.id not in there:
             what, repair = f"{dotted(path)}: {law.id} is not computed from live data by this version", f"{listed}; ecosentry compute has the others"
     known.document.complain(place, what, repair, on="value")
 
 
-def _judges_nothing(known: Known, path: Path, place: Path, standard: str, live: LiveStandard) -> None:
-    what = f"{dotted(path)}: no device here measures what {standard} judges"
-    known.document.complain(place, what, f"it judges {', '.join(live.items)}", on="value")
+def _judges_nothing(known: Known, path: Path, place: Path, standard: str, declared: Iterable[Live]) -> None:
+    read = dict.fromkeys(quantity for live in declared for quantity in live.reads())
+    known.document.complain(place, f"{dotted(path)}: no device here measures what {standard} judges", f"it judges {', '.join(read)}", on="value")

@@ -89,10 +89,6 @@ class Tables:
         for key in sorted(later.KEYS.get(kind, frozenset()) & left.keys()):
             del left[key]
             self.document.complain((*path, key), f"{dotted((*path, key))} {later.SAY}", later.REPAIR)
-        for key in {"above", "below"} & left.keys() if kind == "rules" else ():
-            if later.is_standard(left[key]):
-                self.document.complain((*path, key), f'{dotted((*path, key))} = "{left.pop(key)}": a standard as a limit {later.SAY}',
-                                       "write the figure and its unit", on="value")
         return left
 
     def of_kind(self, section: Section, model: type[T]) -> dict[str, tuple[str, T, Table]]:

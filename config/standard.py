@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from config.standard_live import Live
 from config.standard_tables import MARKS, Category, Completeness, Constant, Example, Index, Limits, Mark, Pollutant, RoundingRules, Words, figure
 from config.table import Table
 
@@ -50,6 +51,8 @@ class Standard(Table):
     categories: Annotated[tuple[Category, ...], Field(alias="category")] = ()
     limits: tuple[Limits, ...] = ()
     constants: Annotated[dict[str, Constant], Field(alias="constant", default_factory=dict)]
+    live: tuple[Live, ...] = ()
+    """What it says of a station: the newest edition declares it, the edition of the data's time is asked."""
     examples: Annotated[tuple[Example, ...], Field(alias="example")]
 
     @model_validator(mode="after")

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from analytics.kernels.rules import CLIMBED, ENDED, FELL, RAISED
 from analytics.rules import Transition
 from analytics.state import State
-from analytics.station_formulas import category, law_at
+from analytics.station_inputs import law_at
+from analytics.station_standing import limit_for, standing
 from config.quantity import vocabulary
 from config.series import Series
 from config.site import CLASSES, Severity, Site
@@ -45,7 +46,11 @@ class Alerts:
         if t.watch >= 0:
             watch = watches[t.watch]
             series, rule = writer.series[watch.series], watch.name
-            facts = self._facts(series, watch, t)
+            if watch.by_law:
+                facts = self._facts_of_limit(series, watch, t)
+                series = series._replace(quantity=watch.by_law, channel="")
+            else:
+                facts = self._facts(series, watch, t)
         else:
             station, _, device = plan.layout.keys["device"][t.device].partition("/")
             series, rule = Series(station, device, ""), SILENT
@@ -71,11 +76,30 @@ class Alerts:
         if rule.worse_than and limit is not None:
             what = f"{series} {_class(t.value)} {'worse than' if rises else 'no longer worse than'} {_class(limit.value)}"
         if law:
-            what += f" ({law.number}{', partly not verified' if 'M' in law.marks() else ''})"
+            what += f" ({_source(law)})"
         return {"what": what, "value": t.value if value is not None else None, "limit": limit.value if limit else None, "unit": known.unit,
                 "mean_s": rule.mean or 0.0, "side": "below" if watch.below else "above", "advice": rule.advice,
                 "source": rule.source or (law.number if law else ""),
                 "label": {"en": known.en, "zh": known.zh}, **self._standing(series, t.at, t.value, law)}
+
+    def _facts_of_limit(self, series: Series, watch: Watch, t: Transition) -> dict[str, object]:
+        """Of a limit of the law: the value in its own unit, and the limit for this station and time where time and place alone decide it."""
+        known, rule, law = vocabulary()[watch.by_law], watch.rule, self._law(series, t.at)
+        station = self._site.stations.get(series.station)
+        found = limit_for(station, series, watch.by_law, t.at) if station else None
+        rises = t.kind in (RAISED, CLIMBED)
+        named = series._replace(quantity=watch.by_law, channel="")
+        if found is None:
+            value, limit = t.value, None
+            what = f"{named} {t.value:.3g} {'>' if rises else 'back from'} {watch.limits[t.severity if rises else t.before]} of its limit"
+        else:
+            limit = float(found)
+            value = round(t.value * limit if series.quantity.endswith("multiple") else t.value + limit, known.decimals + 1)
+            what = f"{named} {value} {'>' if rises else 'back from'} {Limit(found, known.unit)}"
+        what += f" ({_source(law)})" if law else ""
+        standing_of = {"standard": law.name, "verified": law.marks(), "category": None, "category_colour": None} if law else {}
+        return {"what": what, "value": value, "limit": limit, "unit": known.unit, "mean_s": float(series.period_s), "side": "above",
+                "advice": rule.advice, "source": rule.source or (law.number if law else ""), "label": {"en": known.en, "zh": known.zh}, **standing_of}
 
     def _law(self, series: Series, end_ns: int) -> Standard | None:
         """The edition by which a series was computed; None for what was measured."""
@@ -89,8 +113,8 @@ class Alerts:
         """Category and standard of a computed number."""
         if law is None:
             return {}
-        row = category(series.method, value, end_ns, self._zone(series))
-        return {"standard": law.name, "verified": law.marks(), "category": {"en": row.name.en, "zh": row.name.zh} if row else None,
+        row = standing(series, value, end_ns, self._zone(series))
+        return {"standard": law.name, "verified": law.marks(), "category": {"en": row.en, "zh": row.zh} if row else None,
                 "category_colour": row.colour if row else None}
 
     def tell(
@@ -147,6 +171,11 @@ class Alerts:
                 ended = Transition(0, -1, ENDED, 0, known.worst, now_ns, math.nan, number, -1)
                 lines.append(self.tell(writer, event, series, -1, "", ended, {"what": what}))
         return lines
+
+
+def _source(law: Standard) -> str:
+    """The standard's number, and whether some of its figures rest on memory."""
+    return law.number + (", partly not verified" if "M" in law.marks() else "")
 
 
 def _class(number: float) -> str:

@@ -178,7 +178,7 @@ class Core:
         stamp = self._clock.now()
         if not stamp.sure:
             return math.inf
-        by_utc = int(self._state["hour_first_due"][0]) - self._utc(stamp)
+        by_utc = min(int(self._state[name][0]) for name in ("hour_first_due", "day_first_due")) - self._utc(stamp)
         by_steady = int(self._state["silence_first_due"][0]) - (stamp.mono_ns + self._offset)
         return max(0.0, min(by_utc, by_steady) / _S)
 

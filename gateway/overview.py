@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 
-from analytics.station_formulas import category
+from analytics.station_standing import standing
 from config.quantity import vocabulary
 from config.series import Series
 from config.site import Severity, Site
@@ -68,9 +68,9 @@ class Overview:
             statistic=series.statistic, period_s=series.period_s, medium=known.medium, unit=known.unit, decimals=known.decimals,
             label={"en": known.en, "zh": known.zh}, at=at, value=_plain(value), flag=flag, reason=chr(reason), share=_plain(share))
         station = self._site.stations.get(series.station)
-        row_of_law = category(series.method, value, at, station.time_zone if station else "UTC") if series.method else None
+        row_of_law = standing(series, value, at, station.time_zone if station else "UTC")
         if row_of_law:
-            found["category"] = {"en": row_of_law.name.en, "zh": row_of_law.name.zh}
+            found["category"] = {"en": row_of_law.en, "zh": row_of_law.zh}
             found["colour"] = row_of_law.colour
         return found
 

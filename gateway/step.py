@@ -127,7 +127,8 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
         hours += _guard("means", plan, lambda: means.take(plan.kinds, state, event.now, event.which, event.at, value, flag), no_hours)
         transitions = transitions + _guard("rules", plan, lambda: _rules(plan, state, event, value, flag), no_transitions)
     issued = [h for h in hours if h is not None and len(h)]
-    judged = _guard("indices", plan, lambda: station_indices.take(plan.indices, state, issued), station_indices.issued(()))
+    judged = _guard("indices", plan, lambda: station_indices.take(plan.indices, state, issued, event.now if event.sure else -1),
+                    station_indices.issued(()))
     if len(judged):
         transitions = transitions + _guard("rules", plan, lambda: _rules_of_indices(plan, state, judged), no_transitions)
     return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, issued, judged), transitions)
@@ -166,7 +167,7 @@ def _derived(
     ones = np.ones(k)
     which = join(silent, [*(plan.hourly[h.series] for h in hours), judged.series], np.int32)
     at = join(silent_at, [*(h.end for h in hours), judged.end], np.int64)
-    span = join(ones * 0, [np.full(n - k, _HOUR_NS)], np.int64)
+    span = join(ones * 0, [*(np.full(len(h), _HOUR_NS) for h in hours), judged.span], np.int64)
     value = join(ones * np.nan, [*(h.value for h in hours), judged.value], np.float64)
     flag = join(ones * int(Flag.MISSING), [*(h.flag for h in hours), judged.flag], np.uint8)
     reason = join(ones * int(Reason.SILENT), [*(np.full(len(h), int(Reason.NORMAL)) for h in hours), judged.reason], np.uint8)

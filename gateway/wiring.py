@@ -18,7 +18,7 @@ from analytics import means, quality, rules, signals, station_indices
 from analytics.kernels.rules import LEVELS
 from analytics.signals import Signals
 from analytics.state import Column, Layout
-from config.live_standards import CLASS_QUANTITIES
+from config.live_standards import classes_of, limit_of, limit_series
 from config.quantity import vocabulary
 from config.series import Series
 from config.site import TARGET, Colour, Rule, Severity, Site, severity
@@ -52,6 +52,8 @@ class Watch:
     series: int
     below: bool
     limits: dict[int, Limit]
+    by_law: str = ""
+    """The quantity whose limit of a standard it is; the series then says how far it is from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,11 @@ class Wiring:
         indices, inputs, index_keys = wire_indices(self.site, table, active, ids)
         count = len(table)
         watches = self._watches(table, active) + self._watches(table, computed_series(indices), named=True)
+        watches = sorted(watches + self._watches_by_law(table, indices), key=lambda watch: watch.series)
         devices = sorted({self._device(table[i]) for i in active})
         layout = Layout(COLUMNS, {
             "series": tuple(map(str, table)), "device": tuple(devices), "input": inputs, "index": index_keys,
-            "watch": tuple(f"{w.name}|{table[w.series]}|{'<' if w.below else '>'}|{w.rule.mean or 0}" for w in watches)})
+            "watch": tuple(f"{w.name}|{table[w.series]}|{'<' if w.below else '>'}|{w.rule.mean or 0}{w.by_law and '|' + w.by_law}" for w in watches)})
         hourly = np.full(count, -1, np.int32)
         behaves = np.zeros(count, np.uint8)
         for i, (kind, target) in hours.items():
@@ -197,12 +200,27 @@ class Wiring:
                               for below, ladder in ((False, self._above(rule, series)), (True, rule.below)) if ladder]
         return found
 
+    def _watches_by_law(self, table: list[Series], indices: tuple[station_indices.StationIndex, ...]) -> list[Watch]:
+        """Watches on how far a quantity is from the limit of a standard, for rules that name the standard instead of a figure."""
+        found = []
+        given = {table[i]: i for i in computed_series(indices)}
+        measured = {table[one.series] for index in indices for one in index.inputs}
+        for name, rule in sorted(self.site.rules.items()):
+            for series in sorted(measured) if rule.law else ():
+                live = limit_of(rule.law, series.quantity, rule.mean)
+                taken = rule.takes(series, vocabulary()[series.quantity].medium, self.site.stations[series.station].area)
+                number = given.get(limit_series(series.station, rule.law, live, series.quantity)) if live and taken else None
+                if live and number is not None:
+                    edge = Limit(Decimal(int(live.edge)), vocabulary()[table[number].quantity].unit)
+                    found.append(Watch(name, rule, number, False, {int(severity(rule.severity)): edge}, series.quantity))
+        return found
+
     def _above(self, rule: Rule, series: Series) -> dict[Colour, Limit]:
         """The limits above which a rule fires; a class is its number, for worse is more."""
         if not rule.worse_than:
             return rule.above
         name = rule.worse_than if rule.worse_than != TARGET else self.site.stations[series.station].water_target or ""
-        return {rule.severity: Limit(Decimal(CLASS_QUANTITIES[series.quantity][name]), "1")}
+        return {rule.severity: Limit(Decimal(classes_of(series.quantity)[name]), "1")}
 
     def _arrays(self, count: int, watches: list[Watch], period: np.ndarray[Any, np.dtype[np.int64]]) -> rules.Watches:
         first, last = np.zeros(count, np.int32), np.zeros(count, np.int32)
@@ -216,7 +234,7 @@ class Wiring:
                 limit[w * LEVELS + level - Severity.BLUE] = x.value
             rule, step = watch.rule, int(period[watch.series])
             hold, window = round(rule.hold * _S), round((watch.rule.mean or 0) * _S)
-            if window < 2 * step:
+            if window < 2 * step or watch.by_law:
                 window = 0  # a mean over less than two readings is the reading itself
             gap = max(3 * step, hold, window) if step else max(_UNKNOWN_GAP_NS, hold, window)
             columns.append((-1.0 if watch.below else 1.0, hold, rule.dead_band.value if rule.dead_band else 0.0,

@@ -6,49 +6,99 @@ from dataclasses import asdict
 from typing import Any
 
 from analytics.station_formulas import About
-from analytics.station_indices import Input, StationIndex
-from config.live_standards import LIVE, computed
+from analytics.station_indices import KEPT, Input, StationIndex
+from config.live_standards import Report, computed, fact, facts_wanted
 from config.reading_standards import standards
 from config.series import Series
 from config.site import Site
+from config.standard_live import Live
 
-_ALSO_READ = {"HJ633": ("GB3095",)}
-"""Standards that others rest on: when a mean is valid."""
+_VALID_MEANS, _OZONE_DAYS, _NIGHTS = "GB3095", "HJ663", "GB3096"
+"""Standards that others rest on: when a mean is valid, when a day of ozone counts, when it is night."""
+_FORMER = {"HJ633": ("aqi", "iaqi"), "GB3838": ("gb3838_class", "gb3838_item_class")}
+"""What the only reports of the first plans gave: overall, and of each item."""
 
 
 def wire_indices(
     site: Site, table: list[Series], active: Iterable[int], ids: Callable[[Iterable[Series]], list[int]],
 ) -> tuple[tuple[StationIndex, ...], tuple[str, ...], tuple[str, ...]]:
-    """The indices of all stations, and the keys of their inputs and of themselves in the state.
+    """The reports of all stations, and the keys of their inputs and of themselves in the state.
 
     Where several devices of a station measure the same, the first in the site file counts: a number of the law has one instrument.
     """
     order = {name: place for place, name in enumerate(site.devices)}
     by_rank = sorted(active, key=lambda i: (order[table[i].device], table[i].channel, i))
-    found, inputs, keys = [], dict[int, int](), list[str]()
-    for name, station in sorted(site.stations.items()):
-        first: dict[str, int] = {}
-        for i in by_rank:
-            if table[i].station == name:
-                first.setdefault(table[i].quantity, i)
-        for standard, series in computed(name, station, first).items():
-            items = tuple(one.channel for one in series[1:])
-            reads = [quantity for quantity in (*items, *LIVE[standard].beside) if quantity in first]
-            takes = tuple(Input(quantity, first[quantity], inputs.setdefault(first[quantity], len(inputs))) for quantity in reads)
-            about = About(standard, station.time_zone, station.water_body or "river", items)
-            found.append(StationIndex(about, takes, tuple(zip(("", *items), ids(series), strict=True))))
-            keys.append(f"{name}/{standard}")
-    return tuple(found), tuple(str(table[i]) for i in inputs), tuple(keys)
+    first: dict[str, dict[str, int]] = {}
+    for i in by_rank:
+        first.setdefault(table[i].station, {}).setdefault(table[i].quantity, i)
+    reports = [(name, report) for name, station in sorted(site.stations.items()) for report in computed(name, station, first.get(name, {}))]
+    pages: dict[int, int] = {}
+    for name, report in reports:
+        for quantity, count in _pages(report.live).items():
+            if quantity in first[name]:
+                series = first[name][quantity]
+                pages[series] = max(count, pages.get(series, 1))
+    keys, places = _input_keys(table, pages)
+    found, names = [], list[str]()
+    for name, report in reports:
+        takes = tuple(Input(quantity, first[name][quantity], places[first[name][quantity]], pages[first[name][quantity]])
+                      for quantity in report.live.reads() if quantity in first[name])
+        gives = tuple((one.quantity, one.channel, number) for one, number in zip(report.series, ids(report.series), strict=True))
+        found.append(StationIndex(_about(site, name, report), takes, gives, report.live.every == "day", report.live.day_from, _before(report)))
+        names.append(_key(name, report))
+    return tuple(found), keys, tuple(names)
+
+
+def _about(site: Site, name: str, report: Report) -> About:
+    station = site.stations[name]
+    facts = tuple((key, known) for key in facts_wanted(report.live) if (known := fact(station, key)) is not None)
+    return About(report.standard, report.live.report, station.time_zone, report.items, facts)
+
+
+def _key(name: str, report: Report) -> str:
+    """Of a report in the state; the real-time ones are called as they were when there were no others."""
+    return f"{name}/{report.standard}" if report.live.report == "realtime" else f"{name}/{report.standard}/{report.live.report}"
+
+
+def _pages(live: Live) -> dict[str, int]:
+    """How many pages of hours each quantity of a report needs."""
+    longest = dict.fromkeys(live.reads(), 1)
+    for one in live.inputs.values():
+        if one.quantity:
+            longest[one.quantity] = max(longest[one.quantity], -(-one.hours // KEPT))
+    return longest
+
+
+def _input_keys(table: list[Series], pages: Mapping[int, int]) -> tuple[tuple[str, ...], dict[int, int]]:
+    """Keys of the inputs' pages in the state, and where each series begins."""
+    keys, places = list[str](), dict[int, int]()
+    for series, count in pages.items():
+        places[series] = len(keys)
+        keys += [str(table[series])] if count == 1 else [f"{table[series]}#{page}/{count}" for page in range(count)]
+    return tuple(keys), places
+
+
+def _before(report: Report) -> int:
+    """Hours before a day on which its largest 8 h mean may rest; in China none."""
+    law = standards().named(report.live.validity or report.standard)
+    return 7 if report.live.every == "day" and report.live.mean == "8 h" and law.jurisdiction != "CN" else 0
 
 
 def computed_series(indices: Iterable[StationIndex]) -> list[int]:
     """Ids of the series that are computed."""
-    return [series for index in indices for _, series in index.gives]
+    return [series for index in indices for *_, series in index.gives]
 
 
 def laws_of(indices: Iterable[StationIndex]) -> dict[str, str]:
     """The editions of the standards that are used, and a hash of each as it was read: another text makes another plan."""
-    used = {name for index in indices for name in (index.about.standard, *_ALSO_READ.get(index.about.standard, ()))}
+    used: set[str] = set()
+    for index in indices:
+        live = index.about.live
+        used |= {index.about.standard, live.validity if live else ""}
+        if live and any(one.clock == "period" for one in live.inputs.values()):
+            used.add(_NIGHTS)
+    if _VALID_MEANS in used:
+        used.add(_OZONE_DAYS)
     return {law.name: hashlib.sha256(law.model_dump_json().encode()).hexdigest() for law in (standards().all if used else ()) if law.id in used}
 
 
@@ -59,6 +109,23 @@ def plain(indices: Iterable[StationIndex]) -> list[dict[str, object]]:
 
 def recalled(written: Iterable[Mapping[str, Any]]) -> tuple[StationIndex, ...]:
     """Indices as they were kept in the journal."""
-    return tuple(StationIndex(
-        About(**{**one["about"], "items": tuple(one["about"]["items"])}), tuple(Input(**row) for row in one["inputs"]),
-        tuple((str(item), int(series)) for item, series in one["gives"])) for one in written)
+    return tuple(_recalled(one) if "report" in one["about"] else _former(one) for one in written)
+
+
+def _recalled(one: Mapping[str, Any]) -> StationIndex:
+    about = one["about"]
+    facts = tuple((str(key), value) for key, value in about["facts"])
+    return StationIndex(
+        About(**{**about, "items": tuple(about["items"]), "facts": facts}), tuple(Input(**row) for row in one["inputs"]),
+        tuple((str(quantity), str(channel), int(series)) for quantity, channel, series in one["gives"]),
+        one["daily"], one["day_from"], one["reads_before"])
+
+
+def _former(one: Mapping[str, Any]) -> StationIndex:
+    """An index as the first plans had it: the hourly report of HJ 633 or GB 3838."""
+    about = one["about"]
+    overall, item = _FORMER[about["standard"]]
+    facts = (("water_body", about["water_body"]),) if about["standard"] == "GB3838" else ()
+    gives = tuple((item if name else overall, str(name), int(series)) for name, series in one["gives"])
+    return StationIndex(About(about["standard"], "realtime", about["zone"], tuple(about["items"]), facts),
+                        tuple(Input(**row) for row in one["inputs"]), gives)

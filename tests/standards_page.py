@@ -4,6 +4,7 @@ import io
 import sys
 from inspect import getdoc, signature
 
+from config.live_standards import facts_wanted
 from config.reading_standards import standards
 from config.standard import Standard
 from config.standard_tables import MARKS
@@ -95,27 +96,52 @@ def _family(medium: str) -> list[str]:
     return [*lines, ""]
 
 
-_LIVE = [
-    "## On a station", "",
-    'A station of the [site file](site_file.md#stations) with `standards = ["HJ633", "GB3838"]` gets real-time numbers: one each hour, 10 s after',
-    "the hour, from the hourly means of its devices, and again with the next `revision` when late readings change one of them. They are what",
-    "an automatic station may say of an hour; the daily and monthly assessments of the law are not made from them.", "",
-    "- The edition is that of the last moment of the hour, in the station's time zone. The hour that ends at midnight on 2026-03-01 in Shanghai is",
-    "  judged by HJ 633-2012 (particles by the running mean of 24 h, ozone by 1 h and 8 h), the next one by HJ 633-2026 (all by the hour's mean).",
-    "- HJ633: an hour counts with 45 minutes of readings; GB 3095 says so for gases and nothing for an hour of particles, which we treat alike.",
-    "  Means of 8 and 24 h need 6 and 20 of their hours. A pollutant that no device of the station measures is not monitored; one that is monitored",
-    "  and missing leaves the index out (NA) unless the others already give more than 100 (HJ 633-2026, 5.3.1; the text of 2012 has no such rule). A",
-    "  negative mean scores nothing, so it counts as missing. Concentrations are taken as the analyser gives them: it must give them at the",
-    "  standard's reference state.",
-    "- The primary pollutant is the one with the largest `iaqi`, where that is above 50.",
-    "- GB3838: the class is the worst of the items that the station measures; temperature, total nitrogen and coliforms do not count. One missing",
-    "  item leaves the overall class out, unless the others are already worse than V (6). A negative mean counts as missing. Oxygen is class I also",
-    "  by its saturation. Names and colours of classes are those of the assessment method MEE22 (M).",
-    "- Means are rounded to 6 decimals before they are judged: what lies beyond is the dust of binary sums.",
-    "- An index rests on its means: it is SUSPECT where one of them is, and MISSING with the reason `i` (incomplete) where it may not be given.",
-    "- Hours more than 96 h older than the newest of a station are not judged any more.",
-    "- Figures marked M: messages about an index say `partly not verified`.",
-]
+_LIVE = """\
+## On a station
+
+A station of the [site file](site_file.md#stations) with `standards = ["HJ633", "GB3838"]` gets numbers made from the hourly means of its
+devices: of each hour, 10 s after it, and of each day, 10 s after it is over. Late readings issue them again with the next `revision`.
+
+- The edition is that of the last moment of the hour or day, in the station's time zone. The hour that ends at midnight on 2026-03-01 in
+  Shanghai is judged by HJ 633-2012 (particles by the running mean of 24 h, ozone by 1 h and 8 h), the next one by HJ 633-2026 (all by the
+  hour's mean).
+- A mean counts with as many of its hours as the standard asks for, and an hour with as many of its minutes; where it says nothing, with
+  three quarters of them. HJ633, GB3838 take the rules of GB 3095 (45 minutes, 6 of 8 and 20 of 24 hours), which says nothing for an hour of
+  particles and nothing of water: we treat them alike.
+- A day is a natural day of the zone, of 23 or 25 hours where the clock changes; of noise it begins at 06:00, so that a night is in one
+  piece. The largest 8 h mean of ozone is in China that of the means within the day, of which 14 must be there unless the limit is passed
+  anyway (HJ 663); elsewhere that of the means that end in the day.
+- HJ633: a pollutant that no device of the station measures is not monitored; one that is monitored and missing leaves the index out (NA)
+  unless the others already give more than 100 (HJ 633-2026, 5.3.1; the text of 2012 has no such rule). A negative mean scores nothing, so
+  it counts as missing. Concentrations are taken as the analyser gives them: it must give them at the standard's reference state.
+- `primary_pollutant` and `limiting_item` are sets, because there may be several: the sum of 1, 2, 4 … for the quantities that `members`
+  lists in `config/quantities.toml` (so2 1, no2 2, pm10 4, co 8, o3 16, pm2_5 32); 0 is none. The console shows the names.
+- GB3838: the class is the worst of the items that the station measures; temperature, total nitrogen and coliforms do not count. One missing
+  item leaves the overall class out, unless the others are already worse than V (6). A negative mean counts as missing. Oxygen is class I
+  also by its saturation. Names and colours of classes are those of the assessment method MEE22 (M). `exceedance` is (C - S) / S over class
+  III.
+- Limits: `limit_multiple` is the mean, rounded as the law has it, divided by the limit, and `noise_excess` the level less the limit;
+  `channel` is what is limited. Above 1 (above 0 dB) the limit is not met. A rule may name the standard instead: `above = "GB3096"`; its
+  message has the value and the limit of that hour.
+- Noise: the hour from 06:00 to 07:00 is the first of the day, that from 22:00 the first of the night; `facts = { day_from = 7 }` sets other
+  hours where a county has. Ld and Ln need three quarters of their hours (our choice). A night's highest level is not judged: instruments
+  give it as a statistic of their own interval. Zone 4a and 4b are zone 4 of GB 12348 and GB 22337 (our reading).
+- Means are rounded to 6 decimals before they are judged: what lies beyond is the dust of binary sums.
+- A number rests on its means: it is SUSPECT where one of them is, and MISSING with the reason `i` (incomplete) where it may not be given.
+- Hours more than 96 h older than the newest of a station are not judged any more, days more than 8 days.
+- Figures marked M: messages say `partly not verified`.
+"""
+
+
+def _live() -> list[str]:
+    """What each standard gives on a station, as its file declares it."""
+    lines = [_row("standard", "report", "every", "gives", "from", "needs of the station"), _row(*["---"] * 6)]
+    for law in standards().all:
+        for live in law.live:
+            gives = dict.fromkeys(f"`{quantity}`" for quantity, _, _ in live.series(tuple(live.items)))
+            wanted = ", ".join(f"`{key}`" for key in facts_wanted(live) if key not in ("day_from", "night_from"))
+            lines.append(_row(f"`{law.id}`", live.report, live.every, ", ".join(gives), ", ".join(live.reads()), wanted))
+    return [*lines, ""]
 
 
 def page() -> str:
@@ -127,7 +153,9 @@ def page() -> str:
             "How far a figure was verified: " + ", ".join(f"**{mark}** {words}" for mark, words in MARKS.items()) + ".",
             "A figure marked M is never presented as certain: it is shown as such and can be set for a site; a verified one cannot.", "",
             "To add one: a file with its figures, clauses and an example from the text, and a function in `analytics/indices`",
-            "only if the arithmetic is new (its README has the contract).", "", *_LIVE, ""]
+            "only if the arithmetic is new (its README has the contract). What it says of a station is declared in the same file as `[[live]]`",
+            "(`config/standard_live.py` explains the keys): which means go into the function, which results become series.", "",
+            *_LIVE.splitlines(), "", *_live()]
     return "\n".join(head + [line for medium in FAMILIES for line in _family(medium)]).rstrip() + "\n"
 
 

@@ -46,7 +46,7 @@ def o3_max_8h_cn(hours: Sequence[Figure | None], limit: Figure = 160, *, law: St
     >>> o3_max_8h_cn([60] * 16 + [100] * 8, law=standards().named("HJ663-2026"))
     {'max_8h': Decimal('100'), 'valid_means': 17, 'valid': True}
     """
-    if len(hours) != 24:
+    if len(hours) not in (23, 24, 25):  # where the clock changes a day is shorter or longer
         raise ValueError(f"hours has {len(hours)} means; write the 24 of the natural day, null for a missing one")
     first = int(law.constant("o3_8h_first_end"))
     means = [mean for mean in running_means(hours, 8, int(law.constant("o3_8h_hours")))[first - 1:] if mean is not None]

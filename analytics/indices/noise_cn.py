@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Literal
 
 from analytics.indices._exact import Figure, Result, exact, maybe, rounded
+from analytics.indices.noise_levels import leq
 from config.standard import Standard
 
 Period = Literal["day", "night"]
@@ -125,6 +126,23 @@ def background_correct(measured: Figure, background: Figure, *, law: Standard) -
     row = next(name for name in table.rows if table.number(name, "from") <= whole <= table.number(name, "to"))
     correction = table.number(row, "correction")
     return {"correction": correction, "result": level + correction, "valid": True}
+
+
+def day_night_live(hours: Sequence[float | None]) -> Result:
+    """Ld, Ln and Ldn of a station's 24 hours from 06:00, None = missing: each with three quarters of its hours, Ldn with both.
+
+    The standards say nothing of missing hours: three quarters is our choice.
+
+    >>> found = day_night_live([60.0] * 12 + [None] * 4 + [50.0] * 5 + [None] * 3)
+    >>> found["ld"], found["ln"], found["ldn_cn"]
+    (60.0, None, None)
+    """
+    parts = [[level for level in part if level is not None] for part in (hours[:16], hours[16:])]
+    if len(hours) != 24:
+        raise ValueError(f"hours has {len(hours)} levels; write the 24 from 06:00, null for a missing one")
+    day, night = (leq(part) if len(part) >= least else None for part, least in zip(parts, (12, 6), strict=True))
+    both = None if day is None or night is None else leq([day, night + 10], [16, 8])
+    return {"ld": day, "ln": night, "ldn_cn": both}
 
 
 def hj640_grade(kind: Literal["regional_avg", "road_traffic"], period: Period, l: Figure, *, law: Standard) -> int:  # noqa: E741 - the level's symbol

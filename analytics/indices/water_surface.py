@@ -129,6 +129,28 @@ def gb3838_assess(values: Mapping[str, Figure], waterbody: Waterbody = "river", 
             "main_pollutants": exceeding[:3] if worst > 3 else []}
 
 
+def gb3838_live(values: Mapping[str, Figure | None], waterbody: Waterbody = "river", do_saturation_pct: Figure | None = None, *,
+                law: Standard) -> Result:
+    """`gb3838_assess` of a station's means, None = missing: no overall class then, unless the others are the worst already.
+
+    Total nitrogen of a lake has its class as an item and does not count. exceed_multiple has 0 for an item within class III.
+
+    >>> from config.reading_standards import standards
+    >>> law = standards().named("GB3838")
+    >>> [gb3838_live({"nh3n": value, "ph": None}, law=law)["class"] for value in ("0.4", "2.1")]
+    [None, 6]
+    """
+    there = {name: value for name, value in values.items() if value is not None}
+    items = {name: gb3838_class(name, value, waterbody, do_saturation_pct if name == "do" else None, law=law) for name, value in there.items()}
+    counting = {name: value for name, value in there.items() if name not in NOT_AMONG_THE_21}
+    whole = gb3838_assess(counting, waterbody, do_saturation_pct, law=law) if counting else {}
+    worst = whole.get("class")
+    known = worst == WORSE_THAN_V or all(name in there or name in NOT_AMONG_THE_21 for name in values)
+    multiples = _multiples(there, items, waterbody, law)
+    return {"class": worst if known else None, "item_class": items, "limiting": whole.get("limiting", []) if known else [],
+            "exceed_multiple": {name: multiples.get(name, Decimal(0)) for name in items if name not in _NO_MULTIPLE}}
+
+
 def gb3838_source_check(param: str, value: Figure, *, law: Standard) -> Result:
     """Limit of a drinking-water source and whether it is met, mg/L: the five supplementary and some selected items.
 

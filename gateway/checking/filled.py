@@ -33,6 +33,8 @@ def _rule(rule: Rule) -> dict[str, object]:
     plain = _plain(rule)
     single = all(list(ladder) in ([], [rule.severity]) for ladder in (rule.above, rule.below))
     sides = {side: str(ladder[rule.severity]) for side, ladder in (("above", rule.above), ("below", rule.below)) if ladder and single}
+    if rule.law:
+        sides["above"] = rule.law
     return {**plain, **sides} if single else {**plain, "severity": None}
 
 

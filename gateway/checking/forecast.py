@@ -86,6 +86,8 @@ def rule_text(site: Site, profiles: dict[str, Profile], name: str, rule: Rule) -
         if ladder:
             steps = sorted(ladder.items(), key=lambda step: severity(step[0]))
             limits.append(f"{sign} {' / '.join(str(limit.figure) for _, limit in steps)}")
+    if rule.law:
+        limits.append(f"> the limit of {rule.law}")
     if rule.worse_than:
         limits.append(f"worse than {rule.worse_than}")
     hold = f" for {duration_text(rule.hold)}" if rule.hold else ""
