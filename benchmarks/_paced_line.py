@@ -1,0 +1,104 @@
+"""The far end of a paced RS-485 line, in a process of its own: python _paced_line.py LINK BAUD DEVICES TURNAROUND DEAD…
+
+Every address 1 … DEVICES answers functions 3 and 4, register r holds 100 × address + r; bytes leave at the baud rate after the
+turnaround. `DEAD` addresses stay silent while the file LINK.dead exists. SIGTERM ends it with one line of JSON: for each request when
+its first byte came, for each answer when its last byte left, on this process's monotonic clock, and how often silence was too short.
+"""
+
+import json
+import os
+import select
+import signal
+import struct
+import sys
+import time
+import tty
+from contextlib import suppress
+from pathlib import Path
+
+from drivers.codecs.modbus import is_sealed, seal
+
+SLACK_S = 0.0002
+"""Ends a sleep early; the rest is spent looking at the clock, for bytes must leave in time."""
+
+
+def silence_s(baud: int) -> float:
+    """3.5 characters of ten bits up to 19200 baud, 1.75 ms above (Modbus over Serial Line V1.02, 2.5.1.1)."""
+    return 35 / baud if baud <= 19200 else 0.00175
+
+
+class FarEnd:
+    """Hears requests and answers them in time."""
+
+    def __init__(self, link: Path, baud: int, devices: int, turnaround_s: float, dead: set[int]) -> None:
+        self.link, self.devices, self.turnaround_s, self.dead = link, devices, turnaround_s, dead
+        self.character_s, self.silence_s = 10 / baud, silence_s(baud)
+        self.far, near = os.openpty()
+        tty.setraw(near)
+        os.set_blocking(self.far, False)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.ttyname(near))
+        self.requests: list[tuple[float, int, int]] = []
+        self.answers: list[float] = []
+        self.early = 0
+        self.ended = 0.0
+
+    def run(self) -> None:
+        """Serve until SIGTERM."""
+        got = b""
+        while True:
+            if not select.select([self.far], [], [], 0.5)[0]:
+                got = b""
+                continue
+            came = time.monotonic()
+            with suppress(BlockingIOError):
+                got += os.read(self.far, 4096)
+            if len(got) >= 8:
+                request, got = got[:8], b""
+                self.hear(request, came)
+
+    def hear(self, request: bytes, came: float) -> None:
+        """One request: count what it did to the silence, and answer."""
+        self.early += came - self.ended < self.silence_s
+        self.ended = came + len(request) * self.character_s
+        unit, function, first, count = struct.unpack(">BBHH", request[:6])
+        if not is_sealed(request):
+            return
+        self.requests.append((came, unit, count))
+        if not 1 <= unit <= self.devices or (unit in self.dead and self.link.with_suffix(".dead").exists()):
+            return
+        values = b"".join(((100 * unit + first + i) & 0xFFFF).to_bytes(2) for i in range(count))
+        self.speak(seal(bytes([unit, function, 2 * count]) + values), self.ended + self.turnaround_s)
+        self.answers.append(self.ended)
+
+    def speak(self, frame: bytes, begins: float) -> None:
+        """Each byte leaves when its last bit would; those that are due together leave together."""
+        sent = 0
+        while sent < len(frame):
+            rest = begins + (sent + 1) * self.character_s - time.monotonic()
+            if rest > SLACK_S:
+                time.sleep(rest - SLACK_S)
+            due = min(len(frame), int((time.monotonic() - begins) / self.character_s))
+            if due > sent:
+                os.write(self.far, frame[sent:due])
+                sent = due
+        self.ended = time.monotonic()
+
+
+def main() -> None:
+    """See the module."""
+    link, baud, devices, turnaround_s = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    far = FarEnd(link, baud, devices, turnaround_s, set(map(int, sys.argv[5:])))
+
+    def told(*_: object) -> None:
+        json.dump({"requests": far.requests, "answers": far.answers, "early": far.early}, sys.stdout)
+        sys.stdout.flush()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, told)
+    print("ready", flush=True)
+    far.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""How near to its physical limit a serial bus is driven: ours beside minimalmodbus, pymodbus and libmodbus on the same paced line.
+
+    python benchmarks/bus.py
+
+The far end is a process of its own whose answers leave at the baud rate; its clock says how long the line was busy, and whether
+a request ever came before 3.5 characters of silence. The limit is request + turnaround + answer + silence for every exchange.
+"""
+
+import contextlib
+import ctypes
+import ctypes.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PATIENCE_S = 0.05
+WORKS = {"9600": (9600, 32, 0.005, (10,)), "115200": (115200, 16, 0.002, (4, 10, 30))}
+"""Baud rate, devices, turnaround, registers of each group."""
+
+
+@contextlib.contextmanager
+def line(baud: int, devices: int, turnaround_s: float, *dead: int) -> Iterator[tuple[Path, dict]]:
+    """A paced line; what its far end saw is in the dictionary afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        link, seen = Path(folder) / "tty", {}
+        far = subprocess.Popen([sys.executable, HERE / "_paced_line.py", link, str(baud), str(devices), str(turnaround_s), *map(str, dead)],
+                               stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(HERE.parent)})
+        assert far.stdout is not None
+        try:
+            far.stdout.readline()
+            yield link, seen
+        finally:
+            far.terminate()
+            seen.update(json.loads(far.stdout.readline() or "{}"))
+            far.wait()
+
+
+def limit_s(baud: int, turnaround_s: float, registers: int) -> float:
+    """The least time of one exchange on the wire."""
+    sys.path.insert(0, str(HERE))
+    from _paced_line import silence_s
+
+    return (8 + 5 + 2 * registers) * 10 / baud + turnaround_s + silence_s(baud)
+
+
+def _driver(unit: int, registers: int, baud: int, link: Path) -> object:
+    from config.device import Profile, ProfileFile
+    from drivers.driver import Device
+    from drivers.lines import serial
+    from drivers.protocols import modbus
+
+    rows = {f"soil_moisture:r{i}": {"register": i, "decimals": 1, "unit": "%"} for i in range(registers)}
+    file = ProfileFile.model_validate({"maker": "any", "model": "any", "medium": "soil", "protocol": "modbus", "source": "benchmark",
+                                       "verified": "S", "interval": "1 s", "quantities": rows})
+    profile = Profile(name="any", path="", packaged=True, file=file, rows={name: modbus.Row.model_validate(row) for name, row in rows.items()},
+                      timing=modbus.Timing.model_validate({"answer": "50 ms", "turnaround": "5 ms"}))
+    options = serial.Options(port=str(link), baudrate=baud)
+    return modbus.Driver(Device("st", f"d{unit}_{registers}", profile, modbus.Options(address=unit), options, 0.01))
+
+
+def ours(link: Path, baud: int, devices: int, groups: tuple[int, ...], seconds: float) -> None:
+    """The poller, as the daemon runs it, asked for more than fits; several groups of an address are several devices of the site."""
+    from drivers.lines.serial import Line, Options
+    from gateway.clock import SystemClock
+    from gateway.health import LineHealth
+    from gateway.poller import Poller
+
+    drivers = {f"d{unit}_{registers}": _driver(unit, registers, baud, link) for unit in range(1, devices + 1) for registers in groups}
+    health = LineHealth("bus", "serial", dict.fromkeys(drivers, "st"))
+    wired = Line("bus", Options(port=str(link), baudrate=baud, listen_first="0 s"), str)
+    poller = Poller("bus", wired, drivers, SystemClock(), lambda delivery, wait_s: True, health)  # type: ignore[arg-type]
+    stop = threading.Event()
+    worker = threading.Thread(target=poller.run, args=(stop,))
+    worker.start()
+    time.sleep(seconds)
+    stop.set()
+    worker.join()
+
+
+def by_minimalmodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...], seconds: float) -> None:
+    """Its own pace: it keeps the silence itself."""
+    import minimalmodbus
+
+    masters = [minimalmodbus.Instrument(str(link), unit) for unit in range(1, devices + 1)]
+    for master in masters:
+        master.serial.baudrate, master.serial.timeout = baud, PATIENCE_S + 0.1
+    _around(lambda unit, registers: masters[unit - 1].read_registers(0, registers), devices, groups, seconds)
+    masters[0].serial.close()
+
+
+def by_pymodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...], seconds: float) -> None:
+    """The synchronous client."""
+    from pymodbus.client import ModbusSerialClient
+
+    client = ModbusSerialClient(str(link), baudrate=baud, timeout=PATIENCE_S + 0.1, retries=0)
+    client.connect()
+    _around(lambda unit, registers: client.read_holding_registers(0, count=registers, device_id=unit), devices, groups, seconds)
+    client.close()
+
+
+def by_libmodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...], seconds: float) -> None:
+    """The C library through ctypes."""
+    name = ctypes.util.find_library("modbus")
+    if name is None:
+        raise FileNotFoundError("libmodbus5 is not installed")
+    library = ctypes.CDLL(name)
+    library.modbus_new_rtu.restype = ctypes.c_void_p
+    library.modbus_new_rtu.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_char, ctypes.c_int, ctypes.c_int]
+    for function in ("modbus_connect", "modbus_close", "modbus_free", "modbus_set_slave", "modbus_read_registers"):
+        getattr(library, function).argtypes = [ctypes.c_void_p] + {"modbus_set_slave": [ctypes.c_int], "modbus_read_registers": [
+            ctypes.c_int, ctypes.c_int, ctypes.c_void_p]}.get(function, [])
+    context = library.modbus_new_rtu(os.fsencode(link), baud, b"N", 8, 1)
+    library.modbus_connect(context)
+    room = (ctypes.c_uint16 * 128)()
+
+    def read(unit: int, registers: int) -> None:
+        library.modbus_set_slave(context, unit)
+        library.modbus_read_registers(context, 0, registers, room)
+
+    _around(read, devices, groups, seconds)
+    library.modbus_close(context)
+    library.modbus_free(context)
+
+
+def _around(read: Callable[[int, int], object], devices: int, groups: tuple[int, ...], seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        for unit in range(1, devices + 1):
+            for registers in groups:
+                with contextlib.suppress(OSError):
+                    read(unit, registers)
+
+
+MASTERS = {"ours": ours, "minimalmodbus": by_minimalmodbus, "pymodbus": by_pymodbus, "libmodbus": by_libmodbus}
+
+
+def drive(name: str, work: str, seconds: float) -> dict[str, float]:
+    """One master on one line: how much longer than the limit, how often too early, CPU time an exchange."""
+    baud, devices, turnaround_s, groups = WORKS[work]
+    with line(baud, devices, turnaround_s) as (link, seen):
+        MASTERS[name](link, baud, 1, groups, 0.3)  # imports, compiles, opens once before it counts
+        before = time.process_time()
+        began = time.monotonic()
+        MASTERS[name](link, baud, devices, groups, seconds)
+        spent = time.process_time() - before
+    asked = [row for row in seen["requests"] if row[0] >= began]
+    least = sum(limit_s(baud, turnaround_s, registers) for _, _, registers in asked[:-1])
+    return {"cycle_to_limit": (asked[-1][0] - asked[0][0]) / least, "silence_broken": seen["early"], "exchanges": len(asked),
+            "cpu_us_per_exchange": spent / len(asked) * 1e6}
+
+
+def dead(seconds: float) -> dict[str, float]:
+    """One of 32 devices dies: the mean cycle in steady state, and how long after its return it is read again."""
+    baud, devices, turnaround_s, groups = WORKS["9600"]
+    with line(baud, devices, turnaround_s, 7) as (link, seen):
+        mark = link.with_suffix(".dead")
+        worker = threading.Thread(target=ours, args=(link, baud, devices, groups, 3 * seconds))
+        worker.start()
+        began = time.monotonic()
+        time.sleep(seconds)
+        mark.touch()
+        died = time.monotonic()
+        time.sleep(seconds)
+        mark.unlink()
+        back = time.monotonic()
+        worker.join()
+    turns = [at for at, unit, _ in seen["requests"] if unit == 1]
+    healthy = statistics.mean(b - a for a, b in zip(turns, turns[1:], strict=False) if began < a < died and b < died)
+    steady = statistics.mean(b - a for a, b in zip(turns, turns[1:], strict=False) if died + seconds / 2 < a and b < back)
+    again = [at for at, unit, _ in seen["requests"] if unit == 7 and at > back]
+    return {"cycle_with_one_dead_to_healthy": steady / healthy, "asked_again_after_s": again[0] - back}
+
+
+def main() -> dict:
+    """Every master on both lines, and ours with a dead device."""
+    found: dict[str, dict] = {}
+    for work in WORKS:
+        found[work] = {name: drive(name, work, 8.0) for name in MASTERS}
+        found[work]["cpu_to_minimalmodbus"] = found[work]["ours"]["cpu_us_per_exchange"] / found[work]["minimalmodbus"]["cpu_us_per_exchange"]
+    found["one_of_32_dead"] = dead(30.0)
+    return found
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        print(json.dumps(drive(sys.argv[1], sys.argv[2], 6.0), indent=1))
+    else:
+        print(json.dumps(main(), indent=1))
