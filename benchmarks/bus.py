@@ -9,6 +9,7 @@ a request ever came before 3.5 characters of silence. The limit is request + tur
 import contextlib
 import ctypes
 import ctypes.util
+import itertools
 import json
 import os
 import statistics
@@ -114,9 +115,10 @@ def by_libmodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...], s
     library = ctypes.CDLL(name)
     library.modbus_new_rtu.restype = ctypes.c_void_p
     library.modbus_new_rtu.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_char, ctypes.c_int, ctypes.c_int]
-    for function in ("modbus_connect", "modbus_close", "modbus_free", "modbus_set_slave", "modbus_read_registers"):
-        getattr(library, function).argtypes = [ctypes.c_void_p] + {"modbus_set_slave": [ctypes.c_int], "modbus_read_registers": [
-            ctypes.c_int, ctypes.c_int, ctypes.c_void_p]}.get(function, [])
+    for function in ("connect", "close", "free"):
+        getattr(library, f"modbus_{function}").argtypes = [ctypes.c_void_p]
+    library.modbus_set_slave.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    library.modbus_read_registers.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
     context = library.modbus_new_rtu(os.fsencode(link), baud, b"N", 8, 1)
     library.modbus_connect(context)
     room = (ctypes.c_uint16 * 128)()
@@ -173,8 +175,8 @@ def dead(seconds: float) -> dict[str, float]:
         back = time.monotonic()
         worker.join()
     turns = [at for at, unit, _ in seen["requests"] if unit == 1]
-    healthy = statistics.mean(b - a for a, b in zip(turns, turns[1:], strict=False) if began < a < died and b < died)
-    steady = statistics.mean(b - a for a, b in zip(turns, turns[1:], strict=False) if died + seconds / 2 < a and b < back)
+    healthy = statistics.mean(b - a for a, b in itertools.pairwise(turns) if began < a < died and b < died)
+    steady = statistics.mean(b - a for a, b in itertools.pairwise(turns) if died + seconds / 2 < a and b < back)
     again = [at for at, unit, _ in seen["requests"] if unit == 7 and at > back]
     return {"cycle_with_one_dead_to_healthy": steady / healthy, "asked_again_after_s": again[0] - back}
 
