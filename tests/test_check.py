@@ -127,7 +127,7 @@ def test_all_keeps_every_way_to_write_a_limit(limits):
 
 def test_all_fills_in_every_key_that_has_a_default():
     table = tomllib.loads(filled(read_site_text(SITE, KINDS)))
-    assert table["journal"] == {"path": "", "keep": "30 d", "max_size": "500 MB", "on_full": "thin"}
+    assert table["journal"] == {"path": "", "keep": "30 d", "max_size": "500 MB", "durable_within": "200 ms", "on_full": "thin"}
     assert table["lines"]["cabinet"]["format"] == "8N1"
     assert table["devices"]["probe"]["priority"] == "normal"
     assert "mqtt-password" in str(table["lines"]["nodes"]["password"])

@@ -18,7 +18,7 @@ from config.series import Flag, Origin, Reason, Series
 from gateway.channels._document import document
 from gateway.channels._signature import key_bytes, verify
 from gateway.contracts import Notice
-from gateway.sinks._line_protocol import Encoder, station_line
+from gateway.sinks._line_protocol import Encoder, levels, station_line
 
 DOCS = Path(__file__).parents[1] / "docs"
 INFLUX, ALERTS = ((DOCS / name).read_text("utf-8") for name in ("influxdb.md", "alerts.md"))
@@ -41,7 +41,7 @@ def test_the_lines_shown_are_the_lines_written() -> None:
     shown = [line.strip() for line in INFLUX.splitlines() if re.match(r"    \w+,\w+=", line)]
     midnight = T // (86_400 * 10**9) * 86_400 * 10**9
     station = station_line("qinghe", QINGHE, midnight)
-    assert shown == [*Encoder().lines(example_rows()), station]
+    assert shown == [*Encoder(level_of=levels({})).lines(example_rows()), station]
 
 
 @pytest.mark.server

@@ -17,7 +17,7 @@ from config.reading_standards import standards
 from config.series import Flag, Reason, Series
 from gateway.journal.writer import START
 from gateway.overview import Overview
-from gateway.sinks._line_protocol import Encoder
+from gateway.sinks._line_protocol import Encoder, levels
 from gateway.sorting import Taken
 from gateway.wiring import Expected, restore
 
@@ -219,6 +219,8 @@ def test_live_values_carry_the_name_and_colour_of_their_category(tmp_path):
     assert (aqi["device"], aqi["series"], aqi["medium"]) == ("", "yard/aqi/index/3600 s/HJ633", "air")
     assert found["gb3838_class", "", "class"]["colour"] == "blue"
     assert "category" not in found["pm2_5", "", "mean"]
+    primary = found["primary_pollutant", "", "index"]
+    assert (primary["value"], primary["category"], primary["colour"]) == (32, {"en": "PM2.5", "zh": "PM2.5"}, "")
     house.kill()
 
 
@@ -227,11 +229,14 @@ def test_a_point_of_an_index_has_its_method_and_no_device(tmp_path):
     house = House(tmp_path, site, expected=expected)
     hours(house, {"pm2_5": 130.0})
     with house.reader() as reader:
-        lines = Encoder().lines(reader.rows_after(0, 100))
+        lines = Encoder(level_of=levels(site.stations)).lines(reader.rows_after(0, 100))
     (line,) = [line for line in lines if "quantity=aqi" in line]
     point = parse(line)
     assert point.tags == {"method": "HJ633", "period": "1h", "quantity": "aqi", "station": "yard", "statistic": "index"}
-    assert point.fields == {"value": 172.0, "flag": 1, "share": 1.0, "end": NOON + HOUR * S}
+    assert point.fields == {"value": 172.0, "flag": 1, "share": 1.0, "level": 4, "end": NOON + HOUR * S}
+    without = [parse(line) for line in lines if "quantity=primary_pollutant" in line or "statistic=mean" in line]
+    assert without
+    assert not any("level" in one.fields for one in without)
     house.kill()
 
 
@@ -299,7 +304,7 @@ def kept(house: House) -> dict[str, list[tuple[object, ...]]]:
         db.close()
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(moment, min_size=8, max_size=40), st.sets(st.integers(0, 39), max_size=6))
 def lives_are_equal(tmp_path_factory, moments, kills):
     """One life and many lives over the change of edition, with late readings: equal rows, alerts, log and state."""

@@ -10,12 +10,13 @@ encoded; so is `%` itself, which makes the spelling reversible: two names are ne
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.station_standing import standing
 from config.quantity import vocabulary
 from config.series import Flag, Reason, Series
 from config.site import Station
@@ -91,11 +92,25 @@ def station_line(name: str, station: Station, day_ns: int) -> str:
     return f"station,station={tag(name)} {','.join(sorted(fields))} {day_ns}" if fields else ""
 
 
+Levels = Callable[[Series, float, int], int]
+"""Number of the category of a computed value that ends at an instant (UTC ns); 0 = it has none."""
+
+
+def levels(stations: Mapping[str, Station]) -> Levels:
+    """The categories of the standards' editions, in the zones of these stations."""
+    def level(series: Series, value: float, end_ns: int) -> int:
+        station = stations.get(series.station)
+        found = standing(series, value, end_ns, station.time_zone if station else "UTC")
+        return found.level if found else 0
+    return level
+
+
 class Encoder:
     """Writes rows as lines; remembers the escaped start of every series. For one thread."""
 
-    def __init__(self, medium_of: Callable[[str], str] = medium) -> None:
+    def __init__(self, medium_of: Callable[[str], str] = medium, level_of: Levels | None = None) -> None:
         self._medium_of = medium_of
+        self._level_of = level_of
         self._table: tuple[Series, ...] = ()
         self._starts: list[str] = []
         self._odd: dict[tuple[int, int], str] = {}
@@ -151,6 +166,8 @@ class Encoder:
                 fields += f",raw={raw!r}"
             if isfinite(share):
                 fields += f",share={share!r}"
+            if self._level_of and self._table[w].method and isfinite(value) and (level := self._level_of(self._table[w], value, at)):
+                fields += f",level={level}i"
             if span:
                 fields += f",end={at}i"
             if revision:

@@ -23,7 +23,7 @@ from gateway.contracts import Rows, Surroundings
 from gateway.row_table import HEADER, zones
 from gateway.row_table import Table as RowTable
 from gateway.sinks._day_files import DayFiles
-from gateway.sinks._line_protocol import Encoder
+from gateway.sinks._line_protocol import Encoder, levels
 from gateway.spelling import spell
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Sink:
         self._name = around.name
         self._folder = Path(around.site.file).absolute().parent / options.folder
         self._table = RowTable(zones(around.site.stations))
-        self._encoder = Encoder()
+        self._encoder = Encoder(level_of=levels(around.site.stations))
         is_csv = options.format == "csv"
         self._files = DayFiles(self._folder, ".csv" if is_csv else ".lp", HEADER if is_csv else "")
         self._ended, self._busy = Event(), Lock()

@@ -23,7 +23,7 @@ from config.units import Duration, Size
 from gateway.contracts import Rows, Surroundings
 from gateway.dial import is_loopback
 from gateway.exchange import Answer, Exchange
-from gateway.sinks._line_protocol import Encoder, station_line
+from gateway.sinks._line_protocol import Encoder, levels, station_line
 from gateway.sinks._write_service import Carrier, Writes, write_service
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Sink:
     def __init__(self, options: Options, around: Surroundings) -> None:
         self._options = options
         self._around = around
-        self._encoder = Encoder()
+        self._encoder = Encoder(level_of=levels(around.site.stations))
         self._exchange = Exchange(f"EcoSentry/{around.version}", options.ca_file)
         self._authorization = ""
         self._deadline = 0.0
