@@ -26,6 +26,8 @@ class ProfileFile(Table):
     """As it leaves the factory: baudrate, format, address … the site file overrides."""
     timing: dict[str, Any] = {}
     """What the planner needs; the protocol's `Timing` checks it."""
+    commands: dict[str, dict[str, Any]] = {}
+    """What it can be told, `[commands.NAME]`; the protocol's `Command` checks them."""
     quantities: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     recognise: dict[str, Any] = {}
     siblings: dict[str, Any] = {}
@@ -41,3 +43,5 @@ class Profile(Table):
     rows: dict[str, Table]
     """Quantity (or quantity:channel) → row."""
     timing: Table | None = None
+    commands: dict[str, Table] = {}
+    """Name → the protocol's `Command`."""

@@ -32,6 +32,10 @@ class Kinds(Protocol):
         """The keys of `[timing]` in its profiles; None = it has none."""
         ...
 
+    def command(self, protocol: str) -> type[Table] | None:
+        """The keys of a `[commands.NAME]` in its profiles; None = its devices can be told nothing."""
+        ...
+
     def lines(self, protocol: str) -> frozenset[str]:
         """The kinds of line that it works on; empty = any."""
         ...

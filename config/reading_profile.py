@@ -15,6 +15,7 @@ from config.wording import did_you_mean
 
 ANY = "*"
 """The row that stands for every quantity of the vocabulary, in profiles of formats that name their quantities."""
+_VERB = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 NEW_QUANTITY = "A new quantity is a row there: name, unit, medium, range."
 
@@ -35,12 +36,14 @@ def read_profile(file: Found, kinds: Kinds) -> Profile:
     protocol = document.data.get("protocol")
     rows: dict[str, Table] = {}
     timing: Table | None = None
+    commands: dict[str, Table] = {}
     if isinstance(protocol, str) and _is_spoken(document, protocol, kinds):
         rows = _rows(document, kinds.row(protocol))
         timing = _timing(document, protocol, kinds)
+        commands = _commands(document, protocol, kinds)
     document.finish()
     assert head is not None
-    return Profile(name=file.name, path=file.path, packaged=file.packaged, file=head, rows=rows, timing=timing)
+    return Profile(name=file.name, path=file.path, packaged=file.packaged, file=head, rows=rows, timing=timing, commands=commands)
 
 
 def _is_spoken(document: Document, protocol: str, kinds: Kinds) -> bool:
@@ -100,3 +103,18 @@ def _timing(document: Document, protocol: str, kinds: Kinds) -> Table | None:
     if raw:
         document.complain(("timing",), f"[timing] is nothing that {protocol} knows", "leave it out")
     return None
+
+
+def _commands(document: Document, protocol: str, kinds: Kinds) -> dict[str, Table]:
+    raw, model = document.table(("commands",)), kinds.command(protocol)
+    if raw and model is None:
+        document.complain(("commands",), f"[commands] is nothing that {protocol} knows", "leave it out")
+        return {}
+    found = {}
+    for name, table in raw.items():
+        path = ("commands", name)
+        if not _VERB.fullmatch(name):
+            document.complain(path, f'commands."{name}": a command is written in a-z 0-9 _', "as in [commands.clean]")
+        elif isinstance(table, dict) and model is not None and (command := document.read(model, path, table)) is not None:
+            found[name] = command
+    return found

@@ -29,6 +29,8 @@ class Device:
     """An instance of the line's `Options`: baud rate, framing …"""
     interval_s: float
     """How often to ask, or how often the device is expected to speak."""
+    may_obey: bool = False
+    """The site file allows that something is written to it; see drivers.order."""
 
     def series(self, quantity: str, channel: str = "") -> Series:
         """The series of one measured quantity of this device."""

@@ -11,6 +11,7 @@ from config.inputs import wired
 from config.reading_site import SiteFile, read_site_file
 from config.site import Site
 from drivers.driver import Asked, AskedLine, Device, Overhears, Told, ToldLine
+from drivers.order import Obeys
 from gateway.contracts import Channel, Sink, Surroundings
 from gateway.listening_first import ListenFirst
 from gateway.plugins import Plugins
@@ -88,7 +89,9 @@ class Builder:
         profile = wired(self._file.profiles[device.common.profile], device.common.inputs)
         line = self._site.lines[device.common.line]
         driver = self._plugins.driver(profile.file.protocol)(
-            Device(device.common.station, name, profile, device.options, line.options, self.interval_s(name)))
+            Device(device.common.station, name, profile, device.options, line.options, self.interval_s(name), device.common.orders))
+        if device.common.orders and not (isinstance(driver, Obeys) and driver.verbs):
+            raise ValueError(f"device {name}: orders = true, but the profile {profile.name} has no [commands]; leave it out")
         return _overheard(device.common.line, name, driver) if getattr(line.options, "mode", "") == "listen" else driver
 
     def interval_s(self, name: str) -> float:

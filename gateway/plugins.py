@@ -58,6 +58,10 @@ class Plugins:
         """Its `Timing`, if it has one."""
         return cast("type[Table] | None", getattr(self.module("protocols", protocol), "Timing", None))
 
+    def command(self, protocol: str) -> type[Table] | None:
+        """Its `Command`, if its devices can be told something."""
+        return cast("type[Table] | None", getattr(self.module("protocols", protocol), "Command", None))
+
     def lines(self, protocol: str) -> frozenset[str]:
         """The kinds of line that it works on, its `LINES`; empty = any."""
         return frozenset(getattr(self.module("protocols", protocol), "LINES", ()))

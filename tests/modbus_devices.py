@@ -30,11 +30,13 @@ def from_file(path: Path) -> Profile:
 
 def checked(name: str, file: ProfileFile) -> Profile:
     rows: dict[str, Table] = {key: modbus.Row.model_validate(row) for key, row in file.quantities.items()}
-    return Profile(name=name, path="", packaged=True, file=file, rows=rows, timing=modbus.Timing.model_validate(file.timing))
+    return Profile(name=name, path="", packaged=True, file=file, rows=rows, timing=modbus.Timing.model_validate(file.timing),
+                   commands={key: modbus.Command.model_validate(command) for key, command in file.commands.items()})
 
 
 def driver(
-    of: Profile, line: serial.Options | tcp.Options | None = None, name: str = "probe", interval_s: float = 1.0, **options: object,
+    of: Profile, line: serial.Options | tcp.Options | None = None, name: str = "probe", interval_s: float = 1.0, may_obey: bool = False,
+    **options: object,
 ) -> modbus.Driver:
     chosen = line or serial.Options(port="none", baudrate=9600)
-    return modbus.Driver(Device("st", name, of, modbus.Options.model_validate(options), chosen, interval_s))
+    return modbus.Driver(Device("st", name, of, modbus.Options.model_validate(options), chosen, interval_s, may_obey))

@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from typing import IO
 
 import modbus_devices
 import pytest
 
 from config.device import Profile
 from config.series import Reason
+from drivers.codecs.modbus_write import Write
 from drivers.decode import ORDERS
 from drivers.lines import serial, tcp
+from drivers.order import Order, Outcome
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice, TableSource
 from drivers.simulated.modbus_pty import SerialBus
 from drivers.simulated.modbus_tcp import TcpServer
@@ -89,8 +92,8 @@ def test_mbpoll_understands_our_word_orders(name, form, value):
 
 
 @contextmanager
-def libmodbus_slave(folder: Path, registers: list[int]) -> Iterator[Path]:
-    """libmodbus answers as unit 1 at the other end of the given path."""
+def libmodbus_slave(folder: Path, registers: list[int], said: list[IO[str]] | None = None) -> Iterator[Path]:
+    """libmodbus answers as unit 1 at the other end of the given path; `said` gets what it prints."""
     need("socat")
     try:
         ctypes.CDLL("libmodbus.so.5")
@@ -109,6 +112,8 @@ def libmodbus_slave(folder: Path, registers: list[int]) -> Iterator[Path]:
                 try:
                     assert slave.stdout is not None
                     assert slave.stdout.readline() == "ready\n"
+                    if said is not None:
+                        said.append(slave.stdout)
                     yield ours
                 finally:
                     slave.kill()
@@ -145,6 +150,50 @@ def test_libmodbus_declines_what_it_does_not_have_and_we_split(tmp_path):
             line.close()
     assert batch.raw[0] == 7.0
     assert batch.reason.tolist() == [Reason.NORMAL, Reason.DEVICE]
+
+
+COMMANDS = {
+    "coil": {"what": "one coil", "function": 5, "register": 3, "value": 1},
+    "register": {"what": "one register", "function": 6, "register": 2, "type": "s16", "decimals": 1, "range": [-50.0, 50.0]},
+    "coils": {"what": "coils", "function": 15, "register": 1, "value": [1, 0, 1, 1, 0]},
+    "registers": {"what": "a float", "function": 16, "register": 4, "type": "f32", "order": "CDAB", "range": [0.0, 100.0]},
+}
+ORDERED = {Order("coil"): ("function 5 coils 00010000 ", 0), Order("register", -12.5): ("function 6 ", 0xFF83 << 80),
+           Order("coils"): ("function 15 coils 01011000 ", 0), Order("registers", 35.4): ("function 16 ", 0x999A_420D << 32)}
+"""What libmodbus holds afterwards: coils, and registers beside those that were 7; by hand."""
+
+
+@pytest.mark.parametrize("order", ORDERED, ids=lambda order: order.verb)
+def test_libmodbus_carries_out_what_our_driver_writes(tmp_path, order):
+    of = modbus_devices.profile({"a": {"register": 0}}, commands=COMMANDS)
+    said: list[IO[str]] = []
+    with libmodbus_slave(tmp_path, [0] * 8, said) as path:
+        options = serial.Options(port=str(path), baudrate=9600)
+        line = serial.Line("bus", options, str)
+        wire = line.open(Event(), SystemClock())
+        try:
+            assert modbus_devices.driver(of, options, may_obey=True).obey(order, wire) == Outcome("done", "confirmed by the device")
+        finally:
+            line.close()
+        held = said[0].readline()
+    words, registers = ORDERED[order]
+    assert held.startswith(words)
+    assert int(held.split()[-1], 16) == registers
+
+
+def test_libmodbus_declines_an_order_and_nothing_is_changed(tmp_path):
+    of = modbus_devices.profile({"a": {"register": 0}}, commands={"x": COMMANDS["coil"] | {"register": 8}})
+    said: list[IO[str]] = []
+    with libmodbus_slave(tmp_path, [0] * 8, said) as path:
+        options = serial.Options(port=str(path), baudrate=9600)
+        line = serial.Line("bus", options, str)
+        wire = line.open(Event(), SystemClock())
+        try:
+            outcome = modbus_devices.driver(of, options, may_obey=True).obey(Order("x"), wire)
+        finally:
+            line.close()
+        assert "coils 00000000 " in said[0].readline()
+    assert outcome == Outcome("failed", "the device answers exception 2 (illegal register)")
 
 
 @contextmanager
@@ -210,3 +259,24 @@ def test_pymodbus_reads_our_simulated_tcp_device():
             assert client.read_holding_registers(0, count=1, device_id=2).exception_code == 2
         finally:
             client.close()
+
+
+def test_pymodbus_writes_to_our_simulated_device():
+    from pymodbus.client import ModbusTcpClient
+
+    source = TableSource(dict.fromkeys(range(8), 0), dict.fromkeys(range(8), 0))
+    written: list[Write] = []
+    with TcpServer([SimulatedDevice(1, source, obeyed=written.append)]) as server:
+        client = ModbusTcpClient("127.0.0.1", port=server.port)
+        assert client.connect()
+        try:
+            assert not client.write_coil(3, True, device_id=1).isError()
+            assert not client.write_register(2, 0xFF83, device_id=1).isError()
+            assert not client.write_coils(4, [True, False, True], device_id=1).isError()
+            assert not client.write_registers(4, [1, 2, 3], device_id=1).isError()
+            assert client.write_register(8, 1, device_id=1).exception_code == 2
+            assert client.read_holding_registers(0, count=8, device_id=1).registers == [0, 0, 0xFF83, 0, 1, 2, 3, 0]
+            assert client.read_coils(0, count=8, device_id=1).bits == [False, False, False, True, True, False, True, False]
+        finally:
+            client.close()
+    assert [(write.function, write.first) for write in written] == [(5, 3), (6, 2), (15, 4), (16, 4)]

@@ -9,6 +9,7 @@ from config.errors import DeviceError, LineError
 from drivers.blocks import LineSpeed
 from drivers.codecs.modbus import FRAMINGS, DeclinedError, Framing, Question
 from drivers.codecs.modbus_ascii import Ascii
+from drivers.codecs.modbus_write import Write, answer_size, confirmed, request
 from drivers.driver import Wire
 
 log = logging.getLogger("drivers.protocols.modbus")
@@ -61,6 +62,8 @@ class Talk:
         bound_s = answer_s + 2 * speed.round_trip_s
         self._patience = Patience(bound_s, min(bound_s, 0.1 + 2 * speed.round_trip_s))
         self._overdue: _Overdue | None = None
+        self._echoes = False
+        """Our own bytes came back the last time that something was read."""
 
     def ask(self, question: Question, wire: Wire) -> list[int]:
         """The registers or coils asked for. Raises DeviceError, or LineError if the wire is gone or not to be understood."""
@@ -83,6 +86,7 @@ class Talk:
         frame = wire.receive(lambda so_far: self._framing.still(question, number, so_far), self._patience.timeout_s + frames_s)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s  > %s  < %s", self.name, request.hex(" "), frame.hex(" ") or "nothing")
+        self._echoes = frame.startswith(request)
         if self._framing.still(question, number, frame) < 0:
             raise LineError(f"{self.name}: what came is not Modbus TCP: {frame[:16].hex(' ')}")
         try:
@@ -96,6 +100,31 @@ class Talk:
             raise
         self._learn(wire, sent_ns, frames_s)
         return registers
+
+    def write(self, write: Write, wire: Wire, answer_s: float) -> None:
+        """Send it, once, and wait for its confirmation at least `answer_s`; to be called after `ask`, which sees whether the line echoes.
+
+        Raises DeviceError if it was not confirmed, LineError if the wire is gone.
+        """
+        framing, number = self._speed.framing, next(_numbers) & 0xFFFF
+        sent = request(framing, write, number)
+        size = answer_size(framing) + (len(sent) if self._echoes else 0)
+
+        def missing(so_far: bytes) -> int:
+            try:
+                return 0 if confirmed(framing, write, number, so_far, echoes=self._echoes) else max(1, size - len(so_far))
+            except DeviceError:
+                return 0
+
+        wire.drain()
+        wire.send(sent)
+        came = wire.receive(missing, max(answer_s, self._patience.bound_s) + (len(sent) + size) * self._speed.character_s)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s  > %s  < %s", self.name, sent.hex(" "), came.hex(" ") or "nothing")
+        if not confirmed(framing, write, number, came, echoes=self._echoes):
+            if came in (b"", sent):
+                raise DeviceError("no confirmation came", "silent")
+            raise DeviceError(f"what came is no confirmation: {came[:16].hex(' ')}", "noise")
 
     def _learn(self, wire: Wire, sent_ns: int, frames_s: float) -> None:
         self._patience.answered((wire.clock.now().mono_ns - sent_ns) / 1e9 - frames_s)

@@ -7,6 +7,7 @@ the same device is asked again, so that it can never be taken for the next one.
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -22,11 +23,15 @@ from drivers.blocks import Block, LineSpeed, Want, cost, divide, plan
 from drivers.codecs.modbus import BIT_FUNCTIONS, DeclinedError, Question
 from drivers.decode import Form, NumberType, Order, decode
 from drivers.driver import Device, Group, Wire
+from drivers.order import Order as Given
+from drivers.order import Outcome, Verb
 from drivers.overheard import OverheardDriver
+from drivers.protocols._modbus_orders import Command, Commands
 from drivers.protocols._modbus_talk import Talk
 from drivers.reading import Batch, Readings
 
 log = logging.getLogger(__name__)
+__all__ = ["Command", "Driver", "Options", "Row", "Timing"]
 LINES = frozenset({"serial", "tcp"})
 """Kinds of line that it works on."""
 _ABSENT = frozenset({"silent", "late", "wrong"})
@@ -127,6 +132,9 @@ class Driver:
                        for row in self._rows]
         self._blocks = plan(self._wants, self._price, timing.max_registers, timing.forbidden)
         self._talk = Talk(device.name, speed, options.answer or timing.answer)
+        shortest = min(self._blocks, key=lambda block: self._price.of(block.function, block.count))
+        self._commands = Commands(device.profile.commands if device.may_obey else {}, self._unit, self._talk,
+                                  Question(self._unit, shortest.function, shortest.first, shortest.count))
         line_time_s = sum(self._price.of(block.function, block.count) for block in self._blocks)
         self._group = Group("all", device.interval_s, _PRIORITIES[options.priority], line_time_s, self._series)
 
@@ -143,6 +151,19 @@ class Driver:
             self._blocks = planned  # one that declines everything is not the better for being asked piece by piece
             raise next(iter(done.failures.values()))
         return self._batch(done, wire)
+
+    @property
+    def verbs(self) -> Mapping[str, Verb]:
+        """See Obeys."""
+        return self._commands.verbs
+
+    def check(self, order: Given) -> None:
+        """See Obeys."""
+        self._commands.check(order)
+
+    def obey(self, order: Given, wire: Wire) -> Outcome:
+        """See Obeys."""
+        return self._commands.obey(order, wire)
 
     def overheard(self) -> OverheardDriver:
         """See Overhears."""

@@ -1,8 +1,9 @@
 """The witness: what the simulated devices said, written by themselves in the moment of saying it.
 
 A CSV file that only grows, one line a value: event, series, sequence, time_ns, value, mono_ns. `event` is `answered` (a
-Modbus answer left), `published` (a message was handed to the broker) or `confirmed` (the broker has it). `value` is the
-shortest decimal of the float64. It survives the writer's death: every line is given to the system at once.
+Modbus answer left), `published` (a message was handed to the broker), `confirmed` (the broker has it) or `obeyed` (a coil
+or register was written; series names it). `value` is the shortest decimal of the float64. It survives the writer's death:
+every line is given to the system at once.
 """
 
 import time

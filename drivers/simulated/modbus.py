@@ -13,13 +13,14 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from config.device import Profile
 from drivers.codecs import modbus, modbus_device
 from drivers.codecs.modbus import DeclinedError, Question
+from drivers.codecs.modbus_write import COIL_FUNCTIONS, WRITE_FUNCTIONS, Write, read_write
 from drivers.decode import decode, encode
-from drivers.protocols.modbus import Row
+from drivers.protocols.modbus import Command, Row
 
 
 class RegisterSource(Protocol):
@@ -27,6 +28,15 @@ class RegisterSource(Protocol):
 
     def read(self, function: int, first: int, count: int) -> list[int]:
         """`count` registers (0..65535) or coils (0, 1) from `first`. Raises DeclinedError(2) where there are none."""
+        ...
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """A source that can be written to; all others decline functions 5, 6, 15 and 16 as illegal."""
+
+    def write(self, write: Write) -> None:
+        """Carry it out. Raises DeclinedError(2) where nothing can be written."""
         ...
 
 
@@ -45,6 +55,14 @@ class TableSource:
         except KeyError:
             raise DeclinedError(2) from None
 
+    def write(self, write: Write) -> None:
+        """See Writable: what can be read can be written."""
+        table = self.coils if write.function in COIL_FUNCTIONS else self.registers
+        wanted = range(write.first, write.first + len(write.values))
+        if not all(place in table for place in wanted):
+            raise DeclinedError(2)
+        table.update(zip(wanted, write.values, strict=True))
+
 
 class ProfileSource:
     """A device of a profile: each answer asks `value` once for every quantity whose registers it touches.
@@ -59,6 +77,7 @@ class ProfileSource:
         if len(rows) != len(profile.rows):
             raise ValueError(f"{profile.name} is not a profile of protocol modbus")
         self._rows = rows
+        self._commands = [command for command in profile.commands.values() if isinstance(command, Command)]
         self._value = value
         self._holes = holes
         self.last: dict[str, float] = {}
@@ -77,6 +96,11 @@ class ProfileSource:
             raise DeclinedError(2)
         self.last = self._decoded(touched, held, wanted)
         return [held.get(place, 0) for place in wanted]
+
+    def write(self, write: Write) -> None:
+        """See Writable: only what the profile has as a command."""
+        if (write.function, write.first) not in {(command.function, command.first) for command in self._commands}:
+            raise DeclinedError(2)
 
     @staticmethod
     def _decoded(touched: Mapping[str, Row], held: Mapping[int, int], wanted: range) -> dict[str, float]:
@@ -128,15 +152,23 @@ def _nobody(question: Question, registers: list[int]) -> None:
     """No one keeps a ledger."""
 
 
+def _unseen(write: Write) -> None:
+    """No one keeps a ledger."""
+
+
 @dataclass(slots=True)
 class SimulatedDevice:
-    """One device with its address. `answered(question, registers)` is called for every answer that leaves unharmed."""
+    """One device with its address. `answered(question, registers)` is called for every answer that leaves unharmed.
+
+    `obeyed(write)` is called for everything that was written to it, before it is confirmed and whatever becomes of that.
+    """
 
     address: int
     source: RegisterSource
     turnaround_s: float = 0.005
     """From the end of the request to the first byte of the answer."""
     answered: Callable[[Question, list[int]], None] = _nobody
+    obeyed: Callable[[Write], None] = _unseen
     faults: Faults = field(default_factory=Faults)
     requests: int = 0
     """How often it was asked anything."""
@@ -154,6 +186,8 @@ class SimulatedDevice:
         try:
             if faults.exception:
                 raise DeclinedError(faults.exception)
+            if pdu[:1] and pdu[0] in WRITE_FUNCTIONS:
+                return Reply(self._harmed(faults.stray + wrapped(self.address, self._obey(pdu))), delay_s)
             question = modbus_device.read_question(self.address, pdu)
             registers = self.source.read(question.function, question.first, question.count)
         except DeclinedError as declined:
@@ -164,6 +198,15 @@ class SimulatedDevice:
         if sent == faults.stray + frame and faults.wrong_address is None:
             self.answered(question, registers)
         return Reply(sent, delay_s)
+
+    def _obey(self, pdu: bytes) -> bytes:
+        """Carry out what is written; gives the confirmation."""
+        write = read_write(self.address, pdu)
+        if not isinstance(self.source, Writable):
+            raise DeclinedError(1)
+        self.source.write(write)
+        self.obeyed(write)
+        return write.confirmation
 
     def _harmed(self, frame: bytes) -> bytes:
         faults = self.faults

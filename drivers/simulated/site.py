@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple, Self
 
 from config.device import Profile, ProfileFile
 from drivers.codecs.modbus import Question
-from drivers.protocols.modbus import Row
+from drivers.codecs.modbus_write import Write
+from drivers.protocols.modbus import Command, Row
 from drivers.simulated.broker import SiteBroker
 from drivers.simulated.ledger import Ledger
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice
@@ -51,7 +52,8 @@ def packaged_profile(name: str) -> Profile:
     path = files("config").joinpath("devices", f"{name}.toml")
     file = ProfileFile.model_validate(tomllib.loads(path.read_text("utf-8")))
     rows = {key: Row.model_validate(row) for key, row in file.quantities.items()}
-    return Profile(name=name, path=str(path), packaged=True, file=file, rows=rows)
+    commands = {key: Command.model_validate(command) for key, command in file.commands.items()}
+    return Profile(name=name, path=str(path), packaged=True, file=file, rows=rows, commands=commands)
 
 
 class SimulatedSite:
@@ -158,7 +160,7 @@ class SimulatedSite:
 
     def _device(self, place: Place) -> SimulatedDevice:
         source = ProfileSource(packaged_profile(place.profile), self._now)
-        return SimulatedDevice(place.address, source, answered=self._witness(place, source))
+        return SimulatedDevice(place.address, source, answered=self._witness(place, source), obeyed=self._witness_of_orders(place))
 
     def _witness(self, place: Place, source: ProfileSource) -> Callable[[Question, list[int]], None]:
         count = 0
@@ -171,3 +173,14 @@ class SimulatedSite:
             count += 1
 
         return answered
+
+    def _witness_of_orders(self, place: Place) -> Callable[[Write], None]:
+        count = 0
+
+        def obeyed(write: Write) -> None:
+            nonlocal count
+            self.ledger.said("obeyed", count, {f"{place.station}/{place.name}/function {write.function} register {write.first + at}": float(value)
+                                               for at, value in enumerate(write.values)})
+            count += 1
+
+        return obeyed
