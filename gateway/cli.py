@@ -77,6 +77,12 @@ def _alert(args: argparse.Namespace) -> int:
     return run_alerts(Path(_site_path(args)), as_json=args.json, out=sys.stdout)
 
 
+def _order(args: argparse.Namespace) -> int:
+    from gateway.order_word import run_order
+
+    return run_order(args, Path(_site_path(args)))
+
+
 def _standards(args: argparse.Namespace) -> int:
     from gateway.offline.showing_standards import standards
 
@@ -134,6 +140,15 @@ def parser() -> argparse.ArgumentParser:
     alert = word("alert", _alert, "The alerts that fire, and the last that ended", "ecosentry alert")
     _site(alert)
     _json(alert)
+    order = word("order", _order, "Tell a device to do something; what it can be told; what became of it", "ecosentry order probe clean")
+    order.add_argument("device", nargs="?", metavar="DEVICE", help="left out = the newest orders")
+    order.add_argument("verb", nargs="?", metavar="VERB", help="left out = what the device can be told")
+    order.add_argument("value", nargs="?", type=float, metavar="VALUE", help="for orders that take one")
+    order.add_argument("--dry-run", action="store_true", help="only say what would be sent")
+    order.add_argument("--by", metavar="NAME", help="who gives it, for the journal (default: the login name)")
+    order.add_argument("--yes", action="store_true", help="do not ask first; without a terminal nothing is asked anyway")
+    order.set_defaults(site=None)
+    _json(order)
     journal = words.add_parser("journal", help="Look into the journal: show, export, backup, refused, requeue, verify",
                                description="Look into the journal, take it along, put it right; the daemon goes on.")
     add_journal_words(journal, _site_path)

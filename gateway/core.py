@@ -19,8 +19,9 @@ from config.series import Series
 from config.site import Site
 from drivers.reading import Clock, Delivery, Stamp
 from gateway.alerts import Alerts
-from gateway.intake import Intake, Note
+from gateway.intake import Awaited, Intake, Note
 from gateway.journal import keeping, progress
+from gateway.journal.orders import end_left_over
 from gateway.journal.reader import Reader
 from gateway.journal.writer import READINGS, START, TICK, UNDONE, JournalError, Writer
 from gateway.restoring import restore_state
@@ -46,6 +47,8 @@ class _Gathered:
     deliveries: list[Delivery] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     rows: int = 0
+    is_urgent: bool = False
+    """Someone waits for a note to be on disk."""
 
 
 class Core:
@@ -84,6 +87,7 @@ class Core:
         with self._writer.transaction():
             self._offset = self._writer.boot(stamp.boot, stamp.mono_ns, stamp.utc_ns)
             progress.sign_on(self._writer, tuple(self._site.sinks))
+            end_left_over(self._writer, stamp.utc_ns)
             self._make_plan()
         self._sorter = Sorter(self._writer, self._register)
         with Reader(self._writer.path.parent) as reader:
@@ -160,6 +164,7 @@ class Core:
             more, others = self._intake.take(max(0.0, left), max(1, _MOST_ROWS - gathered.rows))
             gathered.deliveries += more
             gathered.notes += others
+            gathered.is_urgent |= any(isinstance(note, Awaited) for note in others)
             gathered.rows += sum(delivery.rows for delivery in more)
             if wait_s <= 0 or not (gathered.deliveries or gathered.notes) or min(self._until_due_s(), self._until_time_s()) <= 0:
                 return True
@@ -171,7 +176,7 @@ class Core:
         gathered = self._gathered
         if not (gathered.deliveries or gathered.notes):
             return math.inf
-        return 0.0 if gathered.rows >= _MOST_ROWS else self._last_commit + self._spacing_s - time.monotonic()
+        return 0.0 if gathered.is_urgent or gathered.rows >= _MOST_ROWS else self._last_commit + self._spacing_s - time.monotonic()
 
     def _until_due_s(self) -> float:
         """How long nothing will happen by time alone."""
@@ -199,6 +204,9 @@ class Core:
         for delivery in taken.deliveries:
             if delivery.receipt:
                 delivery.receipt.release()
+        for note in taken.notes:
+            if isinstance(note, Awaited):
+                note.kept()
         if self._unfinished:
             unfinished, self._unfinished = self._unfinished, None
             self._patiently(lambda: self._finish(*unfinished))

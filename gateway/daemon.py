@@ -31,6 +31,8 @@ from gateway.journal.sealing import Sealer
 from gateway.journal.verifying import verify
 from gateway.journal.writer import JournalError, Writer
 from gateway.notify import notify, watchdog_s
+from gateway.ordering import Ordering
+from gateway.orders import Orders
 from gateway.outbox import Messenger
 from gateway.overview import Overview
 from gateway.step import warm_up
@@ -66,6 +68,7 @@ class Daemon:
         self._expected: list[Expected] = []
         self._visited: dict[str, Visited] = {}
         self._told: dict[str, str] = {}
+        self._obeying: dict[str, Orders] = {}
         self._notes = [site.console.note] if site.console.note else []
         self._lines()
         self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION)
@@ -90,7 +93,8 @@ class Daemon:
                 listener = Listener(name, cast("ToldLine", self._build.line(name)), told, self.clock, self.intake.deliver, health, intervals_s)
                 self.supervisor.add(f"line {name}", listener.run, _LINES)
             elif asked:
-                poller = Poller(name, self._build.asked_line(name), asked, self.clock, self.intake.deliver, health)
+                poller = Poller(name, self._build.asked_line(name), asked, self.clock, self.intake.deliver, health, tell=self.intake.tell)
+                self._obeying |= dict.fromkeys(poller.obeying, poller.orders)
                 self._visited[name] = Visited(Place(name, table.kind, table.options, asked), poller.visits)
                 self.supervisor.add(f"line {name}", poller.run, _LINES)
 
@@ -106,7 +110,7 @@ class Daemon:
         overview = Overview(self._folder, self.site, VERSION, self.clock, self.health, self._facts)
         control = ControlServer(socket_path(self._folder), {
             "status": lambda _: overview.status(), "alerts": lambda _: overview.alerts(50), "requeue": self._requeue,
-            **Visiting(self._visited, self._told).words()})
+            **Visiting(self._visited, self._told).words(), **self._ordering().words()})
         self.supervisor.add("control", control.run, _ONWARD)
         zone = next(iter(self.site.stations.values())).time_zone
         self._check = Nightly("check of the journal", 3, 30, self._verify)
@@ -118,6 +122,13 @@ class Daemon:
             console = ConsoleServer(overview, self.site.console.listen, VERSION)
             self.supervisor.add("console", console.run, _ONWARD)
         return overview
+
+    def _ordering(self) -> Ordering:
+        """Who may be told something, and why the others may not."""
+        forbidden = "nothing is written to it unless the site file allows it: orders = true"
+        return Ordering(self._folder, self._obeying, {
+            name: "is only listened to: nothing is sent on its line" if device.common.line in self._told else forbidden
+            for name, device in self.site.devices.items() if name not in self._obeying})
 
     def _requeue(self, asked: Mapping[str, object]) -> bool:
         """What a sink refused is to be sent again; True = it will be, with the next commit."""

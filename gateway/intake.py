@@ -7,7 +7,7 @@ in-flight window, and refusing it would only make the broker send it again.
 import time
 from collections import deque
 from threading import Condition
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from drivers.reading import Delivery
 from gateway.journal.writer import Writer
@@ -18,6 +18,15 @@ class Note(Protocol):
 
     def write(self, writer: Writer) -> None:
         """Called inside the core's transaction."""
+        ...
+
+
+@runtime_checkable
+class Awaited(Note, Protocol):
+    """A note that someone waits for: it is committed at once, and then it is told so."""
+
+    def kept(self) -> None:
+        """It is on disk. Called by the core's thread: must not block or raise."""
         ...
 
 

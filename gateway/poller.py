@@ -13,17 +13,20 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
 
 from config.errors import DeviceError, LineError
 from config.series import Reason
-from drivers.driver import Asked, AskedLine, Deliver, Group, Pause, Wire
+from drivers.driver import Asked, AskedLine, Deliver, Pause, Wire
+from drivers.order import Obeys
 from drivers.reading import Batch, Clock, Delivery, Readings
 from gateway.breaker import Backoff, Breaker
 from gateway.health import LineHealth
+from gateway.intake import Note
+from gateway.orders import Orders
+from gateway.turns import Turn, Turns
 from gateway.visits import Visits
 
 log = logging.getLogger(__name__)
@@ -42,41 +45,14 @@ _SLICE_S = 0.2
 """No rest is longer than this without a look at `stop`."""
 
 
-@dataclass(slots=True)
-class _Turn:
-    """One group of one device in the timetable."""
-
-    device: str
-    driver: Asked
-    group: Group
-    period_ns: int
-    due_ns: int = 0
-    phase_ns: int = 0
-    """Monotonic time of any whole interval of UTC, as it was at the start."""
-    missing_ns: int | None = None
-    """The slot for which MISSING was last told; None while it answers."""
-    rest: Callable[[Wire], Batch | Pause] | None = None
-    """How its poll goes on after a Pause; None = it has not begun."""
-    rest_ns: int = 0
-    """When it does."""
-
-    @property
-    def next_ns(self) -> int:
-        """When it wants the wire."""
-        return self.due_ns if self.rest is None else self.rest_ns
-
-    def advance(self) -> None:
-        """On to the next slot: whole intervals from the phase, however late this one was."""
-        self.due_ns += self.period_ns - (self.due_ns - self.phase_ns) % self.period_ns
-
-
 class Poller:
     """Polls the devices of one line until it is stopped."""
 
     def __init__(
         self, name: str, line: AskedLine, drivers: Mapping[str, Asked], clock: Clock, deliver: Deliver, health: LineHealth, seed: int = 0,
+        tell: Callable[[Note], None] = lambda note: None,
     ) -> None:
-        """`seed` makes the jitter of tests repeatable."""
+        """`seed` makes the jitter of tests repeatable. `tell` brings notes on orders to the journal."""
         self.name = name
         self._line = line
         self._clock = clock
@@ -84,8 +60,7 @@ class Poller:
         self._health = health
         chance = random.Random(seed)  # noqa: S311 - jitter is no secret
         self._breakers = {device: Breaker(chance) for device in drivers}
-        self._turns = [_Turn(device, driver, group, max(1, round(group.interval_s * 1e9)))
-                       for device, driver in drivers.items() for group in driver.groups()]
+        self._turns = Turns(drivers)
         self._wire: Wire | None = None
         self._reopen = Backoff(0.5, 4.0, chance)
         self._reopen_ns = 0
@@ -96,17 +71,21 @@ class Poller:
         self._called = Event()
         self.visits = Visits(name, clock, self._called.set)
         """Jobs from outside the timetable; see gateway.visits."""
-        self._align()
+        self.obeying = {device: driver for device, driver in drivers.items() if isinstance(driver, Obeys) and driver.verbs}
+        """Devices that may be told something."""
+        self.orders = Orders(name, clock, self._called.set, self.obeying, tell)
+        self._turns.align(clock.now())
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set. Faults of the wire and of devices are dealt with; anything else that raises is a bug."""
         try:
-            self._align()
+            self._turns.align(self._clock.now())
             while not stop.is_set():
                 self._rest(self.step(stop), stop)
         finally:
             self._wire = None
             self.visits.close()
+            self.orders.close()
             self._line.close()
             self._health.stopped()
 
@@ -116,19 +95,24 @@ class Poller:
         if self._wire is None and now_ns >= self._reopen_ns:
             self._open(stop)
             return 0.0
-        visit_ns = self.visits.due_ns(now_ns)
-        turn = self._probe(now_ns)
+        others_ns = [at_ns for at_ns in (self.orders.due_ns(now_ns), self.visits.due_ns(now_ns)) if at_ns is not None]
+        resting = self._turns.resting(now_ns)
+        if self._wire is not None and self.orders.ready(resting):
+            self._obey(self._wire, resting)
+            return 0.0
+        turn = self._probe(now_ns, resting)
         if turn is not None and self._wire is not None:
             self._try(turn, self._wire, stop)
             return 0.0
-        turn = self._most_due(now_ns)
+        turn = self._turns.most_due(now_ns)
         if turn is not None:
             self._take(turn, now_ns, stop)
             return 0.0
-        if visit_ns is not None and visit_ns <= now_ns and self._wire is not None:
-            self._visit(self._wire, now_ns)
+        rest_s = self._rest_s(now_ns, [])
+        if self._wire is not None and self.visits.ready(now_ns):
+            self._visit(self._wire, rest_s, resting)
             return 0.0
-        return self._rest_s(now_ns, visit_ns)
+        return self._rest_s(now_ns, others_ns) if others_ns else rest_s
 
     def _rest(self, wait_s: float, stop: Event) -> None:
         """Nothing to do for so long, unless someone calls or the daemon stops."""
@@ -138,87 +122,64 @@ class Poller:
                 break
         self._called.clear()
 
-    def _align(self) -> None:
-        """Every turn is due at once, and from then on at whole intervals of UTC."""
-        now = self._clock.now()
-        for turn in self._turns:
-            turn.rest = None
-            turn.due_ns, turn.phase_ns = now.mono_ns, now.mono_ns - now.utc_ns % turn.period_ns
-
-    def _most_due(self, now_ns: int) -> _Turn | None:
-        resting = self._resting()
-        due = [turn for turn in self._turns if turn.next_ns <= now_ns and (turn.rest is not None or turn.device not in resting)]
-        return min(due, key=lambda turn: (turn.group.priority, turn.next_ns), default=None)
-
-    def _resting(self) -> frozenset[str]:
-        """Devices in the middle of a poll that pauses: nothing else is asked of them."""
-        return frozenset(turn.device for turn in self._turns if turn.rest is not None)
-
-    def _probe(self, now_ns: int) -> _Turn | None:
+    def _probe(self, now_ns: int, resting: frozenset[str]) -> Turn | None:
         """The shortest request of the device that has been given up and is to be tried now."""
         if self._wire is None or now_ns < self._probe_ns:
             return None
-        resting = self._resting()
         ready = [(breaker.try_at_ns, device) for device, breaker in self._breakers.items()
                  if breaker.is_open and breaker.try_at_ns <= now_ns and device not in resting]
         if not ready:
             return None
         device = min(ready)[1]
-        return min((turn for turn in self._turns if turn.device == device), key=lambda turn: turn.group.line_time_s)
+        return min((turn for turn in self._turns.all if turn.device == device), key=lambda turn: turn.group.line_time_s)
 
-    def _rest_s(self, now_ns: int, visit_ns: int | None) -> float:
+    def _rest_s(self, now_ns: int, others_ns: list[int]) -> float:
         """Until something is due, with nothing due now."""
-        resting = self._resting()
-        times = [turn.next_ns for turn in self._turns if turn.rest is not None or turn.device not in resting]
-        if visit_ns is not None and (self._wire is not None or visit_ns > now_ns):
-            times.append(visit_ns)
+        times = self._turns.times() + [at_ns for at_ns in others_ns if at_ns > now_ns]
         if self._wire is None:
             times.append(self._reopen_ns)
         else:
+            resting = self._turns.resting(now_ns)
             times += [max(breaker.try_at_ns, self._probe_ns) for device, breaker in self._breakers.items()
                       if breaker.is_open and device not in resting]
         return min(_LONGEST_WAIT_S, max(0.0, (min(times, default=now_ns + 10**12) - now_ns) / 1e9))
 
-    def _take(self, turn: _Turn, now_ns: int, stop: Event) -> None:
+    def _take(self, turn: Turn, now_ns: int, stop: Event) -> None:
         """The turn's slot: poll it, or say that it is missing; slots that passed whole are left out."""
-        if turn.rest is not None and self._wire is not None:
+        if turn.rest is None:
+            passed = turn.leave_out(now_ns)
+            if self._wire is None:
+                self._tell_missing(turn, Reason.LINE, stop)
+            elif self._breakers[turn.device].is_open:
+                self._tell_missing(turn, Reason.DEVICE, stop)
+            else:
+                if passed:
+                    self._health.late(turn.device, passed)
+                self._ask(turn, self._wire, stop)
+        elif self._wire is not None:
             self._ask(turn, self._wire, stop)
-            if turn.rest is None and turn.due_ns <= now_ns:
-                turn.advance()
-            return
-        passed = (now_ns - turn.due_ns) // turn.period_ns
-        turn.due_ns += passed * turn.period_ns
-        if self._wire is None:
-            self._tell_missing(turn, Reason.LINE, stop)
-        elif self._breakers[turn.device].is_open:
-            self._tell_missing(turn, Reason.DEVICE, stop)
-        else:
-            if passed:
-                self._health.late(turn.device, passed)
-            self._ask(turn, self._wire, stop)
-            if turn.rest is not None:
-                return
-        turn.advance()
+        if turn.rest is None and turn.due_ns <= now_ns:
+            turn.advance()
 
-    def _ask(self, turn: _Turn, wire: Wire, stop: Event) -> None:
+    def _ask(self, turn: Turn, wire: Wire, stop: Event) -> None:
         reason = self._poll(turn, wire, stop)
         if reason is not None and not stop.is_set():
             self._tell_missing(turn, reason, stop)
 
-    def _try(self, turn: _Turn, wire: Wire, stop: Event) -> None:
+    def _try(self, turn: Turn, wire: Wire, stop: Event) -> None:
         """Poll a device that has been given up; its next try comes no sooner than the line's share allows."""
         began_ns = self._clock.now().mono_ns
-        due_ns = min((turn.next_ns for turn in self._turns if not self._breakers[turn.device].is_open), default=None)
+        due_ns = min(self._turns.times(device for device, breaker in self._breakers.items() if breaker.is_open), default=None)
         self._poll(turn, wire, stop)
         now_ns = self._clock.now().mono_ns
         delay_ns = 0 if due_ns is None else max(0, now_ns - max(began_ns, due_ns))
         self._probe_ns = now_ns + int(max((now_ns - began_ns) * (1 / _PROBE_SHARE - 1), delay_ns * (1 / _DELAY_SHARE - 1)))
 
-    def _poll(self, turn: _Turn, wire: Wire, stop: Event) -> Reason | None:
+    def _poll(self, turn: Turn, wire: Wire, stop: Event) -> Reason | None:
         """One poll, or the part of it up to its next pause; handed over. Gives why there was none."""
-        go_on, turn.rest = turn.rest, None
+        go_on = self._turns.go_on(turn)
         try:
-            batch = turn.driver.poll(turn.group, wire) if go_on is None else go_on(wire)
+            batch = go_on(wire)
         except DeviceError as fault:
             if not stop.is_set():
                 self._failed(turn.device, fault.cause, str(fault))
@@ -228,7 +189,7 @@ class Poller:
             self._failed(turn.device, "line", str(error))
             return Reason.LINE
         if isinstance(batch, Pause):
-            turn.rest, turn.rest_ns = batch.then, self._clock.now().mono_ns + round(batch.for_s * 1e9)
+            self._turns.pause(turn, batch, self._clock.now().mono_ns)
             return None
         if stop.is_set() and np.any(batch.reason == Reason.COMMUNICATION):
             return Reason.COMMUNICATION  # cut short by the stop, not by the device: say nothing of the rest
@@ -236,7 +197,7 @@ class Poller:
         self._hand_over(batch, stop)
         return None
 
-    def _good(self, turn: _Turn, batch: Batch) -> None:
+    def _good(self, turn: Turn, batch: Batch) -> None:
         gone = int(np.isnan(batch.raw).sum())
         self._has_answered = True
         self._reopen.reset()
@@ -253,10 +214,21 @@ class Poller:
         if opened:
             log.warning("line %s: %s given up after %d failures, tried now and then: %s", self.name, device, breaker.failures, words)
 
-    def _visit(self, wire: Wire, now_ns: int) -> None:
+    def _obey(self, wire: Wire, resting: frozenset[str]) -> None:
+        """Go on with an order; afterwards its device settles."""
+        try:
+            sent = self.orders.step(wire, resting)
+        except LineError as error:
+            self._lost(str(error))
+            return
+        if sent is not None:
+            device, settle_s = sent
+            self._turns.settle(device, self._clock.now().mono_ns + round(settle_s * 1e9))
+
+    def _visit(self, wire: Wire, free_s: float, resting: frozenset[str]) -> None:
         """One exchange of the visit under way, nothing being due."""
         try:
-            self.visits.step(wire, self._rest_s(now_ns, None), self._resting())
+            self.visits.step(wire, free_s, resting)
         except LineError as error:
             self._lost(str(error))
 
@@ -277,13 +249,12 @@ class Poller:
             log.warning("line %s: lost: %s", self.name, words)
         self._wire = None
         self._line.close()
-        for turn in self._turns:
-            turn.rest = None
+        self._turns.begin_anew()
         self._health.lost(words)
         self._reopen_ns = self._clock.now().mono_ns + (0 if self._has_answered else self._reopen.next_ns())
         self._has_answered = False
 
-    def _tell_missing(self, turn: _Turn, reason: Reason, stop: Event) -> None:
+    def _tell_missing(self, turn: Turn, reason: Reason, stop: Event) -> None:
         if turn.missing_ns is not None and turn.due_ns - turn.missing_ns < _MISSING_EVERY_NS:
             return
         turn.missing_ns = turn.due_ns

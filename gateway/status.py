@@ -54,7 +54,8 @@ def run_status(site_path: Path, *, as_json: bool, out: TextIO) -> int:
     return 0 if well and running else 1
 
 
-def _table(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Lines of a table; all rows have the same number of cells."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -62,16 +63,16 @@ def _table(rows: list[list[str]]) -> list[str]:
 def _lines(status: Plain, running: bool) -> list[str]:
     lines = [f"EcoSentry {status['version']}, " + (f"running since {status['since']}" if running else "not running") + f", site {status['site']}"]
     if status["lines"]:
-        lines += _table([["line", "state", "devices", "asked or heard", "late", "errors", ""]] + [
+        lines += aligned([["line", "state", "devices", "asked or heard", "late", "errors", ""]] + [
             [o["name"], o["state"], str(o["devices"]), str(o["polls"]), str(o["late"]), str(o["errors"]), o["words"]] for o in status["lines"]])
-        lines += _table([["device", "state", "age", ""]] + [
+        lines += aligned([["device", "state", "age", ""]] + [
             [f"{d['station']}/{d['name']}", d["state"], "-" if d["age_s"] is None else f"{d['age_s']:.0f} s", d["words"]] for d in status["devices"]])
     if status["sinks"]:
-        lines += _table([["sink", "state", "in", "= sent", "+ refused", "+ skipped", "+ thinned", "+ owed", "+ waiting", "behind", ""]] + [
+        lines += aligned([["sink", "state", "in", "= sent", "+ refused", "+ skipped", "+ thinned", "+ owed", "+ waiting", "behind", ""]] + [
             [s["name"], s["state"], *(str(s[k]) for k in ("journalled", "sent", "refused", "skipped", "thinned", "owed", "waiting")),
              f"{s['behind_s']:.0f} s", s["words"]] for s in status["sinks"]])
     if status["recipients"]:
-        lines += _table([["recipient", "told", "waiting", "dead", ""]] + [
+        lines += aligned([["recipient", "told", "waiting", "dead", ""]] + [
             [r["name"], str(r["sent"]), str(r["waiting"]), str(r["dead"]), r["words"]] for r in status["recipients"]])
     c, journal = status["conservation"], status["journal"]
     lines.append(f"received {c['received']} = journalled {c['journalled']} + duplicate {c['duplicate']} + undecodable {c['undecodable']} + "
@@ -93,7 +94,7 @@ def run_alerts(site_path: Path, *, as_json: bool, out: TextIO) -> int:
         print(json.dumps({"format": 1, "alerts": alerts}, ensure_ascii=False), file=out)
     elif alerts:
         rows = [[a["id"], iso(a["since"]), a["colour"], a["state"], a["what"]] for a in alerts]
-        print("\n".join(_table([["id", "since (UTC)", "colour", "state", "what"], *rows])), file=out)
+        print("\n".join(aligned([["id", "since (UTC)", "colour", "state", "what"], *rows])), file=out)
     else:
         print("no alerts yet", file=out)
     return 1 if any(a["state"] == "firing" for a in alerts) else 0

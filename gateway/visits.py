@@ -131,6 +131,10 @@ class Visits:
             first = self._waiting[0] if self._waiting else None
             return None if first is None else min(first.ready_ns, first.until_ns)
 
+    def ready(self, now_ns: int) -> bool:
+        """Has the visit under way waited for as long as it wanted?"""
+        return bool(self._waiting) and self._waiting[0].ready_ns <= now_ns
+
     def step(self, wire: Wire, free_s: float, resting: frozenset[str] = frozenset()) -> None:
         """The next exchange of the visit under way. Raises LineError (the visit has failed then)."""
         with self._lock:

@@ -11,6 +11,7 @@ from drivers.driver import Group, Pause, Wire
 from drivers.lines.serial import Options as SerialOptions
 from drivers.reading import Batch, Readings
 from gateway.health import LineHealth
+from gateway.intake import Note
 from gateway.poller import Poller
 
 MS = 1_000_000
@@ -55,8 +56,12 @@ class House:
         self.taker = Taker(self.clock)
         self.health = LineHealth("bus", "serial", dict.fromkeys(self.devices, "st"))
         self.stop = Event()
-        self.poller = Poller("bus", self.line, self.devices, self.clock, self.taker, self.health, seed=1)
+        self.begin_anew(lambda note: None)
         self.start_ns = self.clock.mono_ns
+
+    def begin_anew(self, tell: Callable[[Note], None]) -> None:
+        """A new poller over the same line and devices."""
+        self.poller = Poller("bus", self.line, self.devices, self.clock, self.taker, self.health, seed=1, tell=tell)
 
     def run_for(self, seconds: float) -> None:
         until = self.clock.mono_ns + round(seconds * 1e9)

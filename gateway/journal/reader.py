@@ -18,6 +18,7 @@ from gateway.contracts import Notice, Rows
 from gateway.journal.archive import Plan, joined
 from gateway.journal.columns import NAMES, rows, series_table
 from gateway.journal.migrating import FORMAT
+from gateway.journal.orders import OrderRecord
 from gateway.journal.records import EventRecord, RefusedRow, Sealed, SinkRecord, Waiting
 from gateway.journal.shelf import Shelf, sealed
 from gateway.journal.writer import OWED, UNDONE, JournalError
@@ -248,6 +249,12 @@ class Reader:
             alert["log"] = [(at, kind, severity, json.loads(body)) for at, kind, severity, body in self._db.execute(
                 "SELECT at, kind, severity, body FROM alert_log WHERE alert = ? ORDER BY no", (alert["id"],))]
         return found
+
+    def orders(self, most: int, number: int = 0) -> list[OrderRecord]:
+        """The newest orders first, or the one with this number."""
+        return [OrderRecord(*found) for found in self._db.execute(
+            "SELECT id, at, line, device, verb, value, by, state, words, started, ended FROM orders WHERE ? IN (0, id) ORDER BY id DESC LIMIT ?",
+            (number, most))]
 
     def held(self) -> int:
         """Readings that wait for a true clock."""

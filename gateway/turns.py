@@ -1,0 +1,101 @@
+"""The timetable of a polled line: which group of which device is due when, and who is to be left alone for now."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from drivers.driver import Asked, Group, Pause, Wire
+from drivers.reading import Batch, Stamp
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """One group of one device in the timetable."""
+
+    device: str
+    driver: Asked
+    group: Group
+    period_ns: int
+    due_ns: int = 0
+    phase_ns: int = 0
+    """Monotonic time of any whole interval of UTC, as it was at the start."""
+    missing_ns: int | None = None
+    """The slot for which MISSING was last told; None while it answers."""
+    rest: Callable[[Wire], Batch | Pause] | None = None
+    """How its poll goes on after a Pause; None = it has not begun."""
+    rest_ns: int = 0
+    """When it does."""
+
+    def advance(self) -> None:
+        """On to the next slot: whole intervals from the phase, however late this one was."""
+        self.due_ns += self.period_ns - (self.due_ns - self.phase_ns) % self.period_ns
+
+    def leave_out(self, now_ns: int) -> int:
+        """On to the newest slot that has come; gives how many passed whole."""
+        passed = (now_ns - self.due_ns) // self.period_ns
+        self.due_ns += passed * self.period_ns
+        return passed
+
+
+class Turns:
+    """All turns of a line. A device that is in the middle of a poll, or settles after an order, is at rest: nothing is asked of it."""
+
+    def __init__(self, drivers: Mapping[str, Asked]) -> None:
+        self.all = [Turn(device, driver, group, max(1, round(group.interval_s * 1e9)))
+                    for device, driver in drivers.items() for group in driver.groups()]
+        self._pausing: dict[str, Turn] = {}
+        self._settling: dict[str, int] = {}
+
+    def align(self, now: Stamp) -> None:
+        """Every turn is due at once, and from then on at whole intervals of UTC."""
+        self.begin_anew()
+        for turn in self.all:
+            turn.due_ns, turn.phase_ns = now.mono_ns, now.mono_ns - now.utc_ns % turn.period_ns
+
+    def begin_anew(self) -> None:
+        """The wire is gone: no poll goes on where it left off. Its slot is due still."""
+        for turn in self._pausing.values():
+            turn.rest = None
+        self._pausing.clear()
+
+    def pause(self, turn: Turn, pause: Pause, now_ns: int) -> None:
+        """Its poll goes on later."""
+        turn.rest, turn.rest_ns = pause.then, now_ns + round(pause.for_s * 1e9)
+        self._pausing[turn.device] = turn
+
+    def go_on(self, turn: Turn) -> Callable[[Wire], Batch | Pause]:
+        """How its poll begins, or goes on after a pause, which ends with this."""
+        rest, turn.rest = turn.rest, None
+        if rest is None:
+            return lambda wire: turn.driver.poll(turn.group, wire)
+        del self._pausing[turn.device]
+        return rest
+
+    def settle(self, device: str, until_ns: int) -> None:
+        """Leave a device alone after an order."""
+        self._settling[device] = until_ns
+
+    def resting(self, now_ns: int) -> frozenset[str]:
+        """Devices that are to be left alone."""
+        if not (self._pausing or self._settling):
+            return frozenset()
+        self._settling = {device: until_ns for device, until_ns in self._settling.items() if until_ns > now_ns}
+        return frozenset(self._pausing) | frozenset(self._settling)
+
+    def next_ns(self, turn: Turn) -> int | None:
+        """When it wants the wire; None = not before another turn of its device is through."""
+        pausing = self._pausing.get(turn.device)
+        if pausing is not None:
+            return turn.rest_ns if pausing is turn else None
+        return max(turn.due_ns, self._settling.get(turn.device, 0))
+
+    def most_due(self, now_ns: int) -> Turn | None:
+        """The turn that is to be taken: by priority, then by who has waited longest."""
+        self.resting(now_ns)
+        due = [(turn.group.priority, at_ns, place) for place, turn in enumerate(self.all)
+               if (at_ns := self.next_ns(turn)) is not None and at_ns <= now_ns]
+        return self.all[min(due)[2]] if due else None
+
+    def times(self, given_up: Iterable[str] = ()) -> list[int]:
+        """When each turn wants the wire; those of devices `given_up` left out."""
+        without = frozenset(given_up)
+        return [at_ns for turn in self.all if turn.device not in without and (at_ns := self.next_ns(turn)) is not None]
