@@ -32,5 +32,5 @@ CREATE TABLE archive(event_from INTEGER PRIMARY KEY, event_to INTEGER, n_from IN
                      at_to INTEGER, rows INTEGER, thinned INTEGER, file TEXT UNIQUE, size INTEGER, previous BLOB, first BLOB, hash BLOB, lost TEXT) STRICT;
 CREATE INDEX archive_n ON archive(n_to);
 -- what devices were told: asked, started, done, failed, unknown; times UTC
-CREATE TABLE orders(id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, line TEXT, device TEXT, verb TEXT, value REAL, by TEXT, state TEXT, words TEXT,
+CREATE TABLE orders(id INTEGER PRIMARY KEY, at INTEGER, line TEXT, device TEXT, verb TEXT, value REAL, by TEXT, state TEXT, words TEXT,
                     started INTEGER, ended INTEGER) STRICT;
