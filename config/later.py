@@ -14,7 +14,7 @@ KEYS: dict[str, frozenset[str]] = {
 KINDS: dict[Section, frozenset[str]] = {
     "lines": frozenset({"tcp_server", "http"}),
     "protocols": frozenset({"hj212"}),
-    "sinks": frozenset({"hj212", "mqtt", "files", "fleet"}),
+    "sinks": frozenset({"hj212"}),
     "channels": frozenset({"email", "sms_modem", "apprise", "cap"}),
 }
 SAY = "is not supported by this version"

@@ -37,6 +37,10 @@ class Reason(IntEnum):
     """A counter was read for the first time or began anew: there is nothing to subtract from."""
     SILENT = ord("s")
     """A source that speaks by itself did not, for longer than its period."""
+    DOUBTED = ord("q")
+    """Another gateway measured it and called it suspect."""
+    REJECTED = ord("r")
+    """Another gateway measured it and called it failed."""
     INCOMPLETE = ord("i")
     """Something that the standard asks for is missing, so there is no index and no class."""
 

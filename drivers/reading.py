@@ -50,9 +50,23 @@ class Batch:
     own_time: bool = False
     """True: `at` is the source's own time. False: `at` is our stamp, and is put off while our clock is unsure."""
     origin: Origin = Origin.LIVE
+    numbered: "Numbered | None" = None
+    """The source is a journal of its own, which numbers its rows: each enters once."""
 
     def __len__(self) -> int:
         return len(self.which)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Arrival numbers that another gateway's journal gave the rows of a batch."""
+
+    journal: str
+    """Which journal, and which part of it: numbers rise within this."""
+    n: NDArray[np.int64]
+    """int64[n], rising."""
+    after: int | None
+    """The number of the row that the source sent before these; None = it does not know."""
 
 
 class Receipt(Protocol):

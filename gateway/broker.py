@@ -29,6 +29,7 @@ _LOGIN = {"Not authorized", "Bad user name or password", "Banned", "Bad authenti
 _CONTENT = {"Payload format invalid", "Packet too large"}
 _OLD_BROKER = "Unsupported protocol version"
 _CONTENT_TYPE = "application/json"
+_NOBODY = "No matching subscribers"
 _WINDOW = 100
 """So many messages are under way at once, or fewer if the broker says so."""
 
@@ -162,6 +163,7 @@ class Visit:
         self._connected: ReasonCode | None = None
         self._published: dict[int, ReasonCode] = {}
         self._window = _WINDOW
+        self._needs_listener = False
         self.acknowledged = 0
         """Messages of the last publish() that the broker has."""
         clean = True if version == MQTTProtocolVersion.MQTTv311 else None
@@ -189,10 +191,14 @@ class Visit:
         most = getattr(properties, "ReceiveMaximum", None)
         self._window = min(_WINDOW, most) if isinstance(most, int) and most > 0 else _WINDOW
 
-    def publish(self, messages: Sequence[Message]) -> None:
-        """PUBLISH all, in order, and wait for every PUBACK. Raises Unavailable, Halted or Refused."""
+    def publish(self, messages: Sequence[Message], *, needs_listener: bool = False) -> None:
+        """PUBLISH all, in order, and wait for every PUBACK. Raises Unavailable, Halted or Refused.
+
+        `needs_listener`: what nobody is subscribed to is Unavailable; only MQTT 5 tells.
+        """
         waiting: set[int] = set()
         self.acknowledged = 0
+        self._needs_listener = needs_listener
         try:
             for message in messages:
                 while len(waiting) >= self._window:
@@ -239,6 +245,8 @@ class Visit:
     def _judge(self, code: ReasonCode) -> None:
         name = str(code)
         if not code.is_failure:
+            if self._needs_listener and name == _NOBODY:
+                raise Unavailable("nobody listens there yet: the broker would throw it away")
             return
         if name == _OLD_BROKER:
             raise OldBrokerError(name)

@@ -99,10 +99,10 @@ class Builder:
         device = self._site.devices[name]
         return device.common.interval or self._file.profiles[device.common.profile].file.interval
 
-    def sink(self, name: str) -> Sink:
-        """A sink, not yet connected."""
+    def sink(self, name: str, journal: str = "") -> Sink:
+        """A sink, not yet connected; `journal` is the identity of the journal that it will follow."""
         sink = self._site.sinks[name]
-        return self._plugins.sink(sink.kind)(sink.options, self._around(name))
+        return self._plugins.sink(sink.kind)(sink.options, self._around(name, journal=journal))
 
     def channel(self, recipient: str) -> Channel:
         """The channel to one recipient, CHANNEL:ADDRESS."""
@@ -110,5 +110,5 @@ class Builder:
         channel = self._site.channels[name]
         return self._plugins.channel(channel.kind)(channel.options, self._around(name, address))
 
-    def _around(self, name: str, address: str = "") -> Surroundings:
-        return Surroundings(name, self._site, self._secret, VERSION, address)
+    def _around(self, name: str, address: str = "", journal: str = "") -> Surroundings:
+        return Surroundings(name, self._site, self._secret, VERSION, journal, address)

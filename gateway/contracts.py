@@ -117,5 +117,7 @@ class Surroundings:
     """The secret of that name. Raises Halted, saying where it was looked for."""
     version: str
     """Of EcoSentry, for the User-Agent."""
+    journal: str = ""
+    """Sinks: the identity of the journal whose rows these are; empty where nothing is sent."""
     address: str = ""
     """Channels: the part after CHANNEL: of the recipient."""

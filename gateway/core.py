@@ -24,6 +24,7 @@ from gateway.journal import keeping, progress
 from gateway.journal.orders import end_left_over
 from gateway.journal.reader import Reader
 from gateway.journal.writer import READINGS, START, TICK, UNDONE, JournalError, Writer
+from gateway.relayed import MARK
 from gateway.restoring import restore_state
 from gateway.sorting import Sorter, Taken
 from gateway.step import NOTHING, Effects, Event, PartFailed, step, unevaluated
@@ -303,6 +304,8 @@ class Core:
             writer.release_held()
         writer.hold([(h[0], h[1], h[2], writer.ids([taken.series[h[3]]])[0], *h[4:]) for h in taken.held])
         writer.receipts(taken.receipts)
+        for journal, n in taken.marks.items():
+            writer.meta(f"{MARK}{journal}", n)
         writer.count(taken.counts)
         for note in taken.notes:
             note.write(writer)

@@ -99,8 +99,10 @@ class Daemon:
                 self.supervisor.add(f"line {name}", poller.run, _LINES)
 
     def _onward(self) -> None:
+        with Reader(self._folder) as reader:
+            journal = str(reader.meta("journal_id"))
         for name, table in self.site.sinks.items():
-            courier = Courier(name, self._build.sink(name), table.common, self.site, self._folder, self.intake, self.bell)
+            courier = Courier(name, self._build.sink(name, journal), table.common, self.site, self._folder, self.intake, self.bell)
             self.supervisor.add(f"sink {name}", courier.run, _ONWARD)
         for recipient in sorted({to for s in self.site.subscriptions.values() for to in s.to}):
             messenger = Messenger(recipient, self._build.channel(recipient), self._folder, self.intake, self.bell, self.clock)

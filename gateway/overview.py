@@ -112,6 +112,7 @@ class Overview:
                             "words": untold.get(name, "")}
                            for name, states in sorted(recipients.items())],
             "conservation": {**counted, "holds": holds},
+            "relayed_gaps": counters.get("relayed_gaps", 0),
             "journal": {"bytes": size, "limit": self._site.journal.max_size, "rows": last, "events": event.id if event else 0,
                         "state": facts.get("trouble") or "ok", "checked": facts.get("checked", "")},
             "clock": {"sure": stamp.sure, "words": "believed" if stamp.sure else "not yet true: readings that we would stamp are held"},

@@ -12,6 +12,7 @@ from gateway.duplicates import Recent, Redeliveries
 from gateway.intake import Note
 from gateway.journal.reader import Reader
 from gateway.journal.writer import Writer
+from gateway.relayed import Relayed
 
 _S = 1_000_000_000
 _OLDEST_NS = 1_577_836_800 * _S
@@ -35,6 +36,8 @@ class Taken:
     asides: list[tuple[str, Aside]] = field(default_factory=list)
     receipts: list[tuple[str, int, bytes]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, int] = field(default_factory=dict)
+    """Journal of another gateway → the highest of its numbers that is here with this commit."""
     unheld: bool = False
     """The held rows are among these rows now."""
 
@@ -51,6 +54,7 @@ class Sorter:
         self._writer = writer
         self._register = register
         self._recent = Recent()
+        self._relayed = Relayed(writer.path.parent)
         with Reader(writer.path.parent) as reader:
             self.held = reader.held()
             """Readings that wait in the journal for a true clock."""
@@ -78,6 +82,7 @@ class Sorter:
                 taken.receipts.append(self._redeliveries.remember(delivery.receipt))
             for batch in delivery.batches:
                 self._sort_batch(taken, index, delivery.line, batch, stamp)
+            self._relayed.follow(taken, delivery)
         if self.held and stamp.sure:
             self._unhold(taken, index, stamp)
         taken.series = list(index)
@@ -88,8 +93,12 @@ class Sorter:
         columns = (batch.which.tolist(), batch.at.tolist(), batch.span.tolist(), batch.raw.tolist(), batch.reason.tolist())
         origin = int(batch.origin)
         ids = self._known_ids(batch.series)
-        for which, at, span, raw, reason in zip(*columns, strict=True):
+        fresh = self._relayed.fresh(batch)
+        for (which, at, span, raw, reason), is_fresh in zip(zip(*columns, strict=True), fresh, strict=True):
             late = 0
+            if not is_fresh:
+                taken.count("duplicate")
+                continue
             if batch.own_time:
                 if at < _OLDEST_NS or (stamp.sure and at > stamp.utc_ns + _YOUNGEST_NS):
                     taken.count("quarantined")

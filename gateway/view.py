@@ -80,7 +80,7 @@ class View(Protocol):
          "devices": [{name, station, line, state, age_s, words}],
          "sinks": [{name, kind, state, words, journalled, sent, refused, skipped, thinned, owed, waiting, behind_s}],
          "recipients": [{name, waiting, sent, dead, words}],
-         "conservation": {received, journalled, duplicate, undecodable, quarantined, held, holds: true},
+         "conservation": {received, journalled, duplicate, undecodable, quarantined, held, holds: true}, "relayed_gaps": n,
          "journal": {bytes, limit, rows, events, state, checked}, "clock": {sure, words}, "notes": [text]}
         """
         ...

@@ -123,10 +123,17 @@ class Wiring:
     def __init__(self, site: Site, expected: Iterable[Expected]) -> None:
         self.site = site
         self.expected = {e.series: e for e in expected}
+        self._relays = {device.common.station: name for name, device in site.devices.items() if getattr(device.options, "RELAYS", False)}
+
+    def home(self, series: Series) -> str:
+        """The device of this site that a series comes from: by its name, or the one that relays all of its station; empty = none."""
+        own = self.site.devices.get(series.device)
+        relay = self._relays.get(series.station, "")
+        return series.device if own is not None and not (relay and own.common.station != series.station) else relay
 
     def measured(self, series: Series) -> bool:
-        """Whether a device of this site measures it."""
-        return not series.statistic and series.device in self.site.devices
+        """Whether a device of this site measures it, or another gateway for which one stands."""
+        return not series.statistic and bool(self.home(series))
 
     def wire(
         self, table: list[Series], ids: Callable[[Iterable[Series]], list[int]], off: frozenset[str] = frozenset(),
@@ -162,8 +169,8 @@ class Wiring:
         known = self.expected.get(series)
         if known:
             return known.period_s
-        same = [e.period_s for s, e in self.expected.items() if s.device == series.device]
-        return min(same, default=self.site.devices[series.device].common.interval or 0.0) if self.measured(series) else 0.0
+        same = [e.period_s for s, e in self.expected.items() if s[:2] == series[:2]]
+        return min(same, default=self.site.devices[self.home(series)].common.interval or 0.0) if self.measured(series) else 0.0
 
     def _periods(self, table: list[Series]) -> np.ndarray[Any, np.dtype[np.int64]]:
         return np.array([round(self._period_s(s) * _S) for s in table], np.int64)
@@ -181,7 +188,7 @@ class Wiring:
         for i in active:
             series = table[i]
             known = vocabulary()[series.quantity]
-            own = self.site.devices[series.device].common.quality.get(series.quantity)
+            own = self.site.devices[self.home(series)].common.quality.get(series.quantity)
             fail = (own.range[0].value, own.range[1].value) if own and own.range else known.plausible
             suspect = (own.suspect[0].value, own.suspect[1].value) if own and own.suspect else fail
             rate = own.rate.value if own and own.rate else known.rate

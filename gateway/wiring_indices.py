@@ -27,7 +27,7 @@ def wire_indices(
     Where several devices of a station measure the same, the first in the site file counts: a number of the law has one instrument.
     """
     order = {name: place for place, name in enumerate(site.devices)}
-    by_rank = sorted(active, key=lambda i: (order[table[i].device], table[i].channel, i))
+    by_rank = sorted(active, key=lambda i: (order.get(table[i].device, len(order)), table[i].channel, i))
     first: dict[str, dict[str, int]] = {}
     for i in by_rank:
         first.setdefault(table[i].station, {}).setdefault(table[i].quantity, i)

@@ -21,7 +21,8 @@ def wire_signals(site: Site, table: list[Series], active: Iterable[int]) -> Sign
     signals = none(len(table))
     for i in active:
         series = table[i]
-        inputs = site.devices[series.device].common.inputs.values()
+        device = site.devices.get(series.device)
+        inputs = device.common.inputs.values() if device and device.common.station == series.station else ()
         found = next((one for one in inputs if (one.quantity, one.channel) == (series.quantity, series.channel)), None)
         if found:
             _fill(signals, i, found)

@@ -34,7 +34,7 @@ def secret(secrets: Mapping[str, str]) -> Callable[[str], str]:
 
 
 def around(name: str = "far", address: str = "", secrets: Mapping[str, str] = SECRETS) -> Surroundings:
-    return Surroundings(name, Site(stations={"qinghe": QINGHE}), secret(secrets), "0.1", address)
+    return Surroundings(name, Site(stations={"qinghe": QINGHE}), secret(secrets), "0.1", "5eed" * 8, address)
 
 
 def make(folder: str, kind: str, options: Mapping[str, object], **more: object):

@@ -51,7 +51,7 @@ def flag_rows(
             done |= grade << 2
             worst = max(worst, 1 if grade == 1 else grade + 1)
         word = reason[i]
-        if word == 68 or word == 66 or word == 70:  # D fault, B communication, F out of service
+        if word == 68 or word == 66 or word == 70 or word == 114:  # D fault, B communication, F out of service, r rejected where it was measured
             worst = 4
         elif word != 78 and worst < 3:  # any other word of the instrument than N
             worst = 3

@@ -6,27 +6,22 @@ QoS 1 may deliver a message twice, and so may a restart; `n` and the series in e
 import json
 import math
 import re
-import time
-from threading import Lock
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from config.errors import Refused, Unavailable
 from config.quantity import vocabulary
 from config.series import Series
 from config.units import Duration
-from gateway.broker import PLACE, Broker, BrokerTable, Message, Visit, topic_fault
+from gateway.broker import PLACE, BrokerTable, Message, Visit, topic_fault
 from gateway.contracts import Rows, Surroundings
 from gateway.row_table import LocalTime, reason_letter, zones
 from gateway.sinks._home_assistant import discovery
 from gateway.sinks._line_protocol import MEASURED, length, medium
+from gateway.sinks._publishing import Publishing
 from gateway.spelling import spell
 
 _PLACES = {"station", "device", "quantity", "statistic", "medium"}
-_KEEPALIVE_S = 300
-_IDLE_S = 200.0
-"""After so long without a row the connection is made anew: nobody has kept it alive."""
 
 
 class Options(BrokerTable):
@@ -64,92 +59,40 @@ class Options(BrokerTable):
         return self
 
 
-class Sink:
+class Sink(Publishing):
     """Publishes to one broker over one kept connection; one thread, `close` from any."""
 
     def __init__(self, options: Options, around: Surroundings) -> None:
+        super().__init__(options, around)
         self._options = options
-        self._around = around
-        self._broker = Broker(options, around.secret, _KEEPALIVE_S)
         self._utc = LocalTime(zones({})(""))
-        self._table: tuple[Series, ...] = ()
         self._topics: list[str] = []
         self._heads: list[str] = []
-        self._busy = Lock()
-        self._visit: Visit | None = None
-        self._used = self._until = 0.0
-        self._acknowledged = 0
         self._announced: set[int] = set()
         """Series that Home Assistant was told of over this connection."""
         self._newest: dict[int, int] = {}
         """Newest end of each series: an older row is never kept by the broker."""
 
-    def send(self, rows: Rows, deadline: float) -> None:
-        """Publish all rows; return = each was acknowledged. Raises Unavailable, Halted or Refused."""
-        with self._busy:
-            self._until = min(deadline, time.monotonic() + self._options.timeout)
-            self._broker.errand.begin(self._until)
-            self._learn(rows.series)
-            kept = self._visit is not None and time.monotonic() - self._used < _IDLE_S
-            try:
-                self._publish(rows, kept)
-            except Unavailable as error:
-                if self._acknowledged and len(rows) > 1 and time.monotonic() >= self._until:  # it takes them, but slowly
-                    raise Refused(f"{error}: only {self._acknowledged} of {len(rows)} rows; they are sent in smaller portions") from error
-                if not kept:
-                    raise
-                self._publish(rows, False)  # the broker had let go of us while there was nothing to say
-            self._used = time.monotonic()
-            for which, at in zip(rows.which.tolist(), rows.at.tolist(), strict=True):
-                self._newest[which] = max(at, self._newest.get(which, at))
+    def _sent(self, rows: Rows) -> None:
+        for which, at in zip(rows.which.tolist(), rows.at.tolist(), strict=True):
+            self._newest[which] = max(at, self._newest.get(which, at))
 
-    def check(self, deadline: float) -> str:
-        """Connects and logs in. Whether publishing is allowed shows with the first row."""
-        with self._busy:
-            self._broker.errand.begin(min(deadline, time.monotonic() + self._options.timeout))
-            self._broker.connect().leave()
-        return f"{self._broker.where} lets us in and takes writes, as far as it says (MQTT {self._broker.version})"
-
-    def close(self) -> None:
-        """Let go; a send that runs ends soon with Unavailable."""
-        self._broker.errand.end()
-        with self._busy:
-            self._leave()
-
-    def _leave(self) -> None:
-        if self._visit is not None:
-            self._visit.leave()
-        self._visit = None
+    def _left(self) -> None:
         self._announced.clear()
 
-    def _publish(self, rows: Rows, kept: bool) -> None:
-        if not kept:
-            self._leave()
-        done, self._acknowledged = False, 0
-        try:
-            if self._visit is None:
-                self._visit = self._broker.connect()
-            new = sorted(set(rows.which.tolist()) - self._announced) if self._options.home_assistant else []
-            self._visit.publish(self._announcements(new) + self._messages(rows))
-            self._announced.update(new)
-            done = True
-        finally:
-            if not done:
-                self._acknowledged = self._visit.acknowledged if self._visit else 0
-                self._leave()
+    def _say(self, visit: Visit, rows: Rows) -> None:
+        new = sorted(set(rows.which.tolist()) - self._announced) if self._options.home_assistant else []
+        visit.publish(self._announcements(new) + self._messages(rows))
+        self._announced.update(new)
 
-    # ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def _learn(self, table: tuple[Series, ...]) -> None:
-        if table is self._table:
-            return
-        if table[: len(self._table)] != self._table:  # another journal
-            self._table, self._topics, self._heads = (), [], []
-            self._newest.clear()
-            self._announced.clear()
-        new = table[len(self._table) :]
-        self._topics += [topic_of(self._options.topic, series) for series in new]
-        self._heads += [_head(series) for series in new]
-        self._table = table
+    def _forget(self) -> None:
+        self._topics, self._heads = [], []
+        self._newest.clear()
+        self._announced.clear()
+
+    def _met(self, series: tuple[Series, ...]) -> None:
+        self._topics += [topic_of(self._options.topic, one) for one in series]
+        self._heads += [_head(one) for one in series]
 
     def _announcements(self, new: list[int]) -> list[Message]:
         options, site = self._options, self._around.site

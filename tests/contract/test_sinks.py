@@ -21,6 +21,7 @@ from servers import Answer, InfluxDB1, Request, ScriptedServer, VictoriaMetrics,
 
 from config.errors import Halted, Refused, Unavailable
 from config.series import Series
+from drivers.codecs.fleet_rows import read as read_fleet_rows
 from gateway.contracts import Rows, Sink
 
 PH = Series("qinghe", "probe", "ph")
@@ -120,6 +121,16 @@ def published(broker: Broker) -> Stored:
     return found
 
 
+def handed_on(broker: Broker) -> Stored:
+    """As the hub's driver would read them."""
+    found: Stored = set()
+    for message in broker.got():
+        table = read_fleet_rows(message.payload)
+        for which, at, span, value in zip(table.which, table.at, table.span, table.value, strict=True):
+            found.add((Series(table.station, *table.series[which]), (at - span) // 10**6, value))
+    return found
+
+
 FAR = {
     "influxdb 1.x": Far("influxdb", lambda url: {"url": url, "database": "eco"}, lambda d: InfluxDB1(d), influx1_stored, conflict),
     "influxdb 2.x": Far("influxdb", lambda url: {"url": url, "org": "epb", "bucket": "stations", "token": {"secret": "token"}},
@@ -127,6 +138,7 @@ FAR = {
     "files csv": Far("files", lambda url: {"folder": url}, Disk, csv_stored, None, ""),
     "files lines": Far("files", lambda url: {"folder": url, "format": "lines"}, Disk, lines_stored, None, ""),
     "mqtt": Far("mqtt", lambda url: {"url": url.replace("http:", "mqtt:")}, Broker, published, None, "mqtt"),
+    "fleet": Far("fleet", lambda url: {"url": url.replace("http:", "mqtt:")}, Broker, handed_on, None, "mqtt"),
 }
 every = pytest.mark.parametrize("name", FAR)
 http_only = pytest.mark.parametrize("name", [name for name, far in FAR.items() if far.wire == "http"])
