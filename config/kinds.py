@@ -46,6 +46,15 @@ class Kinds(Protocol):
 
 
 @runtime_checkable
+class Neighbour(Protocol):
+    """Options of a line that takes something of this box which lines of other names could take too: an address to listen at."""
+
+    def clash(self, other: Table) -> tuple[str, str] | None:
+        """Why the two cannot be at one site, and the repair; None = they can."""
+        ...
+
+
+@runtime_checkable
 class FilledFromProfiles(Protocol):
     """Options of a line whose missing keys come from the `[default]` tables of the profiles of its devices."""
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from config.device import Profile
 from config.document import Document
-from config.kinds import FilledFromProfiles, Kinds
+from config.kinds import FilledFromProfiles, Kinds, Neighbour
 from config.quantity import vocabulary
 from config.site import Line, Selector, Site, SiteDevice, Station
 from config.toml_notes import Path
@@ -84,10 +84,17 @@ def _time_zones() -> frozenset[str]:
 
 
 def lines(known: Known) -> None:
-    """Every station that a line names is there."""
+    """Every station that a line names is there; no two lines take the same address of this box."""
+    earlier: dict[str, Line] = {}
     for name, line in known.lines.items():
         if line.common.station:
             known.name(("lines", name, "station"), line.common.station, "stations", known.stations)
+        for other, there in earlier.items():
+            clash = line.options.clash(there.options) if isinstance(line.options, Neighbour) else None
+            if clash:
+                known.document.complain(("lines", name), f"lines.{name} and lines.{other}: it {clash[0]}", clash[1])
+                break
+        earlier[name] = line
 
 
 def filled(known: Known, devices: dict[str, SiteDevice], profiles: dict[str, Profile]) -> dict[str, Line]:

@@ -73,6 +73,16 @@ class Wire(Protocol):
 
 
 @runtime_checkable
+class Called(Protocol):
+    """A wire whose far side has connected to us: a modem of a line of kind tcp_server."""
+
+    @property
+    def caller(self) -> str:
+        """Who is connected, from where and since when, for people."""
+        ...
+
+
+@runtime_checkable
 class Asked(Protocol):
     """A device that answers when asked: Modbus, SDI-12, DL/T 645."""
 

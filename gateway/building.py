@@ -77,6 +77,10 @@ class Builder:
         listen_s = getattr(self._site.lines[name].options, "listen_first", 0.0)
         return ListenFirst(name, cast("AskedLine", self.line(name)), listen_s)
 
+    def is_called(self, name: str) -> bool:
+        """Does the far side of this line connect to us?"""
+        return self._site.lines[name].kind == "tcp_server"
+
     def drivers(self, line: str) -> dict[str, Asked | Told]:
         """The drivers of the devices on a line. Raises ConfigError or ValueError where a device cannot be."""
         drivers = {name: self.driver(name) for name, device in self._site.devices.items() if device.common.line == line}

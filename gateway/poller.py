@@ -19,7 +19,7 @@ import numpy as np
 
 from config.errors import DeviceError, LineError
 from config.series import Reason
-from drivers.driver import Asked, AskedLine, Deliver, Pause, Wire
+from drivers.driver import Asked, AskedLine, Called, Deliver, Pause, Wire
 from drivers.order import Obeys
 from drivers.reading import Batch, Clock, Delivery, Readings
 from gateway.breaker import Backoff, Breaker
@@ -202,6 +202,8 @@ class Poller:
         self._has_answered = True
         self._reopen.reset()
         turn.missing_ns = None
+        if isinstance(self._wire, Called):
+            self._health.noted(self._wire.caller)
         self._health.answered(turn.device, batch.stamp.mono_ns, f"{gone} of {len(batch)} values missing" if gone else "")
         if self._breakers[turn.device].good():
             log.info("line %s: %s answers again", self.name, turn.device)
@@ -240,7 +242,7 @@ class Poller:
                 self._lost(str(error))
         else:
             self._has_answered = False
-            self._health.opened()
+            self._health.opened(self._wire.caller if isinstance(self._wire, Called) else "")
             log.info("line %s: open", self.name)
 
     def _lost(self, words: str) -> None:

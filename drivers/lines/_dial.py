@@ -29,6 +29,15 @@ def dial(host: str, port: int, within_s: float, stop: Event) -> socket.socket:
     raise LineError(f"{host} port {port}: {why or 'no address'}")
 
 
+def keep_alive(wire: socket.socket) -> None:
+    """Let the system notice that the other side of a TCP connection is gone, and send small frames at once."""
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, figure in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", _DEAD_PEER_MS)):
+        if hasattr(socket, option):
+            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), figure)
+
+
 def _addresses(host: str, port: int, deadline: float, stop: Event) -> list[Address]:
     """Where the host is. The resolver cannot be interrupted, so it works in a thread that may be left behind."""
     found: SimpleQueue[list[Address] | OSError] = SimpleQueue()
@@ -57,11 +66,7 @@ def _connected(address: Address, deadline: float, stop: Event) -> socket.socket:
     wire = socket.socket(family, socket.SOCK_STREAM)
     try:
         wire.setblocking(False)
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, figure in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", _DEAD_PEER_MS)):
-            if hasattr(socket, option):
-                wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), figure)
+        keep_alive(wire)
         code = wire.connect_ex(place)
         poll = select.poll()
         poll.register(wire, select.POLLOUT)

@@ -8,7 +8,7 @@ from threading import Event
 import numpy as np
 
 from config.errors import LineError
-from drivers.driver import AskedLine, Deliver, Heard, Report, Streamed, Told, Wire
+from drivers.driver import AskedLine, Called, Deliver, Heard, Report, Streamed, Told, Wire
 from drivers.reading import Batch, Clock, Delivery
 
 _SLICE_S = 0.2
@@ -33,7 +33,7 @@ class StreamListener:
         while not self._stop.is_set():
             try:
                 wire = self._line.open(self._stop, self._clock)
-                self._report.opened()
+                self._report.opened(wire.caller if isinstance(wire, Called) else "")
                 self._begin()
                 if self._hear(wire):
                     pause_s = _FIRST_PAUSE_S

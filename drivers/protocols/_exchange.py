@@ -13,6 +13,8 @@ from drivers.driver import Wire
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+FAR_S = 0.1
+"""Behind such a round trip the rest of a spoilt answer, too, can come much later."""
 _AGAIN = frozenset({"noise", "short"})
 """Faults of the moment: asked once more at once. A silent device is not: others may be waiting."""
 
@@ -20,11 +22,16 @@ _AGAIN = frozenset({"noise", "short"})
 class Exchange:
     """The conversation with one device. Used by the one thread that owns its line."""
 
-    def __init__(self, name: str, character_s: float, answer_s: float, overdue_s: float = 0.0) -> None:
-        """`answer_s` bounds the wait for the first byte; `overdue_s`: for so long a late answer is listened for, 0 = it names its question."""
+    def __init__(self, name: str, character_s: float, answer_s: float, overdue_s: float = 0.0, round_trip_s: float = 0.0) -> None:
+        """`answer_s` bounds the wait for the first byte; `overdue_s`: for so long a late answer is listened for, 0 = it names its question.
+
+        `round_trip_s` is what a network adds: up to twice as much is waited for, and ten times as much a late answer listened for.
+        """
         self.name = name
         self.character_s = character_s
-        self._answer_s, self._overdue_s = answer_s, overdue_s
+        self._answer_s = answer_s + 2 * round_trip_s
+        self._overdue_s = overdue_s + 10 * round_trip_s if overdue_s else 0.0
+        self._is_far = round_trip_s >= FAR_S
         self._overdue_until_ns = 0
 
     def ask(self, request: bytes, missing: Callable[[bytes], int], read: Callable[[bytes], T], size: int, wire: Wire, answer_s: float = 0.0) -> T:
@@ -64,7 +71,7 @@ class Exchange:
         except DeviceError as fault:
             if fault.cause in _AGAIN:
                 wire.receive(lambda so_far: 1, size * self.character_s + 0.01)  # the rest of a spoilt answer passes
-            elif self._overdue_s:
+            if self._overdue_s and (fault.cause not in _AGAIN or self._is_far):
                 self._overdue_until_ns = wire.clock.now().mono_ns + round(self._overdue_s * 1e9)
             raise
 

@@ -11,6 +11,7 @@ from drivers.codecs.modbus import FRAMINGS, DeclinedError, Framing, Question
 from drivers.codecs.modbus_ascii import Ascii
 from drivers.codecs.modbus_write import Write, answer_size, confirmed, request
 from drivers.driver import Wire
+from drivers.protocols._exchange import FAR_S
 
 log = logging.getLogger("drivers.protocols.modbus")
 _FRAMINGS: Mapping[str, Framing] = {"rtu": FRAMINGS["rtu"], "tcp": FRAMINGS["tcp"], "ascii": Ascii()}
@@ -133,7 +134,7 @@ class Talk:
         """Remember that an answer may still come, or let the rest of a spoilt one pass."""
         if fault.cause in _AGAIN:
             wire.receive(lambda so_far: 1, frames_s + 0.01)
-        elif self._speed.framing != "tcp":
+        if self._speed.framing != "tcp" and (fault.cause not in _AGAIN or self._speed.round_trip_s >= FAR_S):
             horizon_s = max(1.0, 2 * self._patience.bound_s) + 10 * self._speed.round_trip_s
             self._overdue = _Overdue(question, sent_ns + int(horizon_s * 1e9))
 

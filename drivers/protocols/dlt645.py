@@ -20,7 +20,7 @@ from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
 from drivers.reading import Batch
 
-LINES = frozenset({"serial", "tcp"})
+LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 _WAKE = 4
 
@@ -74,7 +74,7 @@ class Driver:
         """Raises ValueError if line or rows cannot work."""
         options, speed = device.options, device.line_options
         if not isinstance(options, Options) or not isinstance(speed, LineSpeed):
-            raise ValueError(f"device {device.name}: DL/T 645 needs a line of kind serial or tcp")
+            raise ValueError(f"device {device.name}: DL/T 645 needs a line of kind serial, tcp or tcp_server")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
         self._address = options.address or dlt645.ANYONE
         self._items: dict[str, dict[Series, Row]] = {}
@@ -82,7 +82,7 @@ class Driver:
             if isinstance(row, Row):
                 self._items.setdefault(row.item, {})[device.series(*name.split(":", 1))] = row
         self._series = tuple(series for rows in self._items.values() for series in rows)
-        self._exchange = Exchange(device.name, speed.character_s, timing.answer + 2 * speed.round_trip_s, overdue_s=1.0)
+        self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=1.0, round_trip_s=speed.round_trip_s)
         frames = [2 * (dlt645.LEAST + _WAKE) + 2 * len(item) // 2 + _bytes(rows) for item, rows in self._items.items()]
         time_s = sum(characters * speed.character_s + timing.turnaround + speed.round_trip_s for characters in frames)
         self._group = Group("all", device.interval_s, 1, time_s, self._series)

@@ -13,7 +13,7 @@ from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
 from drivers.reading import Batch
 
-LINES = frozenset({"serial", "tcp"})
+LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 ALONE = True
 """It has no address."""
@@ -45,10 +45,10 @@ class Driver:
         """Raises ValueError if line or rows cannot work."""
         speed = device.line_options
         if not isinstance(speed, LineSpeed):
-            raise ValueError(f"device {device.name}: an MH-Z19 needs a line of kind serial or tcp")
+            raise ValueError(f"device {device.name}: an MH-Z19 needs a line of kind serial, tcp or tcp_server")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
         self._series = tuple(device.series(*name.split(":", 1)) for name in device.profile.rows)
-        self._exchange = Exchange(device.name, speed.character_s, timing.answer + 2 * speed.round_trip_s, overdue_s=1.0)
+        self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=1.0, round_trip_s=speed.round_trip_s)
         self._group = Group("co2", device.interval_s, 1, 2 * mhz19.SIZE * speed.character_s + 0.02 + speed.round_trip_s, self._series)
 
     def groups(self) -> tuple[Group, ...]:

@@ -32,7 +32,7 @@ from drivers.reading import Batch, Readings
 
 log = logging.getLogger(__name__)
 __all__ = ["Command", "Driver", "Options", "Row", "Timing"]
-LINES = frozenset({"serial", "tcp"})
+LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 _ABSENT = frozenset({"silent", "late", "wrong"})
 """Faults after which a device is not asked for its other blocks in the same poll."""
@@ -120,7 +120,7 @@ class Driver:
         """Plans the blocks. Raises ValueError if line, address or rows cannot work."""
         options, speed = device.options, device.line_options
         if not isinstance(options, Options) or not isinstance(speed, LineSpeed):
-            raise ValueError(f"device {device.name}: Modbus needs a line of kind serial or tcp")
+            raise ValueError(f"device {device.name}: Modbus needs a line of kind serial, tcp or tcp_server")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
         self.name = device.name
         self._unit = _address(device, options, speed)

@@ -20,7 +20,7 @@ from drivers.codecs.frame import LineCutter, NotAFrame
 from drivers.driver import Device
 from drivers.protocols._streaming import Found, StreamDriver
 
-LINES = frozenset({"serial", "tcp"})
+LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 _SPEEDS = {"K": Fraction(1000, 3600), "M": Fraction(1), "N": Fraction(1852, 3600), "S": Fraction(1609344, 3600_000)}
 """Unit letters of speeds: km/h, m/s, knots, statute miles per hour; to m/s."""

@@ -26,7 +26,7 @@ from drivers.protocols._gathered import Gathered
 from drivers.reading import Batch
 
 T = TypeVar("T")
-LINES = frozenset({"serial", "tcp"})
+LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 _CHARACTER_S = 10 / 1200
 _LONGEST = 82
@@ -89,7 +89,7 @@ class Driver:
         """Raises ValueError if line, address or rows cannot work."""
         options, speed = device.options, device.line_options
         if not isinstance(options, Options) or not isinstance(speed, LineSpeed):
-            raise ValueError(f"device {device.name}: SDI-12 needs a line of kind serial or tcp")
+            raise ValueError(f"device {device.name}: SDI-12 needs a line of kind serial, tcp or tcp_server")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
         self.name, self._address = device.name, _address(device, options)
         self._longest_s = timing.longest
@@ -98,7 +98,7 @@ class Driver:
             if isinstance(row, Row):
                 self._asks.setdefault(row.ask, {})[device.series(*name.split(":", 1))] = row
         self._series = tuple(series for rows in self._asks.values() for series in rows)
-        self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer + 2 * speed.round_trip_s, overdue_s=0.5)
+        self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s)
         characters = sum(30 + 8 * max(row.value for row in rows.values()) for rows in self._asks.values())
         waits_s = sum(timing.measuring for ask in self._asks if ask[0] not in "RC")
         self._group = Group("all", device.interval_s, 1, characters * _CHARACTER_S + waits_s + speed.round_trip_s, self._series)

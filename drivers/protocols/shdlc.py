@@ -20,7 +20,7 @@ from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
 from drivers.reading import Batch
 
-LINES = frozenset({"serial", "tcp"})
+LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 _START_FLOAT = bytes((1, 3))
 _NEW_VALUES_S = 1.1
@@ -55,12 +55,12 @@ class Driver:
         """Raises ValueError if line or rows cannot work."""
         speed, options = device.line_options, device.options
         if not isinstance(speed, LineSpeed) or not isinstance(options, Options):
-            raise ValueError(f"device {device.name}: SHDLC needs a line of kind serial or tcp")
+            raise ValueError(f"device {device.name}: SHDLC needs a line of kind serial, tcp or tcp_server")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
         self.name, self._address = device.name, options.address
         self._places = {device.series(*name.split(":", 1)): shdlc.SPS30_FIELDS.index(row.field)
                         for name, row in device.profile.rows.items() if isinstance(row, Row)}
-        self._exchange = Exchange(device.name, speed.character_s, timing.answer + 2 * speed.round_trip_s, overdue_s=0.5)
+        self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s)
         self._group = Group("values", device.interval_s, 1, 60 * speed.character_s + 0.02 + speed.round_trip_s, tuple(self._places))
 
     def groups(self) -> tuple[Group, ...]:

@@ -18,7 +18,7 @@ from drivers.codecs.text_line import LinePattern
 from drivers.driver import Device
 from drivers.protocols._streaming import Found, StreamDriver
 
-LINES = frozenset({"serial", "tcp"})
+LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 ALONE = True
 """It has no address."""

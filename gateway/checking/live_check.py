@@ -10,7 +10,7 @@ from typing import TextIO, cast
 
 from config.errors import ConfigError, DeviceError, Gone, Halted, LineError, Refused, Unavailable
 from config.reading_site import SiteFile
-from drivers.driver import Asked, AskedLine, Told, ToldLine, finish
+from drivers.driver import Asked, AskedLine, Told, ToldLine, Wire, finish
 from drivers.reading import Batch, Delivery
 from gateway.building import Builder
 from gateway.checking.live_table import Result, print_json, print_table
@@ -63,14 +63,26 @@ def _line(builder: Builder, name: str, drivers: Mapping[str, Asked | Told], list
     told = {device: driver for device, driver in drivers.items() if isinstance(driver, Told)}
     if told:
         return _listen(name, cast("ToldLine", line), told, listen_s, stop)
-    return _ask(name, builder.asked_line(name), {device: driver for device, driver in drivers.items() if isinstance(driver, Asked)}, stop)
+    return _ask(name, builder.asked_line(name), {device: driver for device, driver in drivers.items() if isinstance(driver, Asked)}, stop,
+                listen_s if builder.is_called(name) else 0.0)
 
 
-def _ask(name: str, line: AskedLine, drivers: Mapping[str, Asked], stop: Event) -> list[Result]:
+def _opened(line: AskedLine, stop: Event, clock: SystemClock, call_s: float) -> Wire:
+    """The line, open; for one whose far side connects to us it is waited so long."""
+    until = time.monotonic() + call_s
+    while True:
+        try:
+            return line.open(stop, clock)
+        except LineError:
+            if time.monotonic() >= until or stop.wait(0.2):
+                raise
+
+
+def _ask(name: str, line: AskedLine, drivers: Mapping[str, Asked], stop: Event, call_s: float = 0.0) -> list[Result]:
     found: list[Result] = []
     clock = SystemClock()
     try:
-        wire = line.open(stop, clock)
+        wire = _opened(line, stop, clock, call_s)
         for device, driver in drivers.items():
             result = Result("device", device, name)
             found.append(result)
@@ -99,6 +111,8 @@ def _line_repair(words: str) -> str:
         return "is the daemon running? ecosentry status shows its values"
     if "permission" in lower:
         return "sudo usermod -aG dialout $USER, then log in again"
+    if "has not connected" in lower:
+        return "is it on, with signal? its server address, port and registration packet?"
     if "refused" in lower:
         return "nothing listens there: is it on? are host and port right?"
     return ""
