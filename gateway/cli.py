@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway.journal_words.words import add_journal_words
+from gateway.scanning.words import add_scan, scan
 
 EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG, EXIT_INTERRUPTED = 2, 69, 78, 130
 _SITE = "/etc/ecosentry/site.toml"
@@ -29,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _site_path(args: argparse.Namespace) -> str:
-    return args.site or args.site_option or os.environ.get("ECOSENTRY_SITE") or _SITE
+    return getattr(args, "site", None) or args.site_option or os.environ.get("ECOSENTRY_SITE") or _SITE
 
 
 def _site(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -56,7 +57,8 @@ def _check(args: argparse.Namespace) -> int:
     from gateway.checking.check import run_check
 
     files = args.site or [args.site_option or os.environ.get("ECOSENTRY_SITE") or _SITE]
-    return max(run_check(file, live=args.live, schema=args.schema, all_=args.all, as_json=args.json, out=sys.stdout) for file in files)
+    return max(run_check(file, live=args.live, schema=args.schema, all_=args.all, as_json=args.json, out=sys.stdout, strict=args.strict)
+               for file in files)
 
 
 def _devices(args: argparse.Namespace) -> int:
@@ -81,6 +83,8 @@ def _order(args: argparse.Namespace) -> int:
     from gateway.order_word import run_order
 
     return run_order(args, Path(_site_path(args)))
+def _scan(args: argparse.Namespace) -> int:
+    return scan(args, _site_path(args))
 
 
 def _standards(args: argparse.Namespace) -> int:
@@ -127,6 +131,7 @@ def parser() -> argparse.ArgumentParser:
     check = word("check", _check, "Is the file right, does it fit the lines, what will happen", "ecosentry check --live site.toml")
     _site(check, several=True)
     check.add_argument("--live", action="store_true", help="open each line, read each device once, log in everywhere; store and send nothing")
+    check.add_argument("--strict", action="store_true", help="refuse (78) a timetable that does not fit its line")
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of the site file, for editors")
     check.add_argument("--all", action="store_true", help="print the file with every default filled in")
     _json(check)
@@ -137,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
     status = word("status", _status, "What is happening now: lines, devices, sinks, alerts, conservation", "ecosentry status --json")
     _site(status)
     _json(status)
+    add_scan(word("scan", _scan, "Find ports, then devices on one of them; listens first, reads only", "ecosentry scan cabinet"))
     alert = word("alert", _alert, "The alerts that fire, and the last that ended", "ecosentry alert")
     _site(alert)
     _json(alert)

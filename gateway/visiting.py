@@ -33,7 +33,21 @@ class Place:
 
 Maker = Callable[[Place, Mapping[str, object]], Job]
 """Makes a job of what was asked. Raises ValueError, in words for people, if that is not right."""
-JOBS: Mapping[str, Maker] = {"read": lambda place, asked: reading(place.drivers, asked)}
+
+
+def _scan(place: Place, asked: Mapping[str, object]) -> Job:
+    from gateway.scanning.scan_job import scanning
+
+    return scanning(place.line, place.options, place.drivers, asked)
+
+
+def _probe(place: Place, asked: Mapping[str, object]) -> Job:
+    from gateway.scanning.probe_job import probing
+
+    return probing(place.line, place.options, asked)
+
+
+JOBS: Mapping[str, Maker] = {"read": lambda place, asked: reading(place.drivers, asked), "scan": _scan, "probe": _probe}
 """The jobs that may be asked for, by the word for them. A new one is a line here."""
 
 

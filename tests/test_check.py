@@ -437,3 +437,41 @@ def test_the_site_file_in_its_reference_passes_the_check(tmp_path):
     (tmp_path / "site.toml").write_text(example, "utf-8")
     code, said = check(tmp_path / "site.toml")
     assert code == 0, said
+
+
+def test_strict_refuses_a_timetable_that_does_not_fit_and_nothing_else(site):
+    assert check(site, strict=True)[0] == 0
+    site.write_text(SITE.replace('interval = "1 min"', 'interval = "50 ms"'), "utf-8")
+    assert check(site)[0] == 0
+    code, said = check(site, strict=True)
+    assert (code, said.splitlines()[-1]) == (78, "Too much for cabinet: polls would be left out. Refused because of --strict.")
+    found = json.loads(check(site, strict=True, as_json=True)[1])
+    assert (found["ok"], [line["fits"] for line in found["lines"]]) == (False, [False])
+    assert check(site, strict=True, live=True)[0] == 78  # and nothing is opened
+
+
+@pytest.mark.parametrize(("device", "least", "most"), [
+    ('power = {{ line = "b", profile = "dlt645_2007", address = "161", interval = "{}" }}', 0.1, 3.0),
+    ('level = {{ line = "b", profile = "meter_teros21", address = "0", interval = "{}" }}', 0.1, 10.0)])
+def test_lines_of_every_asked_protocol_are_forecast(tmp_path, device, least, most):
+    path = tmp_path / "site.toml"
+
+    def needs(interval: str) -> float:
+        text = '[stations.a]\n[lines.b]\nkind = "serial"\nport = "/dev/x"\nbaudrate = 1200\n[devices]\n' + device.format(interval)
+        path.write_text(text, "utf-8")
+        return json.loads(check(path, as_json=True)[1])["lines"][0]["share"]
+
+    assert needs("10 s") == pytest.approx(needs("1 s") / 10)
+    assert least <= needs("1 s") <= most
+
+
+def test_the_forecast_knows_the_baud_rate_of_the_line_and_a_line_that_is_told_has_none(tmp_path):
+    path = tmp_path / "site.toml"
+
+    def shares(keys: str) -> list[float]:
+        path.write_text('[stations.a]\n[lines.b]\nkind = "serial"\nport = "/dev/x"\n' + keys + '\n[devices]\n'
+                        'soil = { line = "b", address = 1, profile = "cwt_soil_7in1", interval = "1 s" }\n', "utf-8")
+        return [line["share"] for line in json.loads(check(path, as_json=True)[1])["lines"]]
+
+    assert shares("baudrate = 2400")[0] > 1.5 * shares("baudrate = 9600")[0]
+    assert shares('mode = "listen"') == []

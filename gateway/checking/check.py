@@ -18,8 +18,11 @@ EXIT_CONFIG = 78
 SITE = "/etc/ecosentry/site.toml"
 
 
-def run_check(site: str | None, *, live: bool, schema: bool, all_: bool, as_json: bool, out: TextIO) -> int:
-    """`ecosentry check`; gives the exit code: 0 right, 78 wrong, 1 right but `live` found a fault."""
+def run_check(site: str | None, *, live: bool, schema: bool, all_: bool, as_json: bool, out: TextIO, strict: bool = False) -> int:
+    """`ecosentry check`; gives the exit code: 0 right, 78 wrong, 1 right but `live` found a fault.
+
+    `strict`: a timetable that does not fit its line is wrong too, and is not tried.
+    """
     if schema:
         from gateway.checking.schema import site_schema
 
@@ -40,12 +43,13 @@ def run_check(site: str | None, *, live: bool, schema: bool, all_: bool, as_json
 
         out.write(filled(file.site))
         return 0
-    if live:
+    fits = not strict or all(load.fits for load in loads(file.site, drivers))
+    if live and fits:
         from gateway.checking.live_check import check_live
 
         return check_live(file, drivers, as_json=as_json, out=out)
-    _print_json(file, drivers, out) if as_json else _print(file, drivers, out)
-    return 0
+    _print_json(file, drivers, out, fits=fits) if as_json else _print(file, drivers, out, fits=fits)
+    return 0 if fits else EXIT_CONFIG
 
 
 def print_problems(error: ConfigError, out: TextIO) -> None:
@@ -108,7 +112,7 @@ def _counts(file: SiteFile) -> dict[str, int]:
             "rules": len(site.rules), "subscriptions": len(site.subscriptions), "sinks": len(site.sinks)}
 
 
-def _print(file: SiteFile, drivers: Mapping[str, Asked | Told], out: TextIO) -> None:
+def _print(file: SiteFile, drivers: Mapping[str, Asked | Told], out: TextIO, *, fits: bool) -> None:
     site = file.site
     counted = [f"{count} {word if count != 1 else _single(word)}" for word, count in _counts(file).items() if count or word in ("devices", "series")]
     print(f"{site.file}   {', '.join(counted)}", file=out)
@@ -121,6 +125,10 @@ def _print(file: SiteFile, drivers: Mapping[str, Asked | Told], out: TextIO) -> 
     found = warnings(file)
     for warning in found:
         print(f"warning   {warning}", file=out)
+    if not fits:
+        names = [load.line for load in loads(site, drivers) if not load.fits]
+        print(f"Too much for {', '.join(names)}: polls would be left out. Refused because of --strict.", file=out)
+        return
     many = f", {len(found)} warning{'s' if len(found) != 1 else ''}" if found else ""
     print(f"OK{many}.  Not yet tried on the wire:  ecosentry check --live {site.file}", file=out)
 
@@ -129,9 +137,9 @@ def _single(word: str) -> str:
     return word if word == "series" else word.removesuffix("s")
 
 
-def _print_json(file: SiteFile, drivers: Mapping[str, Asked | Told], out: TextIO) -> None:
+def _print_json(file: SiteFile, drivers: Mapping[str, Asked | Told], out: TextIO, *, fits: bool) -> None:
     found: dict[str, object] = {
-        "format": 1, "file": file.site.file, "ok": True, "problems": [], "warnings": warnings(file), "notes": notes(file), "counts": _counts(file),
-        "lines": [asdict(load) for load in loads(file.site, drivers)],
+        "format": 1, "file": file.site.file, "ok": fits, "problems": [], "warnings": warnings(file), "notes": notes(file), "counts": _counts(file),
+        "lines": [{**asdict(load), "fits": load.fits} for load in loads(file.site, drivers)],
         "rules": [rule_text(file.site, file.profiles, name, rule) for name, rule in file.site.rules.items()]}
     print(json.dumps(found, ensure_ascii=False), file=out)

@@ -37,9 +37,14 @@ class Load:
     relief: str
     """What would make it fit; empty if it does."""
 
+    @property
+    def fits(self) -> bool:
+        """The line has the time for its timetable."""
+        return self.share <= 1
+
     def text(self) -> str:
         """One line for people."""
-        if self.share > 1:
+        if not self.fits:
             return f"{self.line:<9} needs {self.share * 100:.0f} % of {self.speed}. → {self.relief}"
         percent = f"{self.share * 100:.0f}" if self.share >= 0.01 else "under 1"
         return (f"{self.line:<9} {percent} % of the line ({duration_text(self.fastest_s)}); slowest: {self.slowest} "

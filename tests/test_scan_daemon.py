@@ -1,0 +1,103 @@
+"""A line is scanned and probed while the daemon polls it: nothing is late by more than one exchange, nobody stops the service."""
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import pytest
+from scanned import RecognisableSoil, device, scan
+
+from drivers.codecs.modbus import Question
+from drivers.simulated.modbus_pty import SerialBus
+from gateway.building import load_site
+from gateway.daemon import Daemon
+from gateway.scanning.scan_command import Ways
+from gateway.scanning.scan_line import Wish
+
+SITE = """
+[stations.field]
+[lines.cabinet]
+kind = "serial"
+port = "{port}"
+baudrate = 9600
+listen_first = "0 s"
+[devices]
+one = {{ line = "cabinet", address = 1, profile = "cwt_soil_7in1", interval = "500 ms" }}
+two = {{ line = "cabinet", address = 2, profile = "cwt_soil_7in1", interval = "500 ms" }}
+[console]
+enabled = false
+"""
+PERIOD_S, EXCHANGE_S = 0.5, 0.1
+
+
+class Bus:
+    """Two devices of the site file and a third; when each was answered is noted by the far side itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger: dict[int, list[float]] = {1: [], 2: [], 9: []}
+        devices = [device(address, RecognisableSoil(address)) for address in self.ledger]
+        for one in devices:
+            one.answered = self._note(one.address)
+        self.bus = SerialBus(devices, folder / "tty")
+
+    def _note(self, address: int):
+        def note(question: Question, registers: list[int]) -> None:
+            if question.count > 1:  # a poll, not a question of the scan
+                self.ledger[address].append(time.monotonic())
+
+        return note
+
+
+@pytest.fixture
+def polled(tmp_path) -> Iterator[tuple[Bus, Daemon, Path]]:
+    far = Bus(tmp_path)
+    path = tmp_path / "site.toml"
+    path.write_text(SITE.format(port=tmp_path / "tty"), "utf-8")
+    with far.bus, running(path) as daemon:
+        end = time.monotonic() + 10
+        while not (len(far.ledger[1]) > 2 and (tmp_path / "journal/control.sock").exists()) and time.monotonic() < end:
+            time.sleep(0.05)
+        yield far, daemon, path
+
+
+@contextmanager
+def running(path: Path) -> Iterator[Daemon]:
+    daemon, stop = Daemon(load_site(path), path.parent / "journal"), Event()
+    worker = threading.Thread(target=daemon.run, args=(stop,))
+    worker.start()
+    try:
+        yield daemon
+    finally:
+        stop.set()
+        worker.join(10)
+
+
+def worst_gap(times: list[float]) -> float:
+    return max(b - a for a, b in itertools.pairwise(times))
+
+
+def test_a_scan_through_the_daemon_finds_what_is_new_and_no_poll_waits_longer_than_one_exchange(polled):
+    far, daemon, path = polled
+    code, said, _ = scan("cabinet", path, Wish(addresses="1-12", answer_s=EXCHANGE_S))
+    assert code == 0, said
+    rows = said.splitlines()
+    assert rows[1].split()[:3] == ["9", "9600", "8N1"]
+    assert "cwt_soil_7in1 (7 of 7 plausible), recognised" in rows[1]
+    assert rows[-2:] == ["not asked, in the site file: one (1), two (2)", "(asked the daemon, polling goes on)"]
+    assert daemon.health[0].line()["late"] == 0
+    assert daemon.health[0].line()["errors"] == 0
+    for address in (1, 2):
+        assert len(far.ledger[address]) > 5
+        assert worst_gap(far.ledger[address]) < PERIOD_S + 2 * EXCHANGE_S + 0.15  # and what two noisy cores may add
+
+
+def test_a_port_of_a_running_line_is_scanned_through_the_daemon_too_and_listed_as_its_own(polled):
+    far, _, path = polled
+    found = json.loads(scan(str(far.bus.link), path, Wish(addresses="8-9", answer_s=EXCHANGE_S), Ways(as_json=True))[1])
+    assert (found["line"], found["through"], found["known"]) == ("cabinet", "daemon", {"one": 1, "two": 2})
+    assert [one["address"] for one in found["found"]] == [9]
