@@ -217,7 +217,7 @@ def test_the_control_socket_begins_a_visit_tells_of_it_and_cancels_it(tmp_path):
         assert now["state"] == "running"
         assert now["done"] > 3
         assert [one["id"] for one in word("visits")["visits"]] == [begun["id"]]
-        assert word("visits")["jobs"] == ["read", "walk"]
+        assert word("visits")["jobs"] == ["probe", "read", "scan", "walk"]
         assert word("cancel", id=begun["id"]) is True
         house.run_for(1)
         assert word("visits", id=begun["id"])["state"] == "cancelled"
@@ -226,7 +226,7 @@ def test_the_control_socket_begins_a_visit_tells_of_it_and_cancels_it(tmp_path):
 @pytest.mark.parametrize(("asked", "words"), [
     ({"line": "dust", "job": "walk"}, "only listened to: its devices speak by themselves and nothing is sent on it"),
     ({"line": "x", "job": "walk"}, "no polled line x in the site file that runs; there is bus"),
-    ({"line": "bus", "job": "x"}, "no visit is called x; there is read, walk"),
+    ({"line": "bus", "job": "x"}, "no visit is called x; there is probe, read, scan, walk"),
     ({"line": "bus", "job": "walk", "within_s": 0}, "within_s must be a number of seconds"),
     ({"line": "bus", "job": "walk", "within_s": True}, "within_s must be a number of seconds"),
     ({"line": "bus", "job": "read", "device": "x"}, "no device x on this line; there is a"),
