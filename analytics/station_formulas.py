@@ -106,7 +106,7 @@ class Judging:
         if inputs is None or self.lacks_validity:
             return {}
         arguments: dict[str, object] = {**self.live.arguments, **{name: value for name, (value, _) in inputs.items()}}
-        beside = [mean for _, mean in inputs.values() if mean is not None]
+        beside = [(self.live.inputs[name].quantity, mean) for name, (_, mean) in inputs.items() if mean is not None]
         if self.live.value_argument:
             return {key: one for item in self.about.items for key, one in self._limited(item, arguments, beside).items()}
         items = self._items()
@@ -142,7 +142,7 @@ class Judging:
         if one.clock:
             return self._at(one.clock), None
         mean = self._known(self.means.of(one.quantity, one.mean, one.unit, one.hours))
-        if one.optional and mean.flag == Flag.SUSPECT:
+        if one.trusted and mean.flag == Flag.SUSPECT:
             return None, None
         return mean.value, mean
 
@@ -183,19 +183,19 @@ class Judging:
             return None
 
     # ── what comes out ───────────────────────────────────────────────────────────────────────────────────────────────
-    def _results(self, result: object, items: Mapping[str, tuple[str, Mean]], beside: list[Mean]) -> dict[Key, Judged]:
+    def _results(self, result: object, items: Mapping[str, tuple[str, Mean]], beside: list[tuple[str, Mean]]) -> dict[Key, Judged]:
         found: dict[Key, Judged] = {}
-        scored = [mean for _, mean in items.values() if mean.value is not None]
+        means = [(quantity, mean) for quantity, mean in (*items.values(), *beside) if mean.value is not None]
         for one in self.live.gives:
             value = result.get(one.result) if isinstance(result, Mapping) and one.result else result
             if one.only_with and isinstance(result, Mapping) and result.get(one.only_with) is None:
                 continue
             if not one.each:
-                found[one.quantity, one.channel] = _rests_on(self._number(one, value), scored + beside)
+                found[one.quantity, one.channel] = _rests_on(self._number(one, value), [mean for _, mean in means])
                 continue
             by_name = value if isinstance(value, Mapping) else {}
             for item in self.about.items:
-                own = [mean for quantity, mean in items.values() if quantity == item and mean.value is not None]
+                own = [mean for quantity, mean in means if quantity == item]
                 found[one.quantity, item] = _rests_on(self._number(one, self._of_item(item, by_name)), own)
         return found
 
@@ -217,17 +217,27 @@ class Judging:
         number = float(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
         return number if number is not None and math.isfinite(number) else None
 
-    def _limited(self, item: str, arguments: Mapping[str, object], beside: list[Mean]) -> dict[Key, Judged]:
-        """How far one item is from its limit."""
-        key = (self.live.limit, item)
+    def _limited(self, item: str, arguments: Mapping[str, object], beside: list[tuple[str, Mean]]) -> dict[Key, Judged]:
+        """How far one item is from its limit, and what else the function says of it."""
         mean = self._known(self.means.of(item, self.live.mean))
-        if not isinstance(mean.value, Decimal):
-            return {key: NOTHING}
-        found = limited(self.live, self.law, item, mean.value, arguments)
-        return {key: NOTHING if found is None else _rests_on(found[0], [mean, *beside])}
+        found = limited(self.live, self.law, item, mean.value, arguments) if isinstance(mean.value, Decimal) else None
+        if found is None:
+            return {}
+        rests_on = [mean, *(other for _, other in beside)]
+        others = {(one.quantity, item): _rests_on(self._number(one, found.result.get(one.result)), rests_on) for one in self.live.gives}
+        return {(self.live.limit, item): _rests_on(found.how_far, rests_on), **others}
 
 
-def limited(live: Live, law: Standard, item: str, value: Decimal, arguments: Mapping[str, object]) -> tuple[float, object] | None:
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """How far a value is from its limit (`config.standard_live.EXCESS`), the limit, and all that the function said."""
+
+    how_far: float
+    limit: object
+    result: Mapping[str, object]
+
+
+def limited(live: Live, law: Standard, item: str, value: Decimal, arguments: Mapping[str, object]) -> Limited | None:
     """How far a value is from its limit, and the limit; None where the law sets none. What the law calls passed is never above it."""
     name = {live.name_argument: live.items[item]} if live.name_argument else {}
     try:
@@ -240,8 +250,8 @@ def limited(live: Live, law: Standard, item: str, value: Decimal, arguments: Map
     judged = result.get(live.corrected, value) if live.corrected else value
     how_far = _multiple(judged, limit) if live.edge else float(judged - cast("Decimal", limit))
     if result[live.passes]:
-        return min(how_far, live.edge), limit
-    return max(how_far, math.nextafter(live.edge, 2.0)), limit
+        return Limited(min(how_far, live.edge), limit, result)
+    return Limited(max(how_far, math.nextafter(live.edge, 2.0)), limit, result)
 
 
 def _multiple(value: Decimal, limit: Decimal | list[Decimal]) -> float:

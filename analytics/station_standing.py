@@ -51,5 +51,5 @@ def limit_for(station: Station, series: Series, quantity: str, end_ns: int) -> D
             one = Judging(about, live, law, Moment(end_ns, hours, zone, live.every == "day"), lambda *_: None)
             arguments = one.arguments_without_means()
             found = limited(live, law, quantity, Decimal(1), arguments) if arguments is not None and not live.corrected else None
-            return found[1] if found and isinstance(found[1], Decimal) else None
+            return found.limit if found and isinstance(found.limit, Decimal) else None
     return None

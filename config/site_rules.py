@@ -231,6 +231,6 @@ def _selects_nothing(known: Known, path: Path, rule: Rule, site: Site, profiles:
 def _computes_nothing(known: Known, path: Path, rule: Rule) -> None:
     if any(".standards: " in problem.what for problem in known.document.problems):
         return  # the station's mistake has been told
-    standard = givers(rule.quantity[0])[0]
-    what = f"{dotted(path)} watches nothing: {rule.quantity[0]} is computed where a station names {standard}"
-    known.document.complain((*path, "quantity"), what, f'add  standards = ["{standard}"]  to the station', on="value")
+    there = givers(rule.quantity[0])
+    what = f"{dotted(path)} watches nothing: {rule.quantity[0]} is computed where a station names {' or '.join(there)}"
+    known.document.complain((*path, "quantity"), what, f'add  standards = ["{there[0]}"]  to the station', on="value")

@@ -33,6 +33,8 @@ class LiveInput(Table):
     decimal hour, degrees west of the zone's meridian."""
     optional: bool = False
     """Left out where there is none; else there is no result without it."""
+    trusted: bool = False
+    """Left out where it is SUSPECT too."""
 
     @model_validator(mode="after")
     def _one(self) -> "LiveInput":

@@ -10,14 +10,18 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
+from house import House
+from law_house import hours, station
 
 from analytics.indices import water_surface
 from config.errors import ConfigError
 from config.reading_standards import load, parse, read, standards
 from config.standard_tables import figure
+from gateway.offline import computing
 from gateway.offline.computing import call, functions
 from gateway.offline.showing_standards import example_holds
 from gateway.offline.showing_standards import standards as show_standards
+from gateway.overview import Overview
 
 PACKAGED = Path(str(files("config").joinpath("standards")))
 LAWS = standards()
@@ -43,7 +47,9 @@ def test_every_figure_has_unit_clause_and_mark_and_every_function_exists(law):
         assert clause, place
         assert mark in "ABCM", place
     assert set(law.functions) <= set(functions()), "a file names a function that is not there"
-    assert functions()[law.functions[0]].__module__ == f"analytics.indices.{law.function}"
+    called = {*law.functions[:1], *(live.function for live in law.live)}
+    assert called
+    assert {functions()[name].__module__ for name in called} == {f"analytics.indices.{law.function}"}
     assert law.verified != "M" or law.not_verified, "what rests on memory says so in words"
 
 
@@ -230,7 +236,6 @@ def dust_check(grams: Figure, *, law: Standard) -> bool:
 
 def test_a_contributor_adds_a_standard_with_one_file_and_one_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import analytics.indices
-    from gateway.offline import computing
 
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "dust_example.py").write_text(FUNCTION, "utf-8")
@@ -255,3 +260,73 @@ def test_a_new_standard_of_known_arithmetic_needs_no_code(tmp_path: Path):
     assert example_holds(law, law.examples[0])
     assert law.table("levels").number("dust 30 d", "AQG") == Decimal("2.5")
     assert load([tmp_path]).named("EXAMPLE-DUST", date(1999, 1, 1)) is not None, "a single edition without a date holds always"
+
+
+LIVE = """
+[[live]]
+report = "hourly"
+function = "soot_live"
+items = { pm1 = "soot" }
+argument = "inputs"
+[[live.gives]]
+quantity = "aqi"
+result = "index"
+category = true
+
+[[category]]
+level = 1
+range = [0, 10]
+name.en = "Clean"
+colour = "#00ff00"
+[[category]]
+level = 2
+range = [11, "none"]
+name.en = "Sooty"
+colour = "#222222"
+"""
+SOOT = '''"""An index of a contributor, live."""
+from collections.abc import Mapping
+
+from analytics.indices._exact import Figure, maybe
+from config.standard import Standard
+
+
+def soot_live(inputs: Mapping[str, Figure | None], *, law: Standard) -> dict[str, int | None]:
+    """Soot in steps of the level."""
+    soot = maybe(inputs.get("soot"))
+    return {"index": None if soot is None else int(soot / law.table("levels").number("dust 30 d", "AQG"))}
+'''
+
+
+def test_a_contributors_file_and_function_judge_a_station_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The daemon computes it, a rule watches it, people see its category: without a line of ours."""
+    import analytics.indices
+    from config import reading_standards
+
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "soot_example.py").write_text(SOOT, "utf-8")
+    own = NEW.replace("EXAMPLE-DUST", "EXAMPLE-SOOT").replace('"air_limits"', '"soot_example"').replace("who_check", "soot_live")
+    example = '[[example]]\nfunction = "soot_live"\nargs = { inputs = { soot = 30 } }\nresult = { index = 12 }\n'
+    own = own.split("[[example]]", maxsplit=1)[0] + LIVE + example
+    monkeypatch.setattr(analytics.indices, "__path__", [*analytics.indices.__path__, str(tmp_path / "code")])
+    monkeypatch.setattr(reading_standards, "LOCAL", folder_with(tmp_path, example_soot_2030=own))
+    reading_standards.standards.cache_clear()
+    computing.functions.cache_clear()
+    try:
+        law = reading_standards.standards().named("EXAMPLE-SOOT")
+        assert example_holds(law, law.examples[0])
+        site, expected = station("pm1", standards=("EXAMPLE-SOOT",), rules={"soot": {"quantity": "aqi", "above": {"orange": "10"}}})
+        house = House(tmp_path / "journal", site, expected=expected)
+        hours(house, {"pm1": 25.0})
+        hours(house, {"pm1": 30.0})
+        overview = Overview(tmp_path / "journal", site, "test", house.clock, [], dict)
+        (shown,) = [row for row in overview.live() if row["quantity"] == "aqi"]
+        overview.close()
+        with house.reader() as reader:
+            (alert,) = reader.alerts(10)
+        house.kill()
+    finally:
+        reading_standards.standards.cache_clear()
+        computing.functions.cache_clear()
+    assert (shown["value"], shown["category"], shown["colour"]) == (12, {"en": "Sooty", "zh": ""}, "#222222")
+    assert [step[3]["what"] for step in alert["log"]] == ["yard/aqi/index/3600 s/EXAMPLE-SOOT 12.0 > 10 (EX 1-2030)"]

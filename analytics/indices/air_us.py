@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 
@@ -112,6 +113,41 @@ def nowcast_o3(hours_most_recent_first: Sequence[Figure | None], *, law: Standar
         shown = format(Decimal(repr(value)).quantize(Decimal("1e-10")), "f")
     scored = _score(law, "O3", "8h", Decimal(shown) / 1000)
     return {"valid": True, "method": way, "nowcast_ppb": shown, "aqi": scored.index, "category": category_words(law, scored)[1]}
+
+
+def aqi_us_now(measured: Mapping[str, Figure | None], pm2_5_hours: Sequence[Figure | None] = (), pm10_hours: Sequence[Figure | None] = (),
+               o3_hours_ppb: Sequence[Figure | None] = (), co_8h_ppm: Figure | None = None, no2_1h_ppb: Figure | None = None,
+               so2_1h_ppb: Figure | None = None, so2_24h_ppb: Figure | None = None, *, law: Standard) -> Result:
+    """The AQI of an hour as AirNow shows it: NowCasts of particles and ozone, the newest means of the gases; the largest, and who gives it.
+
+    measured : the pollutants of the station (values are not read). Hours newest first; ozone above 0.125 ppm in its newest hour
+    also by the 1 h table. Which gases AirNow shows hourly is not in the text: their own averaging times are used (our reading).
+
+    >>> from config.reading_standards import standards
+    >>> found = aqi_us_now({"PM2.5": None, "NO2": None}, ["9.0", "9.1"], no2_1h_ppb=60, law=standards().named("US-EPA-AQI-2024"))
+    >>> found["sub"], found["main"]
+    ({'PM2.5': 50, 'NO2': 57}, ['NO2'])
+    """
+    newest = maybe(o3_hours_ppb[0]) if o3_hours_ppb else None
+    by_table = {"CO": ("8h", co_8h_ppm), "NO2": ("1h", no2_1h_ppb)}
+    sub: dict[str, int | None] = {}
+    for name in measured:
+        if name in ("PM2.5", "PM10"):
+            found = cast("int | None", nowcast_pm(name, pm2_5_hours if name == "PM2.5" else pm10_hours, law=law)["aqi"])
+        elif name == "O3":
+            by_hour = None if newest is None else _score(law, "O3", "1h", newest / 1000).index
+            now = cast("int | None", nowcast_o3(o3_hours_ppb, law=law)["aqi"])
+            found = max((one for one in (by_hour, now) if one is not None), default=None)
+        elif name == "SO2":
+            found = _sulphur(law, {"SO2_1h": so2_1h_ppb, "SO2_24h": so2_24h_ppb}).index
+        else:
+            averaging, value = by_table[name]
+            found = _score(law, name, averaging, value).index
+        sub[name] = found
+    known = {name: index for name, index in sub.items() if index is not None}
+    aqi = max(known.values(), default=None)
+    return {"sub": sub, "aqi": aqi, "main": sorted(name for name, index in known.items() if index == aqi),
+            "category": category_words(law, Subindex(aqi))[1]}
 
 
 def surrogate_o3(o3_1h_ppb: Figure) -> Decimal:

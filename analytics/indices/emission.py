@@ -1,6 +1,6 @@
 """Stack emissions: conversion to the standard state, valid hours and days (HJ 75), rates, boiler and power plant limits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
@@ -101,6 +101,22 @@ def emission_rate(c_std_dry_mg_m3: Figure, q_std_dry_m3_h: Figure) -> Decimal:
     Decimal('5.000000')
     """
     return exact(c_std_dry_mg_m3) * exact(q_std_dry_m3_h) * Decimal("1E-6")
+
+
+def stack_emission(concentrations: Mapping[str, Figure | None], v_m_s: Figure, area_m2: Figure, t_c: Figure, p_gauge_kpa: Figure,
+                   moisture_pct: Figure, air_hpa: Figure = "1013.25") -> Result:
+    """A stack's flow, dry m³/h at the standard state, and what leaves it in an hour by pollutant, kg; None where there is no concentration.
+
+    concentrations : mg/m³, dry, standard state, NOT corrected for oxygen; a negative one has no rate. The pressure is that above the air's.
+
+    >>> found = stack_emission({"so2": 100, "nox": None}, 1, 10, 0, 0, 0)
+    >>> float(found["flow"]), float(found["rates"]["so2"])
+    (36000.0, 3.6)
+    """
+    absolute = exact(air_hpa) * 100 + exact(p_gauge_kpa) * 1000
+    flow = stack_flow_std_dry(v_m_s, area_m2, t_c, absolute, moisture_pct)
+    rates = {name: None if value is None or exact(value) < 0 else emission_rate(value, flow) for name, value in concentrations.items()}
+    return {"flow": flow, "rates": rates}
 
 
 def emission_total(rates_kg_h: Sequence[Figure | None]) -> Decimal:

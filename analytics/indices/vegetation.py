@@ -226,6 +226,21 @@ def et0_hourly(t: float, rh: float, rs: float, u2_: float, elev: float, lat_deg:
     return {"ra": ra, "rn": float(net), "et0": float(et0)}
 
 
+def et0_station(t: float, rh: float, rs_w_m2: float, wind: float, elev: float, lat_deg: float, longitude: float, zone_west: float, doy: int,
+                t_mid: float, wind_height: float = 2.0) -> float:
+    """`et0_hourly` from a station's hourly means: radiation W/m² (below 0 at night counts as 0), wind m/s at `wind_height` m, longitude east.
+
+    zone_west is the meridian of the zone in degrees WEST; t_mid in standard time. RH above 100 % counts as 100.
+
+    >>> round(et0_station(38.0, 52.0, 2.45 / 0.0036, 3.3, 8.0, 16.2167, -16.25, 15.0, 274, 14.5), 2)
+    0.63
+    """
+    wind_at_2_m = wind if wind_height == 2 else u2(wind, wind_height)
+    found = et0_hourly(t, min(rh, 100.0), max(rs_w_m2, 0.0) * 0.0036, wind_at_2_m, elev, lat_deg, zone_west, -longitude % 360, doy, t_mid)["et0"]
+    assert isinstance(found, float)
+    return found
+
+
 def hargreaves(tmax: float, tmin: float, lat_deg: float, doy: int) -> float:
     """Reference evapotranspiration of a day from temperature alone, mm: 0.0023 (T_mean + 17.8) sqrt(T_max - T_min) 0.408 R_a. Source: FAO-56 eq. 52.
 

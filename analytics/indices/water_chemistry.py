@@ -6,6 +6,7 @@ from fractions import Fraction
 from math import exp, log, sqrt
 
 from analytics.indices._exact import Figure, exact
+from analytics.indices.vegetation import pressure
 
 _GAS, _FARADAY, _ZERO = 8.314462618, 96485.33212, 273.15
 _KPA_ATM = 101.325
@@ -33,10 +34,10 @@ def do_saturation(temp_c: float, salinity: float = 0.0, pressure_kpa: float = _K
     t = temp_c + _ZERO
     at_one_atm = exp(-139.34411 + 1.575701e5 / t - 6.642308e7 / t**2 + 1.243800e10 / t**3 - 8.621949e11 / t**4
                      - salinity * (1.7674e-2 - 1.0754e1 / t + 2.1407e3 / t**2))
-    pressure = pressure_kpa / _KPA_ATM
+    atmospheres = pressure_kpa / _KPA_ATM
     vapour = exp(11.8571 - 3840.70 / t - 216961 / t**2)
     theta = 0.000975 - 1.426e-5 * temp_c + 6.436e-8 * temp_c**2
-    return at_one_atm * pressure * ((1 - vapour / pressure) * (1 - theta * pressure)) / ((1 - vapour) * (1 - theta))
+    return at_one_atm * atmospheres * ((1 - vapour / atmospheres) * (1 - theta * atmospheres)) / ((1 - vapour) * (1 - theta))
 
 
 def do_percent(do_mg_l: float, temp_c: float, salinity: float = 0.0, pressure_kpa: float = _KPA_ATM) -> float:
@@ -46,6 +47,17 @@ def do_percent(do_mg_l: float, temp_c: float, salinity: float = 0.0, pressure_kp
     100.0
     """
     return 100 * do_mg_l / do_saturation(temp_c, salinity, pressure_kpa)
+
+
+def do_percent_station(do_mg_l: float, temp_c: float, salinity: float = 0.0, pressure_kpa: float | None = None,
+                       elevation: float | None = None) -> float:
+    """`do_percent` with what a station knows of its air: the measured pressure, else that of its elevation (m), else that of the sea level.
+
+    >>> round(do_percent_station(9.092, 20.0)), round(do_percent_station(9.092, 20.0, elevation=1000.0))
+    (100, 113)
+    """
+    known = pressure_kpa if pressure_kpa is not None else _KPA_ATM if elevation is None else pressure(elevation)
+    return do_percent(do_mg_l, temp_c, salinity, known)
 
 
 def nh3_fraction(temp_c: float, ph: float) -> float:
