@@ -11,6 +11,7 @@ import ctypes
 import ctypes.util
 import itertools
 import json
+import operator
 import os
 import statistics
 import subprocess
@@ -22,9 +23,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PATIENCE_S = 0.05
+sys.path.insert(0, str(HERE))
+from _paced_line import silence_s  # noqa: E402
+
+PATIENCE_S = 0.5
 WORKS = {"9600": (9600, 32, 0.005, (10,)), "115200": (115200, 16, 0.002, (4, 10, 30))}
 """Baud rate, devices, turnaround, registers of each group."""
+Run = Callable[[float], None]
+"""Asks everybody in turn for so many seconds."""
 
 
 @contextlib.contextmanager
@@ -46,9 +52,6 @@ def line(baud: int, devices: int, turnaround_s: float, *dead: int) -> Iterator[t
 
 def limit_s(baud: int, turnaround_s: float, registers: int) -> float:
     """The least time of one exchange on the wire."""
-    sys.path.insert(0, str(HERE))
-    from _paced_line import silence_s
-
     return (8 + 5 + 2 * registers) * 10 / baud + turnaround_s + silence_s(baud)
 
 
@@ -62,12 +65,13 @@ def _driver(unit: int, registers: int, baud: int, link: Path) -> object:
     file = ProfileFile.model_validate({"maker": "any", "model": "any", "medium": "soil", "protocol": "modbus", "source": "benchmark",
                                        "verified": "S", "interval": "1 s", "quantities": rows})
     profile = Profile(name="any", path="", packaged=True, file=file, rows={name: modbus.Row.model_validate(row) for name, row in rows.items()},
-                      timing=modbus.Timing.model_validate({"answer": "50 ms", "turnaround": "5 ms"}))
+                      timing=modbus.Timing.model_validate({"answer": "500 ms", "turnaround": "5 ms"}))
     options = serial.Options(port=str(link), baudrate=baud)
     return modbus.Driver(Device("st", f"d{unit}_{registers}", profile, modbus.Options(address=unit), options, 0.01))
 
 
-def ours(link: Path, baud: int, devices: int, groups: tuple[int, ...], seconds: float) -> None:
+@contextlib.contextmanager
+def ours(link: Path, baud: int, devices: int, groups: tuple[int, ...]) -> Iterator[Run]:
     """The poller, as the daemon runs it, asked for more than fits; several groups of an address are several devices of the site."""
     from drivers.lines.serial import Line, Options
     from gateway.clock import SystemClock
@@ -78,47 +82,53 @@ def ours(link: Path, baud: int, devices: int, groups: tuple[int, ...], seconds: 
     health = LineHealth("bus", "serial", dict.fromkeys(drivers, "st"))
     wired = Line("bus", Options(port=str(link), baudrate=baud, listen_first="0 s"), str)
     poller = Poller("bus", wired, drivers, SystemClock(), lambda delivery, wait_s: True, health)  # type: ignore[arg-type]
-    stop = threading.Event()
-    worker = threading.Thread(target=poller.run, args=(stop,))
-    worker.start()
-    time.sleep(seconds)
-    stop.set()
-    worker.join()
+
+    def run(seconds: float) -> None:
+        stop = threading.Event()
+        worker = threading.Thread(target=poller.run, args=(stop,))
+        worker.start()
+        time.sleep(seconds)
+        stop.set()
+        worker.join()
+
+    yield run
 
 
-def by_minimalmodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...], seconds: float) -> None:
+@contextlib.contextmanager
+def by_minimalmodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...]) -> Iterator[Run]:
     """Its own pace: it keeps the silence itself."""
     import minimalmodbus
 
     masters = [minimalmodbus.Instrument(str(link), unit) for unit in range(1, devices + 1)]
     for master in masters:
         master.serial.baudrate, master.serial.timeout = baud, PATIENCE_S + 0.1
-    _around(lambda unit, registers: masters[unit - 1].read_registers(0, registers), devices, groups, seconds)
+    yield _around(lambda unit, registers: masters[unit - 1].read_registers(0, registers), devices, groups)
     masters[0].serial.close()
 
 
-def by_pymodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...], seconds: float) -> None:
+@contextlib.contextmanager
+def by_pymodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...]) -> Iterator[Run]:
     """The synchronous client."""
     from pymodbus.client import ModbusSerialClient
 
     client = ModbusSerialClient(str(link), baudrate=baud, timeout=PATIENCE_S + 0.1, retries=0)
     client.connect()
-    _around(lambda unit, registers: client.read_holding_registers(0, count=registers, device_id=unit), devices, groups, seconds)
+    yield _around(lambda unit, registers: client.read_holding_registers(0, count=registers, device_id=unit), devices, groups)
     client.close()
 
 
-def by_libmodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...], seconds: float) -> None:
-    """The C library through ctypes."""
+@contextlib.contextmanager
+def by_libmodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...]) -> Iterator[Run]:
+    """The C library through ctypes; it leaves the silence between frames to its caller."""
     name = ctypes.util.find_library("modbus")
     if name is None:
         raise FileNotFoundError("libmodbus5 is not installed")
     library = ctypes.CDLL(name)
     library.modbus_new_rtu.restype = ctypes.c_void_p
     library.modbus_new_rtu.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_char, ctypes.c_int, ctypes.c_int]
-    for function in ("connect", "close", "free"):
-        getattr(library, f"modbus_{function}").argtypes = [ctypes.c_void_p]
-    library.modbus_set_slave.argtypes = [ctypes.c_void_p, ctypes.c_int]
-    library.modbus_read_registers.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+    more = {"modbus_set_slave": [ctypes.c_int], "modbus_read_registers": [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]}
+    for function in ("modbus_connect", "modbus_close", "modbus_free", "modbus_set_slave", "modbus_read_registers"):
+        getattr(library, function).argtypes = [ctypes.c_void_p, *more.get(function, [])]
     context = library.modbus_new_rtu(os.fsencode(link), baud, b"N", 8, 1)
     library.modbus_connect(context)
     room = (ctypes.c_uint16 * 128)()
@@ -127,18 +137,21 @@ def by_libmodbus(link: Path, baud: int, devices: int, groups: tuple[int, ...], s
         library.modbus_set_slave(context, unit)
         library.modbus_read_registers(context, 0, registers, room)
 
-    _around(read, devices, groups, seconds)
+    yield _around(read, devices, groups)
     library.modbus_close(context)
     library.modbus_free(context)
 
 
-def _around(read: Callable[[int, int], object], devices: int, groups: tuple[int, ...], seconds: float) -> None:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        for unit in range(1, devices + 1):
-            for registers in groups:
-                with contextlib.suppress(OSError):
-                    read(unit, registers)
+def _around(read: Callable[[int, int], object], devices: int, groups: tuple[int, ...]) -> Run:
+    def run(seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            for unit in range(1, devices + 1):
+                for registers in groups:
+                    with contextlib.suppress(OSError):
+                        read(unit, registers)
+
+    return run
 
 
 MASTERS = {"ours": ours, "minimalmodbus": by_minimalmodbus, "pymodbus": by_pymodbus, "libmodbus": by_libmodbus}
@@ -147,15 +160,18 @@ MASTERS = {"ours": ours, "minimalmodbus": by_minimalmodbus, "pymodbus": by_pymod
 def drive(name: str, work: str, seconds: float) -> dict[str, float]:
     """One master on one line: how much longer than the limit, how often too early, CPU time an exchange."""
     baud, devices, turnaround_s, groups = WORKS[work]
-    with line(baud, devices, turnaround_s) as (link, seen):
-        MASTERS[name](link, baud, 1, groups, 0.3)  # imports, compiles, opens once before it counts
+    with line(baud, devices, turnaround_s) as (link, seen), MASTERS[name](link, baud, devices, groups) as run:
+        run(1.5)  # every device once, before it counts
         before = time.process_time()
         began = time.monotonic()
-        MASTERS[name](link, baud, devices, groups, seconds)
+        run(seconds)
         spent = time.process_time() - before
-    asked = [row for row in seen["requests"] if row[0] >= began]
-    least = sum(limit_s(baud, turnaround_s, registers) for _, _, registers in asked[:-1])
-    return {"cycle_to_limit": (asked[-1][0] - asked[0][0]) / least, "silence_broken": seen["early"], "exchanges": len(asked),
+    asked = [row for row in seen["exchanges"] if row[0] >= began]
+    nominal = [limit_s(baud, turnaround_s, registers) for _, _, registers, _ in asked[:-1]]
+    least = [free - came + silence_s(baud) for came, _, _, free in asked[:-1]]
+    cycles = [later[0] - now[0] for now, later in itertools.pairwise(asked)]
+    return {"cycle_to_limit": sum(cycles) / sum(least), "median_to_limit": statistics.median(map(operator.truediv, cycles, least)),
+            "silence_broken": seen["early"], "exchanges": len(asked), "line_late_itself": sum(least) / sum(nominal) - 1,
             "cpu_us_per_exchange": spent / len(asked) * 1e6}
 
 
@@ -164,8 +180,9 @@ def dead(seconds: float) -> dict[str, float]:
     baud, devices, turnaround_s, groups = WORKS["9600"]
     with line(baud, devices, turnaround_s, 7) as (link, seen):
         mark = link.with_suffix(".dead")
-        worker = threading.Thread(target=ours, args=(link, baud, devices, groups, 3 * seconds))
-        worker.start()
+        with ours(link, baud, devices, groups) as run:
+            worker = threading.Thread(target=run, args=(3 * seconds,))
+            worker.start()
         began = time.monotonic()
         time.sleep(seconds)
         mark.touch()
@@ -174,10 +191,10 @@ def dead(seconds: float) -> dict[str, float]:
         mark.unlink()
         back = time.monotonic()
         worker.join()
-    turns = [at for at, unit, _ in seen["requests"] if unit == 1]
+    turns = [at for at, unit, _, _ in seen["exchanges"] if unit == 1]
     healthy = statistics.mean(b - a for a, b in itertools.pairwise(turns) if began < a < died and b < died)
     steady = statistics.mean(b - a for a, b in itertools.pairwise(turns) if died + seconds / 2 < a and b < back)
-    again = [at for at, unit, _ in seen["requests"] if unit == 7 and at > back]
+    again = [at for at, unit, _, _ in seen["exchanges"] if unit == 7 and at > back]
     return {"cycle_with_one_dead_to_healthy": steady / healthy, "asked_again_after_s": again[0] - back}
 
 
