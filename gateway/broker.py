@@ -28,8 +28,8 @@ _LOGIN = {"Not authorized", "Bad user name or password", "Banned", "Bad authenti
           "Topic name invalid", "Use another server", "Server moved"}
 _CONTENT = {"Payload format invalid", "Packet too large"}
 _OLD_BROKER = "Unsupported protocol version"
-_CONTENT_TYPE = "application/json"
 _NOBODY = "No matching subscribers"
+_MOST_HEARD, _MOST_HEARD_BYTES = 100, 4096
 _WINDOW = 100
 """So many messages are under way at once, or fewer if the broker says so."""
 
@@ -77,6 +77,9 @@ class Message(NamedTuple):
     topic: str
     body: bytes
     retain: bool
+    qos: int = 1
+    form: str = "application/json"
+    """Content type, told with MQTT 5; empty = none."""
 
 
 def topic_fault(template: str, places: Collection[str]) -> str:
@@ -106,14 +109,19 @@ class Broker:
         self.where = f"{self._host}:{self._port}"
         self.errand = Errand()
         self._old_broker = table.protocol == "3.1.1"
+        self._will: Message | None = None
 
     @property
     def version(self) -> str:
         """What was spoken last."""
         return "3.1.1" if self._old_broker else "5"
 
-    def connect(self) -> "Visit":
-        """A connection that is logged in, within the errand's time. Raises Unavailable or Halted."""
+    def connect(self, will: Message | None = None) -> "Visit":
+        """A connection that is logged in, within the errand's time. Raises Unavailable or Halted.
+
+        `will` is what the broker says when the connection breaks off.
+        """
+        self._will = will
         if not self._old_broker:
             try:
                 return self._connect_as(MQTTProtocolVersion.MQTTv5)
@@ -132,6 +140,8 @@ class Broker:
         if self._table.user:
             password = self._secret(self._table.password.secret) if self._table.password else None
             visit.client.username_pw_set(self._table.user, password)
+        if self._will is not None:
+            visit.client.will_set(self._will.topic, self._will.body, self._will.qos, self._will.retain)
         if self._secure:
             visit.client.tls_set_context(tls_context(self._table.ca_file))
         try:
@@ -164,6 +174,8 @@ class Visit:
         self._published: dict[int, ReasonCode] = {}
         self._window = _WINDOW
         self._needs_listener = False
+        self._granted: list[ReasonCode] | None = None
+        self._heard: list[tuple[str, bytes]] = []
         self.acknowledged = 0
         """Messages of the last publish() that the broker has."""
         clean = True if version == MQTTProtocolVersion.MQTTv311 else None
@@ -211,17 +223,17 @@ class Visit:
 
     def _send(self, message: Message) -> int:
         properties = None
-        if self._version == MQTTProtocolVersion.MQTTv5:
+        if self._version == MQTTProtocolVersion.MQTTv5 and message.form:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.ContentType = _CONTENT_TYPE
+            properties.ContentType = message.form
         try:
-            return int(self.client.publish(message.topic, message.body, qos=1, retain=message.retain, properties=properties).mid)
+            return int(self.client.publish(message.topic, message.body, qos=message.qos, retain=message.retain, properties=properties).mid)
         except ValueError as error:
             raise Refused(f"cannot be published to {message.topic[:200]!r}: {error}") from error
 
     def _collect(self, waiting: set[int]) -> None:
         """Wait for acknowledgements, at least one packet."""
-        over = self._turn()
+        over = self._turn() if waiting.isdisjoint(self._published) else False  # what has QoS 0 is done when it is written
         for mid in waiting & self._published.keys():
             waiting.discard(mid)
             self._judge(self._published.pop(mid))
@@ -230,10 +242,48 @@ class Visit:
             self._errand.left()
             raise ConnectionResetError
 
-    def leave(self) -> None:
-        """Close what is open."""
+    def listen(self, *filters: str) -> None:
+        """SUBSCRIBE with QoS 1 and wait for the answer. Raises OSError's words as Unavailable, Halted where it is not allowed.
+
+        The broker works through what it gets in order: with the answer it has everything that was published before, also with QoS 0.
+        """
+        self._granted = None
+        self.client.on_subscribe = lambda _client, _data, _mid, codes, _properties: setattr(self, "_granted", codes)
+        self.client.on_message = lambda _client, _data, message: self._hear(message)
+        try:
+            self.client.subscribe([(one, 1) for one in filters])
+            while self._granted is None:
+                if self._turn() and self._granted is None:
+                    self._errand.left()
+                    raise ConnectionResetError
+        except OSError as error:
+            raise in_words(error, self._where) from error
+        for code in self._granted:
+            if code.is_failure:
+                raise Halted(f"the broker does not let us hear {', '.join(filters)}: {code}; check what the user may subscribe to")
+
+    def _hear(self, message: paho.MQTTMessage) -> None:
+        if len(self._heard) < _MOST_HEARD:
+            self._heard.append((message.topic, bytes(message.payload[:_MOST_HEARD_BYTES])))
+
+    def heard(self) -> list[tuple[str, bytes]]:
+        """What was heard since the last look, at most a hundred messages."""
+        found, self._heard = self._heard, []
+        return found
+
+    def attend(self) -> bool:
+        """See to what has come, without waiting; False = the connection is over."""
+        try:
+            return self.client.loop(0.001) == MQTTErrorCode.MQTT_ERR_SUCCESS
+        except OSError:
+            return False
+
+    def leave(self, *, politely: bool = True) -> None:
+        """Close what is open; not politely: without farewell, so that the broker says our will."""
         opened = self.client.socket()
-        self.client.disconnect()
+        if politely:
+            self.client.disconnect()
+        self.client.on_subscribe = self.client.on_message = None
         self.client.on_connect = self.client.on_publish = None  # they refer to us, and a cycle would keep sockets open
         if opened is not None:
             opened.close()

@@ -6,7 +6,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,15 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of connections; may be called while send() runs in its own thread, and makes that end soon."""
+        ...
+
+
+@runtime_checkable
+class Tended(Protocol):
+    """A sink whose far side may ask for something while nothing is sent: Sparkplug B."""
+
+    def tend(self) -> None:
+        """Called about once a second while there are no rows. Answers what was asked, keeps the connection alive; never waits or raises."""
         ...
 
 

@@ -17,7 +17,7 @@ from config.quantity import vocabulary
 from config.site import SinkTable, Site
 from gateway.bell import Bell
 from gateway.breaker import Backoff
-from gateway.contracts import Rows, Sink
+from gateway.contracts import Rows, Sink, Tended
 from gateway.intake import Intake
 from gateway.journal.progress import Settled, SinkMoved, SinkSays
 from gateway.journal.reader import Reader
@@ -57,6 +57,8 @@ class Courier:
             while not stop.is_set():
                 rows = reader.rows_after(position, self._at_once)
                 if not len(rows):
+                    if isinstance(self._sink, Tended):
+                        self._sink.tend()
                     stop.wait(self.settle(reader) or 0.0)
                     heard = self._bell.wait(heard, 1.0)
                     continue

@@ -8,9 +8,11 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from servers import Mosquitto
 
+TOPICS = ("ecosentry/#", "homeassistant/#", "spBv1.0/#")
+
 
 class Broker:
-    """Mosquitto with a listener on everything below `ecosentry/` and `homeassistant/`."""
+    """Mosquitto with a listener on everything below TOPICS."""
 
     def __init__(self, folder: Path, **options: object) -> None:
         self.server = Mosquitto(folder, **options)  # type: ignore[arg-type]
@@ -25,7 +27,7 @@ class Broker:
         self.server.start()
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, "listener", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = lambda client, *_: client.subscribe([("ecosentry/#", 1), ("homeassistant/#", 1)])
+        self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in TOPICS])
         self._client.on_subscribe = lambda *_: self._listening.set()
         self._client.on_disconnect = lambda *_: self._listening.clear()
         self._client.on_message = lambda _client, _data, message: self.heard.append(message)
@@ -41,9 +43,12 @@ class Broker:
 
     def stop(self) -> None:
         self.server.stop()
+        self._listening.clear()
 
     def start(self) -> None:
+        """The server, and the listener is connected again: what comes with QoS 0 is not kept for it."""
         self.server.start()
+        assert self._listening.wait(10)
 
     def got(self) -> list[paho.MQTTMessage]:
         """Everything so far: what the broker has acknowledged it hands on at once."""

@@ -148,6 +148,8 @@ class ScriptedServer:
                         answer = self._answer(request)
                     if not self._say(s, answer):
                         return
+        except NotHttpError:
+            self._ended.wait(30)  # a client of another protocol: it is left waiting
         except (OSError, ValueError):
             pass  # the client went away: a test's own business
         finally:
@@ -176,8 +178,14 @@ class ScriptedServer:
         return answer.cut is None and answer.raw is None
 
 
+class NotHttpError(Exception):
+    """What came does not begin like a request."""
+
+
 def _read(stream: BinaryIO) -> Request | None:
     line = stream.readline()
+    if line and b"HTTP/" not in line:
+        raise NotHttpError
     if not line.strip():
         return None
     method, path, _ = line.decode("latin-1").split(" ", 2)

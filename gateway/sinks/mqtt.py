@@ -127,11 +127,15 @@ def topic_of(template: str, series: Series) -> str:
     >>> topic_of("e/{station}/{quantity}/{statistic}", Series("qinghe", "soil", "soil_moisture", "10cm", "mean", 3600))
     'e/qinghe/soil_moisture:10cm/mean-1h'
     """
-    statistic = "-".join(part for part in (series.statistic or MEASURED, length(series.period_s * 10**9) if series.period_s or series.method else "",
-                                           series.method) if part)
     values = {"station": series.station, "device": series.device, "quantity": ":".join(filter(None, (series.quantity, series.channel))),
-              "statistic": statistic, "medium": medium(series.quantity)}
+              "statistic": statistic_of(series), "medium": medium(series.quantity)}
     return PLACE.sub(lambda match: spell(values[match[1]], "/+#"), template)
+
+
+def statistic_of(series: Series) -> str:
+    """Statistic, length and method of a series in one word: "measured", "mean-1h"."""
+    span = length(series.period_s * 10**9) if series.period_s or series.method else ""
+    return "-".join(part for part in (series.statistic or MEASURED, span, series.method) if part)
 
 
 def _head(series: Series) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import sparkplug_peer
 from broker_listener import Broker
 from far_sides import SECRETS, SINKS, make
 from line_protocol import Line, parse, series_of
@@ -131,6 +132,21 @@ def handed_on(broker: Broker) -> Stored:
     return found
 
 
+def birthed(broker: Broker) -> Stored:
+    """As a host sees it: aliases by the births that came before, values of data messages."""
+    found: Stored = set()
+    names: dict[tuple[str, int], str] = {}
+    for message in broker.got():
+        _, _, verb, _, *device = message.topic.split("/")
+        for metric in sparkplug_peer.parsed(message.payload).metrics:
+            if verb == "DBIRTH":
+                names[device[0], metric.alias] = metric.name
+            elif verb == "DDATA":
+                series = Series(*device[0].split(":"), names[device[0], metric.alias])
+                found.add((series, metric.timestamp, None if metric.is_null else metric.double_value))
+    return found
+
+
 FAR = {
     "influxdb 1.x": Far("influxdb", lambda url: {"url": url, "database": "eco"}, lambda d: InfluxDB1(d), influx1_stored, conflict),
     "influxdb 2.x": Far("influxdb", lambda url: {"url": url, "org": "epb", "bucket": "stations", "token": {"secret": "token"}},
@@ -139,6 +155,7 @@ FAR = {
     "files lines": Far("files", lambda url: {"folder": url, "format": "lines"}, Disk, lines_stored, None, ""),
     "mqtt": Far("mqtt", lambda url: {"url": url.replace("http:", "mqtt:")}, Broker, published, None, "mqtt"),
     "fleet": Far("fleet", lambda url: {"url": url.replace("http:", "mqtt:")}, Broker, handed_on, None, "mqtt"),
+    "sparkplug": Far("sparkplug", lambda url: {"url": url.replace("http:", "mqtt:"), "group": "G", "node": "E"}, Broker, birthed, None, "mqtt"),
 }
 every = pytest.mark.parametrize("name", FAR)
 http_only = pytest.mark.parametrize("name", [name for name, far in FAR.items() if far.wire == "http"])
