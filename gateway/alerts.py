@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -34,8 +35,10 @@ def iso(ns: int, zone: str = "UTC") -> str:
 class Alerts:
     """Turns transitions of the step into alerts, log entries and messages."""
 
-    def __init__(self, site: Site, journal_id: str) -> None:
+    def __init__(self, site: Site, journal_id: str, words_of: Callable[[str], str] = lambda device: "") -> None:
+        """`words_of`: why a device gives nothing, as its line sees it just now."""
         self._site = site
+        self._words_of = words_of
         self._journal_id = journal_id[:8]
 
     def write(self, writer: Writer, event: int, plan: Plan, watches: list[Watch], transitions: list[Transition]) -> list[str]:
@@ -56,7 +59,8 @@ class Alerts:
             series, rule = Series(station, device, ""), SILENT
             where = self._where(device)
             what = f"{station}/{device} " + ("gives values again" if t.kind == ENDED else "gives no value") + (f" ({where})" if where else "")
-            facts = {"what": what, "advice": "" if t.kind == ENDED else "Power? Cable? Address?"}
+            why = "" if t.kind == ENDED else self._words_of(device)
+            facts = {"what": f"{what}: {why}" if why else what, "advice": "" if t.kind == ENDED or why else "Power? Cable? Address?"}
         return self.tell(writer, event, series, watches[t.watch].series if t.watch >= 0 else -1, rule, t, facts)
 
     def _where(self, device: str) -> str:

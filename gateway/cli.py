@@ -70,6 +70,11 @@ def _devices(args: argparse.Namespace) -> int:
 def _status(args: argparse.Namespace) -> int:
     from gateway.status import run_status
 
+    if args.site and not args.site.endswith(".toml") and not Path(args.site).exists():
+        from gateway.status_device import run_status_device
+
+        device, args.site = args.site, None
+        return run_status_device(Path(_site_path(args)), device, as_json=args.json, out=sys.stdout)
     return run_status(Path(_site_path(args)), as_json=args.json, out=sys.stdout)
 
 
@@ -139,8 +144,8 @@ def parser() -> argparse.ArgumentParser:
     devices.add_argument("words", nargs="*", metavar="WORD", help="only profiles with these words; the full name shows one profile")
     devices.add_argument("--test", metavar="FILE", help="test a profile file")
     _json(devices)
-    status = word("status", _status, "What is happening now: lines, devices, sinks, alerts, conservation", "ecosentry status --json")
-    _site(status)
+    status = word("status", _status, "What is happening now: lines, devices, sinks, alerts, conservation", "ecosentry status probe")
+    status.add_argument("site", nargs="?", metavar="DEVICE|SITE", help=f"one device; or the site file (else --site, $ECOSENTRY_SITE, {_SITE})")
     _json(status)
     add_scan(word("scan", _scan, "Find ports, then devices on one of them; listens first, reads only", "ecosentry scan cabinet"))
     alert = word("alert", _alert, "The alerts that fire, and the last that ended", "ecosentry alert")

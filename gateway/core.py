@@ -56,7 +56,8 @@ class Core:
     """Owns the journal's writer, the plan and the state; everything here runs in one thread."""
 
     def __init__(self, writer: Writer, site: Site, expected: Iterable[Expected], clock: Clock, intake: Intake,
-                 grown: Callable[[], None], software: str) -> None:
+                 grown: Callable[[], None], software: str, words_of: Callable[[str], str] = lambda device: "") -> None:
+        """`words_of` tells why a device gives nothing, for its alert."""
         self._writer = writer
         self._site = site
         self._wiring = Wiring(site, expected)
@@ -64,6 +65,7 @@ class Core:
         self._intake = intake
         self._grown = grown
         self._software = software
+        self._words_of = words_of
         self._off: frozenset[str] = frozenset()
         self._gathered = _Gathered()
         promised = site.journal.durable_within
@@ -92,7 +94,7 @@ class Core:
             self._make_plan()
         self._sorter = Sorter(self._writer, self._register)
         with Reader(self._writer.path.parent) as reader:
-            self._alerts = Alerts(self._site, str(reader.meta("journal_id")))
+            self._alerts = Alerts(self._site, str(reader.meta("journal_id")), self._words_of)
             last = reader.last_event()
             self._now = last.now if last else 0
             self._steady = last.steady if last else 0

@@ -71,7 +71,7 @@ class Daemon:
         self._obeying: dict[str, Orders] = {}
         self._notes = [site.console.note] if site.console.note else []
         self._lines()
-        self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION)
+        self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION, self._words_of)
 
     # ── building ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _lines(self) -> None:
@@ -124,6 +124,11 @@ class Daemon:
             console = ConsoleServer(overview, self.site.console.listen, VERSION)
             self.supervisor.add("console", console.run, _ONWARD)
         return overview
+
+    def _words_of(self, device: str) -> str:
+        """What its line says of a device just now."""
+        mono_ns = self.clock.now().mono_ns
+        return next((one["words"] for line in self.health for one in line.devices(mono_ns) if one["name"] == device), "")
 
     def _ordering(self) -> Ordering:
         """Who may be told something, and why the others may not."""

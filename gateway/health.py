@@ -41,6 +41,8 @@ class DeviceView(TypedDict):
     station: str
     line: str
     state: DeviceState
+    retry_s: float | None
+    """Its breaker is open: it is tried again in so long; None = it is closed."""
     age_s: float | None
     """Since its last good answer; None = none yet."""
     words: str
@@ -56,6 +58,7 @@ class _Device:
     state: DeviceState = "waiting"
     words: str = ""
     good_mono_ns: int | None = None
+    try_at_ns: int | None = None
     polls: int = 0
     late: int = 0
     causes: Counter[str] = field(default_factory=Counter)
@@ -108,10 +111,10 @@ class LineHealth:
             self._polls += 1
             one = self._devices[device]
             one.polls += 1
-            one.state, one.words, one.good_mono_ns = "good", words, mono_ns
+            one.state, one.words, one.good_mono_ns, one.try_at_ns = "good", words, mono_ns, None
 
-    def failed(self, device: str, cause: str, words: str, given_up: bool = False) -> None:
-        """One try of a device failed; `given_up` = its breaker is open, it is only tried now and then."""
+    def failed(self, device: str, cause: str, words: str, given_up: bool = False, try_at_ns: int | None = None) -> None:
+        """One try of a device failed; `given_up` = its breaker is open, it is tried again at `try_at_ns` (monotonic)."""
         with self._lock:
             self._polls += 1
             self._causes[cause] += 1
@@ -119,6 +122,7 @@ class LineHealth:
             one.polls += 1
             one.causes[cause] += 1
             one.state, one.words = ("silent" if given_up else "failing"), words
+            one.try_at_ns = try_at_ns if given_up else None
 
     def silent(self, device: str, words: str) -> None:
         """A device that speaks by itself did not, for longer than expected; counted once as `silent`."""
@@ -154,6 +158,7 @@ class LineHealth:
             return [
                 DeviceView(
                     name=name, station=d.station, line=self.name, state=d.state,
+                    retry_s=None if d.try_at_ns is None else max(0.0, (d.try_at_ns - mono_ns) / 1e9),
                     age_s=None if d.good_mono_ns is None else (mono_ns - d.good_mono_ns) / 1e9,
                     words=d.words, polls=d.polls, late=d.late, errors=d.causes.total(), causes=dict(d.causes),
                 )

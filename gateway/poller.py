@@ -20,6 +20,7 @@ import numpy as np
 from config.errors import DeviceError, LineError
 from config.series import Reason
 from drivers.driver import Asked, AskedLine, Called, Deliver, Pause, Wire
+from drivers.likely import explained
 from drivers.order import Obeys
 from drivers.reading import Batch, Clock, Delivery, Readings
 from gateway.breaker import Backoff, Breaker
@@ -182,7 +183,7 @@ class Poller:
             batch = go_on(wire)
         except DeviceError as fault:
             if not stop.is_set():
-                self._failed(turn.device, fault.cause, str(fault))
+                self._failed(turn.device, fault.cause, explained(fault))
             return Reason.DEVICE
         except LineError as error:
             self._lost(str(error))
@@ -212,7 +213,7 @@ class Poller:
         breaker = self._breakers[device]
         opened = breaker.bad(self._clock.now().mono_ns)
         if cause != "line":
-            self._health.failed(device, cause, words, given_up=breaker.is_open)
+            self._health.failed(device, cause, words, given_up=breaker.is_open, try_at_ns=breaker.try_at_ns)
         if opened:
             log.warning("line %s: %s given up after %d failures, tried now and then: %s", self.name, device, breaker.failures, words)
 

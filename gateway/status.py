@@ -12,7 +12,8 @@ from gateway.control import ask, socket_path
 Plain = dict[str, Any]
 
 
-def _answer(site_path: Path, word: str, out: TextIO) -> tuple[object, bool] | int:
+def asked_of(site_path: Path, word: str, out: TextIO) -> tuple[object, bool] | int:
+    """(the daemon's answer, else that of the journal, and whether it is the daemon's), or an exit code whose reason was printed."""
     from config.errors import ConfigError
 
     try:
@@ -40,7 +41,7 @@ def _answer(site_path: Path, word: str, out: TextIO) -> tuple[object, bool] | in
 
 def run_status(site_path: Path, *, as_json: bool, out: TextIO) -> int:
     """Print the status; 0 = all well, 1 = something is not, 69 = nothing to ask, 78 = the site file is wrong."""
-    answer = _answer(site_path, "status", out)
+    answer = asked_of(site_path, "status", out)
     if isinstance(answer, int):
         return answer
     found, running = answer
@@ -86,7 +87,7 @@ def _lines(status: Plain, running: bool) -> list[str]:
 
 def run_alerts(site_path: Path, *, as_json: bool, out: TextIO) -> int:
     """Print firing and recent alerts; 0 = none fires, 1 = some do, 69 = nothing to ask, 78 = the site file is wrong."""
-    answer = _answer(site_path, "alerts", out)
+    answer = asked_of(site_path, "alerts", out)
     if isinstance(answer, int):
         return answer
     alerts: list[Plain] = answer[0]  # type: ignore[assignment]

@@ -77,7 +77,7 @@ class View(Protocol):
 
         {"format": 1, "version", "site", "since", "stations": {id: {name, latitude, longitude}},
          "lines": [{name, kind, state, where, words, devices, polls, late, errors}],
-         "devices": [{name, station, line, state, age_s, words}],
+         "devices": [{name, station, line, state, retry_s, age_s, words, polls, late, errors, causes}],
          "sinks": [{name, kind, state, words, journalled, sent, refused, skipped, thinned, owed, waiting, behind_s}],
          "recipients": [{name, waiting, sent, dead, words}],
          "conservation": {received, journalled, duplicate, undecodable, quarantined, held, holds: true}, "relayed_gaps": n,

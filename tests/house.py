@@ -1,5 +1,6 @@
 """A small house for tests of the core: a site, a clock that the test turns, and deliveries of any shape."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +70,8 @@ class House:
     site: Site
     clock: TurnedClock = field(default_factory=TurnedClock)
     expected: list[Expected] = field(default_factory=lambda: list(EXPECTED))
+    words_of: Callable[[str], str] = lambda device: ""
+    """What the lines say of a device."""
 
     def __post_init__(self) -> None:
         self.start()
@@ -76,7 +79,7 @@ class House:
     def start(self) -> None:
         self.intake = Intake()
         self.writer = Writer(self.folder, synchronous="OFF")
-        self.core = Core(self.writer, self.site, self.expected, self.clock, self.intake, lambda: None, "test")
+        self.core = Core(self.writer, self.site, self.expected, self.clock, self.intake, lambda: None, "test", self.words_of)
         self.core.start()
 
     def kill(self) -> None:

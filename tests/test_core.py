@@ -179,7 +179,7 @@ def test_an_alert_keeps_its_timers_over_a_kill_at_any_place(tmp_path):
 
 
 def test_a_device_that_falls_silent_is_an_alert_after_three_periods_and_ends_when_it_speaks(tmp_path):
-    house = House(tmp_path, site())
+    house = House(tmp_path, site(), words_of=lambda device: f"no answer of {device}: power, wires A and B, address?")
     for _ in range(3):
         house.clock.forward(5)
         house.say((LAEQ, 50.0), (AMMONIA, 0.4))
@@ -196,6 +196,7 @@ def test_a_device_that_falls_silent_is_an_alert_after_three_periods_and_ends_whe
     assert alert["rule"] == "device_silent"
     assert alert["since"] == NOON + 30 * S
     assert alert["state"] == "firing"
+    assert str(alert["body"]["what"]).endswith(f"gives no value: no answer of {LAEQ.device}: power, wires A and B, address?"), "the likely cause"
     house.say((LAEQ, 50.0))
     house.turn()
     with house.reader() as reader:

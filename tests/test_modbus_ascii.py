@@ -116,3 +116,11 @@ def test_a_number_with_too_many_digits_does_not_fit():
         encode(Form("bcd16"), 12345)
     with pytest.raises(ValueError, match="only whole numbers"):
         Form("bcd16", bit=1)
+
+
+def test_two_answers_are_told_as_two_devices_with_one_address():
+    framing, question = Ascii(), Question(1, 3, 0, 1)
+    one = seal(b"\x01\x03\x02\x00\x07")
+    assert framing.answer(question, 0, one) == [7]
+    with pytest.raises(DeviceError, match="two answers came"):
+        framing.answer(question, 0, one + seal(b"\x01\x03\x02\x00\x08"))

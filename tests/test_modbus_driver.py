@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from collections.abc import Callable
 
 import modbus_devices
@@ -13,6 +14,7 @@ from config.errors import DeviceError, LineError
 from config.series import Reason
 from drivers.codecs import modbus
 from drivers.codecs.modbus import Question, seal
+from drivers.likely import explained
 from drivers.lines import serial, tcp
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice, TableSource, burst
 
@@ -274,3 +276,22 @@ def test_rows_that_cannot_be_read_are_refused(row):
 def test_a_question_knows_its_answers_size():
     assert Question(1, 1, 0, 9).data_bytes == 2
     assert Question(1, 3, 0, 9).data_bytes == 18
+
+
+@pytest.mark.parametrize(("change", "cause", "words"), [
+    (lambda frame: b"", "silent", r"no answer: power, wires A and B, address\?"),
+    (lambda frame: frame[:-1] + b"\xaa", "noise", r"checksum does not fit: baud rate, parity, wiring, or two devices with one address\?"),
+    (lambda frame: b"\xf8" * len(frame), "noise", r"does not fit: baud rate, parity, wiring, or two"),
+    (lambda frame: seal(b"\x01\x03\x00\x00\x00\x01"), "silent", r"our own request came back: the adapter echoes"),
+    (lambda frame: 2 * frame, "wrong", r"two answers came: have two devices this address\?"),
+    (lambda frame: seal(b"\x01\x03\x04\x00\x01\x00\x02"), "late", r"4 instead of 2 bytes came: late, or does the profile fit another model\?"),
+    (lambda frame: seal(b"\x01\x83\x02"), "exception", r"exception 2 \(illegal register\): does the profile fit this model\?"),
+    (lambda frame: seal(b"\x07\x03\x02\x00\x01"), "wrong", r"unit 7 answered instead of 1: two devices with one address"),
+    (lambda frame: frame[:-2], "short", r"answer ends after 5 bytes, 2 are missing: a loose wire"),
+], ids=["nothing", "checksum", "garbage", "echo", "two answers", "length", "exception 2", "another unit", "cut"])
+def test_every_fault_names_what_is_likely_behind_it(change, cause, words):
+    driver = modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}}))
+    with pytest.raises(DeviceError) as fault:
+        driver.poll(driver.groups()[0], wire(table(r0=7), change=change))
+    assert fault.value.cause == cause
+    assert re.search(words, explained(fault.value))

@@ -115,6 +115,20 @@ def test_a_dead_device_is_missing_once_a_minute_from_its_first_failure_on():
     assert house.view("a")["causes"] == {"silent": len(house.devices["a"].polled)}
 
 
+def test_what_is_likely_wrong_and_when_it_is_tried_again_stands_in_the_status_and_in_the_log(caplog):
+    house = House(a=every(5))
+    house.devices["a"].fault = DeviceError("meter 12 answered instead of 13", "wrong")
+    with caplog.at_level(logging.WARNING, "gateway.poller"):
+        house.run_for(60)
+    words = "meter 12 answered instead of 13: two devices with one address"
+    assert house.view("a")["words"].startswith(words)
+    assert words in caplog.text
+    assert 0 < house.view("a")["retry_s"] <= 58
+    house.devices["a"].fault = None
+    house.run_for(60)
+    assert (house.view("a")["words"], house.view("a")["retry_s"]) == ("", None)
+
+
 def test_a_slow_dead_device_is_missing_at_each_due_time():
     house = House(a=every(300))
     house.devices["a"].fault = DeviceError("no answer")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from config.errors import DeviceError
+from drivers.likely import ECHO, TWICE
 
 EXCEPTIONS = {
     1: "illegal function", 2: "illegal register", 3: "illegal value or count", 4: "device failure", 5: "acknowledged, still working",
@@ -30,7 +31,8 @@ class DeclinedError(DeviceError):
     def __init__(self, code: int) -> None:
         self.code = code
         cause = "busy" if code in (5, 6) else "silent" if code == 11 else "exception"
-        super().__init__(f"exception {code} ({EXCEPTIONS.get(code, 'unknown')})", cause)
+        hint = ": does the profile fit this model?" if code in (1, 2, 3) else ""
+        super().__init__(f"exception {code} ({EXCEPTIONS.get(code, 'unknown')}){hint}", cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +136,18 @@ class Rtu:
         if not frame:
             raise DeviceError("no answer: power, wires A and B, address?", "silent")
         if not mine and found.stepped is None:
-            raise DeviceError("only our own request came back: the adapter echoes", "silent")
+            raise DeviceError(ECHO, "silent")
         if found.stepped is not None and found.missing:
-            late = found.stepped == question.unit
-            raise DeviceError("only an answer to another question came" if late else
-                              f"unit {found.stepped} answered instead of {question.unit}", "late" if late else "wrong")
+            raise other_than(question, found.stepped)
         if found.missing and len(mine) > 2 and not self._is_ours(question, mine):
             raise DeviceError("what came is no answer: baud rate, parity, wiring?", "noise")
         if found.missing:
             raise DeviceError(f"answer ends after {len(mine)} bytes, {found.missing} are missing", "short")
         size = self._size(question, mine)
         if not is_sealed(mine[:size]):
-            raise DeviceError("the checksum does not fit: baud rate, parity, wiring?", "noise")
+            raise DeviceError("the checksum does not fit: baud rate, parity, wiring, or two devices with one address?", "noise")
+        if len(mine) >= 2 * size and self._is_ours(question, mine[size:]) and is_sealed(mine[size : 2 * size]):
+            raise DeviceError(TWICE, "wrong")
         return values(question, mine[1 : size - 2])
 
     def _find(self, question: Question, so_far: bytes) -> "_Found":
@@ -160,7 +162,7 @@ class Rtu:
             if self._is_ours(question, rest):
                 break
             if len(rest) >= size and is_sealed(rest[:size]):
-                start, stepped = start + size, rest[0]
+                start, stepped = start + size, rest[:size]
                 continue
             stray = rest.find(header, 1, 1 + _STRAY_BYTES + len(header))
             if stray < 0:
@@ -189,8 +191,18 @@ class Rtu:
 class _Found:
     start: int
     missing: int
-    stepped: int | None
-    """The unit of the last whole frame that was not ours."""
+    stepped: bytes | None
+    """The last whole frame that was not ours."""
+
+
+def other_than(question: Question, frame: bytes) -> DeviceError:
+    """What it means that only this whole frame came: unit, function, byte count and so on."""
+    if frame[0] != question.unit:
+        return DeviceError(f"unit {frame[0]} answered instead of {question.unit}", "wrong")
+    if frame[1] == question.function:
+        size = f"{frame[2]} instead of {question.data_bytes}"
+        return DeviceError(f"an answer of {size} bytes came: late, or does the profile fit another model?", "late")
+    return DeviceError("only an answer to another question came", "late")
 
 
 class Mbap:
@@ -215,7 +227,9 @@ class Mbap:
         if missing < 0:
             raise DeviceError("what came is not Modbus TCP", "noise")
         if missing:
-            raise DeviceError("no answer" if not mine else f"answer ends after {len(mine)} bytes", "short" if mine else "silent")
+            if not mine:
+                raise DeviceError("no answer: power, network, unit number?", "silent")
+            raise DeviceError(f"answer ends after {len(mine)} bytes", "short")
         if mine[6] != question.unit:
             raise DeviceError(f"unit {mine[6]} answered instead of {question.unit}", "wrong")
         return values(question, mine[7 : 6 + int.from_bytes(mine[4:6])])

@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 
 from config.errors import DeviceError
-from drivers.codecs.modbus import Question, values
+from drivers.codecs.modbus import Question, other_than, values
+from drivers.likely import ECHO, TWICE
 
 _START, _END = b":", b"\r\n"
 _FRAME = re.compile(rb":((?:[0-9A-Fa-f]{2}){3,256})\r\n")
@@ -46,10 +47,10 @@ class _Seen:
     body: bytes | None = None
     """Unit and PDU of the answer."""
     spoilt: bool = False
-    stranger: int | None = None
-    """The unit of a whole frame that was not ours."""
+    stranger: bytes | None = None
+    """Unit and PDU of a whole frame that was not ours."""
     rest: bytes = b""
-    """What has begun and not ended."""
+    """What has begun and not ended, or stands behind the answer."""
 
 
 class Ascii:
@@ -75,17 +76,17 @@ class Ascii:
         """See Framing."""
         seen = self._look(question, frame)
         if seen.body is not None:
+            if self._look(question, seen.rest).body is not None:
+                raise DeviceError(TWICE, "wrong")
             return values(question, seen.body[1:])
         if seen.spoilt:
-            raise DeviceError("the checksum does not fit: baud rate, parity, wiring?", "noise")
+            raise DeviceError("the checksum does not fit: baud rate, parity, wiring, or two devices with one address?", "noise")
         if seen.stranger is not None:
-            late = seen.stranger == question.unit
-            raise DeviceError("only an answer to another question came" if late else
-                              f"unit {seen.stranger} answered instead of {question.unit}", "late" if late else "wrong")
+            raise other_than(question, seen.stranger)
         if not frame:
             raise DeviceError("no answer: power, wires A and B, address?", "silent")
         if frame == self.ask(question, number):
-            raise DeviceError("only our own request came back: the adapter echoes", "silent")
+            raise DeviceError(ECHO, "silent")
         if not seen.rest:
             raise DeviceError("what came is no answer: baud rate, parity, wiring?", "noise")
         raise DeviceError(f"answer ends after {len(seen.rest)} characters", "short")
@@ -104,6 +105,6 @@ class Ascii:
                 return _Seen(spoilt=True)
             if body[0] == question.unit and body[1] & 0x7F == question.function and body != asked and (
                     body[1] & 0x80 or body[2:3] == bytes((question.data_bytes,))):
-                return _Seen(body)
-            stranger = stranger if body == asked else body[0]
+                return _Seen(body, rest=rest)
+            stranger = stranger if body == asked else body
         return _Seen(stranger=stranger)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from config.errors import DeviceError
 from drivers.driver import Wire
+from drivers.likely import ECHO, TWICE
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -65,15 +66,18 @@ class Exchange:
             log.debug("%s  > %s  < %s", self.name, request.hex(" "), came.hex(" ") or "nothing")
         if came in (b"", request):
             self._overdue_until_ns = wire.clock.now().mono_ns + round(self._overdue_s * 1e9)
-            raise DeviceError("only our own request came back: the adapter echoes" if came else "no answer: power, wiring, address?", "silent")
+            raise DeviceError(ECHO if came else "no answer: power, wiring, address?", "silent")
         try:
-            return read(came)
+            found = read(came)
         except DeviceError as fault:
             if fault.cause in _AGAIN:
                 wire.receive(lambda so_far: 1, size * self.character_s + 0.01)  # the rest of a spoilt answer passes
             if self._overdue_s and (fault.cause not in _AGAIN or self._is_far):
                 self._overdue_until_ns = wire.clock.now().mono_ns + round(self._overdue_s * 1e9)
             raise
+        if _is_twice(came, missing, read):
+            raise DeviceError(TWICE, "wrong")
+        return found
 
     def _await_overdue(self, wire: Wire) -> None:
         rest_s = (self._overdue_until_ns - wire.clock.now().mono_ns) / 1e9
@@ -81,3 +85,15 @@ class Exchange:
         if rest_s > 0:
             late = wire.receive(lambda so_far: 0 if so_far else 1, rest_s)
             log.debug("%s: late answer %s thrown away", self.name, late.hex(" ") or "did not come")
+
+
+def _is_twice(came: bytes, missing: Callable[[bytes], int], read: Callable[[bytes], object]) -> bool:
+    """Is there a second whole answer behind the first? Then nobody knows whose value it is."""
+    if missing(came[:-1]) > 0:
+        return False
+    size = next((size for size in range(1, len(came)) if missing(came[:size]) <= 0), len(came))
+    try:
+        read(came[size:])
+    except DeviceError:
+        return False
+    return True

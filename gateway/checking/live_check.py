@@ -11,6 +11,7 @@ from typing import TextIO, cast
 from config.errors import ConfigError, DeviceError, Gone, Halted, LineError, Refused, Unavailable
 from config.reading_site import SiteFile
 from drivers.driver import Asked, AskedLine, Told, ToldLine, Wire, finish
+from drivers.likely import LIKELY
 from drivers.reading import Batch, Delivery
 from gateway.building import Builder
 from gateway.checking.live_table import Result, print_json, print_table
@@ -21,13 +22,6 @@ LISTEN_S = 60.0
 """So long a device that speaks by itself is waited for, unless it says less often than that that it speaks."""
 _LOGIN_S = 20.0
 _TRIES = 3
-_REPAIRS = {
-    "silent": "power? its address? A and B exchanged? the line's baudrate and format?",
-    "short": "a loose wire, another master on the line, or two devices with one address?",
-    "noise": "a loose wire, missing termination, or the wrong baudrate or format?",
-    "exception": "is it the right profile? it declines these registers",
-    "wrong": "two devices with one address, or another master on the line?",
-}
 
 
 def check_live(
@@ -94,7 +88,7 @@ def _ask(name: str, line: AskedLine, drivers: Mapping[str, Asked], stop: Event, 
                         break
                     except DeviceError as error:
                         result.good, result.words = False, f"{error}, {tried} tr{'ies' if tried > 1 else 'y'}"
-                        result.repair = _REPAIRS.get(error.cause, "")
+                        result.repair = LIKELY.get(error.cause, "")
                     if stop.is_set():
                         return found
     except LineError as error:

@@ -21,6 +21,7 @@ from config.errors import DeviceError
 from config.series import Reason
 from drivers.codecs import dlt645, mhz19, shdlc
 from drivers.driver import Asked
+from drivers.likely import explained
 from drivers.lines import serial
 from drivers.reading import Delivery
 from gateway.clock import SystemClock
@@ -171,6 +172,27 @@ def test_a_late_answer_is_never_taken_for_the_next_one(name):
         line.pending = [(gave_up_ns + round(late_s * 1e9), stale(line.sent[0][1]) or b"")]
         line.respond = lambda request, healthy=healthy: (0.01, answer) if (answer := healthy(request)) else None
         assert read(driver, line) == kind.values, late_s
+
+
+@every
+def test_two_answers_are_told_as_two_devices_with_one_address_and_neither_is_believed(name):
+    kind = KINDS_ASKED[name]
+    healthy = kind.device()
+    with pytest.raises(DeviceError, match="two answers came: have two devices this address") as error:
+        read(driver_of(kind), wire(lambda request: 2 * answer if (answer := healthy(request)) else None))
+    assert error.value.cause == "wrong"
+
+
+@every
+def test_every_fault_asks_what_is_likely_behind_it(name):
+    kind = KINDS_ASKED[name]
+    spoilt = [lambda answer: None, lambda answer: answer[: len(answer) // 2], lambda answer: 2 * answer,
+              lambda answer: bytes(byte ^ 0x55 for byte in answer)]
+    for spoil in spoilt:
+        healthy = kind.device()
+        with pytest.raises(DeviceError) as error:
+            read(driver_of(kind), wire(lambda request, healthy=healthy, spoil=spoil: spoil(answer) if (answer := healthy(request)) else None))
+        assert "?" in explained(error.value)
 
 
 @every

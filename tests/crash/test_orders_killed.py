@@ -73,8 +73,12 @@ class Bench:
 
     def order(self, *words: str, patience: bool = True) -> tuple[int, str, str]:
         """The command's code, stdout and stderr; tried again while no daemon answers yet."""
+        return self.command("order", *words, patience=patience)
+
+    def command(self, *words: str, patience: bool = True) -> tuple[int, str, str]:
+        """The same for any word."""
         until = time.monotonic() + 30
-        args = parser().parse_args(["--site", str(self.site), "order", *words])
+        args = parser().parse_args(["--site", str(self.site), *words])
         while True:
             with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
                 code = args.run(args)
@@ -114,6 +118,16 @@ def test_an_order_is_given_by_the_command_and_polling_goes_on(tmp_path):
         assert code == 0
         assert "li.wei" in out
         assert len(bench.written) == 2
+
+        bench.devices[1].faults.silent = True
+        until = time.monotonic() + 20
+        while "given up" not in (seen := bench.command("status", "other"))[1] and time.monotonic() < until:
+            time.sleep(0.2)
+        assert seen[0] == 1
+        assert "no answer: power, wires A and B, address?" in seen[1]
+        assert "next in" in seen[1]
+        assert bench.command("status", "probe")[0] == 0
+        assert bench.command("status", "prob")[:2] == (2, "no device prob in the site file that runs; did you mean probe?\n")
     assert bench.journalled()[0] == ("clean", "done", "li.wei")
     code, _, err = bench.order("probe", "clean", patience=False)
     assert code == 69
