@@ -3,6 +3,7 @@
 Measuring starts without network, broker, database or true time: nothing here waits for any of them before READY=1.
 """
 
+import gc
 import logging
 import signal
 import sys
@@ -167,6 +168,8 @@ class Daemon:
             log.info("journal %s: %d events, state restored in %.1f s", self._folder, self.writer.next_event - 1, time.monotonic() - began)
             self._onward()
             overview = self._faces()
+            gc.collect()
+            gc.freeze()  # else the collector walks through all modules whenever many rows are read, and a commit waits for it
             self.failed = Event()
             self.supervisor.add("core", self._core, _CORE)
             self.supervisor.start()

@@ -31,6 +31,7 @@ class Restored:
 def restore_state(reader: Reader, plan: Plan) -> Restored:
     """The state at the end of the journal; `plan` gives the layout of a state that nothing is known of."""
     state, done = _checkpoint(reader, plan)
+    done = max(done, reader.end_of_sealed())  # without any checkpoint the journal had to begin anew: nobody waits for years to be stepped again
     plans: dict[int, Plan] = {}
     waiting = reader.events_after(done)
     while waiting:

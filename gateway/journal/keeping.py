@@ -16,8 +16,8 @@ _FULL_AT = 0.9
 """Share of the limit at which thinning begins."""
 
 
-_CLEARED_AT_ONCE = 2_000
-_CLEARING_S = 0.03
+_CLEARED_AT_ONCE = 1_000
+_CLEARING_S = 0.01
 """So long is a commit held up at most by rows that are sealed leaving `live.db`."""
 _FREE_PAGES, _GIVEN_BACK = 4_000, 256
 

@@ -157,6 +157,10 @@ class Reader:
                                  (self._shelf.end_of_events(),)).fetchone()
         return EventRecord(*found) if found else None
 
+    def end_of_sealed(self) -> int:
+        """The last event that is sealed; 0 = none. A checkpoint comes after it, as long as there is one."""
+        return self._shelf.end_of_events()
+
     def sealed(self) -> list[Sealed]:
         """The sealed files, in order."""
         return sealed(self._db)

@@ -32,7 +32,7 @@ log = logging.getLogger("ecosentry.journal")
 DAY = 86_400 * 10**9
 FULL, MOST = 65_536, 1_000_000
 """Rows and events that make a segment: FULL of them if they took an hour, MOST in any case."""
-BLOCK, PORTION = 65_536, 8_192
+BLOCK, PORTION = 65_536, 4_096
 _CALM_NS = 3600 * 10**9
 _TRUE_NS = 10**18
 """No event before September 2001 has a true time."""

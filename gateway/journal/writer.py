@@ -123,6 +123,7 @@ class Writer:
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
         db.execute("PRAGMA journal_size_limit = 16000000")
         db.execute("PRAGMA wal_autocheckpoint = 1000")
+        db.execute("PRAGMA secure_delete = OFF")  # on in Debian: every page that sealing frees would be written once more, as zeros
         if found == 0:
             create(db)
         elif found < FORMAT:
