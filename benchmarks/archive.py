@@ -132,7 +132,7 @@ def charts(folder: Path, days: int) -> dict[str, float]:
 def sealing(folder: Path, station: Station7, values: list[list[float]]) -> dict[str, float]:
     """Seal the live day in a thread while the core goes on committing; how long the commits take with and without."""
     with station.writer.transaction():
-        station.core._checkpoint()
+        station.core._checkpoint()  # noqa: SLF001 - five minutes have passed
         station.writer.db.execute("DELETE FROM checkpoint WHERE event < (SELECT max(event) FROM checkpoint)")
     station.say(values[0])
     station.say(values[1])
@@ -156,7 +156,7 @@ def sealing(folder: Path, station: Station7, values: list[list[float]]) -> dict[
     clearing = []
     while station.writer.db.execute("SELECT min(n) FROM hot").fetchone()[0] < station.writer.db.execute(
             "SELECT max(n_to) FROM archive").fetchone()[0]:
-        clearing.append(spent(station.core._keep_limits, time.monotonic))
+        clearing.append(spent(station.core._keep_limits, time.monotonic))  # noqa: SLF001 - it is timed alone
     return {"cpu_us_a_row": used[0] / live * 1e6, "commit_median_ms_without": statistics.median(quiet) * 1e3,
             "commit_median_ms_while": statistics.median(busy) * 1e3, "commit_p99_ms_while": float(np.percentile(busy, 99)) * 1e3,
             "commit_worst_ms_while": max(busy) * 1e3, "portions_leaving": len(clearing), "worst_portion_ms": max(clearing) * 1e3}
@@ -179,7 +179,7 @@ def measure(folder: Path, days: int = 58) -> dict[str, object]:
         station.say(some)
         if k % 30 == 0:
             with station.writer.transaction():
-                station.core._checkpoint()
+                station.core._checkpoint()  # noqa: SLF001 - five minutes have passed
     clock.utc_ns = START + (days + 1) * DAY
     for some in values[:3]:
         station.say(some)

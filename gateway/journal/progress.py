@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from gateway.journal.writer import OWED, Writer
+from gateway.journal.records import OWED
+from gateway.journal.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)

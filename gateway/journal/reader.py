@@ -19,9 +19,9 @@ from gateway.journal.archive import Plan, joined
 from gateway.journal.columns import NAMES, rows, series_table
 from gateway.journal.migrating import FORMAT
 from gateway.journal.orders import OrderRecord
-from gateway.journal.records import EventRecord, RefusedRow, Sealed, SinkRecord, Waiting
+from gateway.journal.records import OWED, EventRecord, RefusedRow, Sealed, SinkRecord, Waiting
 from gateway.journal.shelf import Shelf, sealed
-from gateway.journal.writer import OWED, UNDONE, JournalError
+from gateway.journal.writer import UNDONE, JournalError
 
 
 class Reader:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from gateway.contracts import Notice
 
+OWED = "owed."
+"""Before the name of a sink in `meta`: how many rows that it refused are to be sent to it again."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:

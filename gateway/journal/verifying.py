@@ -11,9 +11,9 @@ from pathlib import Path
 from gateway.journal.archive import Archive
 from gateway.journal.codec import Damaged
 from gateway.journal.migrating import FORMAT
-from gateway.journal.records import Sealed
+from gateway.journal.records import OWED, Sealed
 from gateway.journal.shelf import FOLDER, sealed
-from gateway.journal.writer import OWED, JournalError
+from gateway.journal.writer import JournalError
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from config.series import Series
 from drivers.reading import Aside
 from gateway.journal.columns import Columns, series_table
 from gateway.journal.migrating import FORMAT, create, migrate
+from gateway.journal.repairing import check, salvage
 from gateway.journal.tidying import numbers, tidy
 
 log = logging.getLogger("ecosentry.journal")
@@ -26,8 +27,6 @@ UNDONE, DONE, SKIPPED = 0, 1, 2
 _KEEP_ASIDE = 1000
 _PAGE = 1024
 """A commit writes every page that it touches, whole: small ones halve what wears the card (docs/decisions/0007-small-pages.md)."""
-OWED = "owed."
-"""Before the name of a sink in `meta`: how many rows that it refused are to be sent to it again."""
 
 
 class JournalError(Exception):
@@ -61,6 +60,7 @@ class Writer:
         self.path = folder / "live.db"
         self._synchronous = synchronous
         self._db: sqlite3.Connection | None = None
+        self._checked = False
         self.series: list[Series] = []
         self.known: dict[Series, int] = {}
         """Id of every series."""
@@ -87,24 +87,30 @@ class Writer:
 
     def _set_aside_damaged(self, error: sqlite3.Error) -> None:
         """A station must measure again without a human: keep the damaged files, begin anew."""
+        self._checked = False
         mark = f".damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-        log.critical("%s is damaged (%s): kept as live.db%s, a new journal begins; docs/journal.md tells how to salvage it", self.path, error, mark)
+        log.critical("%s is damaged (%s): kept as live.db%s, what can be read begins a new one; docs/journal.md", self.path, error, mark)
         try:
             for suffix in ("", "-wal", "-shm"):
                 damaged = self.path.with_name(f"live.db{suffix}")
                 if damaged.exists():
                     damaged.rename(self.path.with_name(f"live.db{mark}{suffix}"))
-            self._open()
+            self._open(self.path.with_name(f"live.db{mark}"))
         except (sqlite3.Error, OSError) as worse:
             raise JournalError(f"{self.path}: {worse}") from worse
 
-    def _open(self) -> None:
+    def _open(self, damaged: Path | None = None) -> None:
         db: sqlite3.Connection | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
             self._prepare(db)
+            if damaged:
+                salvage(damaged, db)
+            elif not self._checked:
+                check(self.path, db)
             tidy(self.path.parent, db)
+            self._checked = True
             self.series = series_table(db)
             self.known = {series: i for i, series in enumerate(self.series)}
             self.next_n, self.next_event = numbers(db)
@@ -138,6 +144,7 @@ class Writer:
             yield
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
+            self._checked &= getattr(error, "sqlite_errorname", "") not in _DAMAGED
             raise JournalError(_explain(error, self.path)) from error
         finally:
             if self._db is not None and self._db.in_transaction:

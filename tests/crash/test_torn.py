@@ -6,79 +6,57 @@ import sqlite3
 
 import pytest
 from house import AMMONIA, LAEQ, House, site
+from torn import TARGETS, make, open_again
+
+from gateway.journal.verifying import verify
 
 CASES = 60
-COMMITS = 40
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A journal as kill -9 leaves it, WAL and all: commit k holds the readings 2k and 2k + 1."""
-    house = House(tmp_path_factory.mktemp("whole"), site())
-    for k in range(COMMITS):
-        house.clock.forward(1)
-        house.say((AMMONIA, 2.0 * k), (LAEQ, 2.0 * k + 1))
-        house.turn()
-    copy = tmp_path_factory.mktemp("copy")
-    for name in ("live.db", "live.db-wal"):
-        shutil.copy(house.folder / name, copy / name)
-    house.kill()
-    return copy
-
-
-def damage(folder, chance):
-    """Tear, overwrite or flip the tail that was under way: the WAL. Gives what was done."""
-    wal = folder / "live.db-wal"
-    data = bytearray(wal.read_bytes())
-    place = chance.randrange(len(data))
-    how = chance.choice(["tear", "garble", "flip"])
-    if how == "tear":
-        del data[place:]
-    elif how == "garble":
-        data[place : place + 512] = chance.randbytes(min(512, len(data) - place))
-    else:
-        data[place] ^= 1 << chance.randrange(8)
-    wal.write_bytes(data)
-    return f"{how} at {place} of {len(data)}"
+    """A journal as kill -9 leaves it: sealed days, a live one, a WAL."""
+    return make(tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("copy"))
 
 
 @pytest.mark.parametrize("seed", range(CASES))
-def test_a_damaged_tail_leaves_a_prefix_without_a_hole_and_a_working_start(whole, tmp_path, seed):
-    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
-    what = damage(tmp_path, random.Random(seed))
-    house = House(tmp_path, site())
-    with house.reader() as reader:
-        values = reader.rows_after(0, 1000).value.tolist()
-        events = [e.id for e in reader.events_after(0)]
-        counters = reader.counters()
-    assert values == [float(k) for k in range(len(values))], what
-    assert len(values) % 2 == 0, what
-    assert events == list(range(1, len(events) + 1)), what
-    assert counters.get("journalled", 0) == len(values), what
-    house.say((AMMONIA, 0.5))
-    house.turn()
-    with house.reader() as reader:
-        assert reader.rows_after(0, 1000).value[-1] == 0.5, what
-    house.kill()
+def test_a_damaged_file_leaves_a_prefix_without_a_hole_and_a_working_start(whole, tmp_path, seed):
+    open_again(whole, tmp_path / "journal", random.Random(seed), TARGETS[seed % len(TARGETS)])
 
 
 def test_the_damage_in_these_cases_is_real(whole, tmp_path):
     """Some cases must lose something, or the harness is blind."""
-    lost = 0
-    for seed in range(12):
+    lost = {target: sum(open_again(whole, tmp_path / f"{target}{seed}", random.Random(seed), target).lost > 0 for seed in range(6))
+            for target in TARGETS}
+    assert min(lost.values()) >= 1, lost
+    assert sum(lost.values()) >= 6, lost
+
+
+def test_what_a_wal_that_is_torn_takes_with_it_is_whole_commits(tmp_path):
+    """Commit k holds the readings 2k and 2k + 1 and their counter: never one without the other."""
+    house = House(tmp_path / "journal", site())
+    for k in range(40):
+        house.clock.forward(1)
+        house.say((AMMONIA, 2.0 * k), (LAEQ, 2.0 * k + 1))
+        house.turn()
+    wal = (house.folder / "live.db-wal").read_bytes()
+    for seed in range(8):
+        place = random.Random(seed).randrange(len(wal))
         folder = tmp_path / str(seed)
-        shutil.copytree(whole, folder)
-        damage(folder, random.Random(seed))
-        db = sqlite3.connect(folder / "live.db")
-        tables = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'hot'").fetchone()[0]
-        lost += not tables or db.execute("SELECT count(*) FROM hot").fetchone()[0] < 2 * COMMITS
-        db.close()
-    assert lost >= 6
+        folder.mkdir()
+        shutil.copy(house.folder / "live.db", folder / "live.db")
+        (folder / "live.db-wal").write_bytes(wal[:place])
+        again = House(folder, site())
+        with again.reader() as reader:
+            values, counters = reader.rows_after(0, 1000).value.tolist(), reader.counters()
+        assert values == [float(k) for k in range(len(values))]
+        assert len(values) % 2 == 0
+        assert counters.get("journalled", 0) == len(values)
+        again.kill()
+    house.kill()
 
 
-def test_a_journal_that_is_no_database_is_kept_for_people_and_a_new_one_begins(whole, tmp_path):
-    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "live.db-wal").unlink()
+def test_a_journal_that_is_no_database_is_kept_for_people_and_a_new_one_begins(tmp_path):
     (tmp_path / "live.db").write_bytes(b"\0" * 20_000)
     house = House(tmp_path, site())
     house.say((AMMONIA, 0.5))
@@ -86,4 +64,46 @@ def test_a_journal_that_is_no_database_is_kept_for_people_and_a_new_one_begins(w
     with house.reader() as reader:
         assert reader.rows_after(0, 10).value.tolist() == [0.5]
     assert [p for p in tmp_path.iterdir() if ".damaged-" in p.name]
+    house.kill()
+
+
+def test_out_of_a_damaged_file_comes_what_lies_before_the_damage_and_the_rest_is_counted(whole, tmp_path):
+    shutil.copytree(whole.folder, tmp_path, dirs_exist_ok=True)
+    with sqlite3.connect(tmp_path / "live.db") as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        gone, n = db.execute("SELECT id, n_from FROM event ORDER BY id DESC LIMIT 1 OFFSET 20").fetchone()
+        db.execute("DELETE FROM event WHERE id = ?", (gone,))
+    db.close()
+    house = House(tmp_path, site())
+    with house.reader() as reader:
+        start = reader.last_event()
+        assert start.n_from == n
+        assert start.id == gone
+        assert reader.counters()["lost"] == max(whole.values) - n + 1
+        rows = reader.rows_after(0, 10**6)
+        assert rows.n[rows.n < n].tolist() == list(range(1, n))
+    assert all(finding.good for finding in verify(tmp_path)), verify(tmp_path)
+    house.kill()
+
+
+def test_a_damaged_index_is_made_anew_and_costs_nothing(whole, tmp_path):
+    shutil.copytree(whole.folder, tmp_path, dirs_exist_ok=True)
+    index = ()
+    for change in ("SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master WHERE name = 'outbox_next'",
+                   "DELETE FROM sqlite_master WHERE name = 'outbox_next'",
+                   "INSERT INTO outbox(recipient, message, due, tries, state, body) VALUES ('hook:one', 'm', 0, 0, 'waiting', '{}')",
+                   "INSERT INTO sqlite_master VALUES (?,?,?,?,?)"):
+        db = sqlite3.connect(tmp_path / "live.db", isolation_level=None)
+        db.execute("PRAGMA writable_schema = 1")
+        found = db.execute(change, index if "?" in change else ()).fetchone()
+        index = found or index
+        db.close()
+    with sqlite3.connect(tmp_path / "live.db") as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() != ("ok",)
+    db.close()
+    house = House(tmp_path, site())
+    assert not [p for p in tmp_path.iterdir() if ".damaged-" in p.name]
+    with house.reader() as reader:
+        assert reader.rows_after(0, 10**6).n[: len(whole.values)].tolist() == sorted(whole.values)
+    assert all(finding.good for finding in verify(tmp_path)), verify(tmp_path)
     house.kill()

@@ -58,7 +58,7 @@ TWINS = (
         with self._writer.transaction():
             self._writer.count(counts)
 """,
-         ("crash/test_torn.py::test_a_damaged_tail_leaves_a_prefix_without_a_hole_and_a_working_start",)),
+         ("crash/test_torn.py::test_what_a_wal_that_is_torn_takes_with_it_is_whole_commits",)),
     Twin("keeps alert timers in memory only", "gateway/core.py",
          "self._state = carry(self._redo(reader), self._plan.layout)\n        self._commit_event(START",
          "self._redo(reader)\n            self._state = State(self._plan.layout)\n        self._commit_event(START",
