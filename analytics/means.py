@@ -1,4 +1,4 @@
-"""Hourly means of readings: arithmetic, energetic for sound, vectorial for angles, sums for amounts."""
+"""Hourly means of readings: arithmetic, energetic for sound, vectorial for angles, sums for amounts, the largest of peaks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +24,12 @@ COLUMNS = (
     Column("hour_first_due", "i8", "one", fill=NEVER),
     Column("hour_too_old", "i8", "one"),
 )
-NONE, ARITHMETIC, ENERGETIC, ANGLE, AMOUNT = range(5)
+NONE, ARITHMETIC, ENERGETIC, ANGLE, AMOUNT, PEAK = range(6)
 
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """Per series: behaves uint8 (NONE … AMOUNT) and period int64 ns (0 = unknown)."""
+    """Per series: behaves uint8 (NONE … PEAK) and period int64 ns (0 = unknown)."""
 
     behaves: NDArray[np.uint8]
     period: NDArray[np.int64]

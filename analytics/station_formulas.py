@@ -39,6 +39,8 @@ class Judged:
 
 
 NOTHING = Judged(None)
+UNLIMITED = Judged(None, Flag.NOT_EVALUATED)
+"""Where the law sets no limit: nothing is missing, so there is no row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,8 @@ class Judging:
         found = limited(self.live, self.law, item, mean.value, arguments) if isinstance(mean.value, Decimal) else None
         if found is None:
             return {}
+        if found.limit is None:
+            return dict.fromkeys([(self.live.limit, item), *((one.quantity, item) for one in self.live.gives)], UNLIMITED)
         rests_on = [mean, *(other for _, other in beside)]
         others = {(one.quantity, item): _rests_on(self._number(one, found.result.get(one.result)), rests_on) for one in self.live.gives}
         return {(self.live.limit, item): _rests_on(found.how_far, rests_on), **others}
@@ -230,7 +234,7 @@ class Judging:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """How far a value is from its limit (`config.standard_live.EXCESS`), the limit, and all that the function said."""
+    """How far a value is from its limit (`config.standard_live.EXCESS`), the limit (None = there is none), and all that the function said."""
 
     how_far: float
     limit: object
@@ -238,13 +242,17 @@ class Limited:
 
 
 def limited(live: Live, law: Standard, item: str, value: Decimal, arguments: Mapping[str, object]) -> Limited | None:
-    """How far a value is from its limit, and the limit; None where the law sets none. What the law calls passed is never above it."""
+    """How far a value is from its limit; None where the function has no answer. What the law calls passed is never above it."""
     name = {live.name_argument: live.items[item]} if live.name_argument else {}
     try:
         result = _called(live, law, {**arguments, **name, live.value_argument: value})
     except (ValueError, ArithmeticError):
         return None
-    if not isinstance(result, Mapping) or result.get("limit") is None or result.get(live.passes) is None:
+    if not isinstance(result, Mapping):
+        return None
+    if "limit" in result and result["limit"] is None:
+        return Limited(math.nan, None, result)
+    if result.get(live.passes) is None:
         return None
     limit = cast("Decimal | list[Decimal]", result["limit"])
     judged = result.get(live.corrected, value) if live.corrected else value

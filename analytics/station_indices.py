@@ -15,7 +15,7 @@ from analytics.kernels.means import NEVER
 from analytics.means import AGAIN_NS, SETTLE_NS, Hours
 from analytics.state import Column, State
 from analytics.station_calendar import HOUR_NS, day_moment, day_of
-from analytics.station_formulas import NOTHING, About, hours_needed, judge
+from analytics.station_formulas import NOTHING, UNLIMITED, About, hours_needed, judge
 from analytics.station_inputs import Hour, Moment
 from config.series import Flag, Reason
 
@@ -174,6 +174,8 @@ def _rows(index: StationIndex, state: State, moment: Moment, revision: int) -> l
     span = moment.hours * HOUR_NS
     for quantity, channel, series in index.gives:
         one = found.get((quantity, channel), NOTHING)
+        if one is UNLIMITED:
+            continue
         if one.value is None:
             rows.append((series, moment.end_ns, float("nan"), Flag.MISSING, Reason.INCOMPLETE, 0.0, revision, span))
         else:

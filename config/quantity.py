@@ -14,8 +14,9 @@ class Quantity(Table):
 
     unit: str
     medium: Literal["water", "air", "weather", "noise", "soil", "vegetation", "emission", "energy", "technical"]
-    behaves: Literal["level", "sound", "angle", "counter", "amount", "state"] = "level"
-    """How a mean of it is made: level arithmetic, sound energetic, angle vectorial; amount is summed; counter and state have none."""
+    behaves: Literal["level", "sound", "angle", "counter", "amount", "peak", "state"] = "level"
+    """How a mean of it is made: level arithmetic, sound energetic, angle vectorial; amount is summed; of a peak the largest
+    counts; counter and state have none."""
     plausible: tuple[float, float]
     """Outside of this no real place has such a value: FAIL."""
     rate: float | None = None

@@ -17,7 +17,8 @@ from config.toml_notes import Path
 from config.units import Limit, duration_text
 from config.wording import did_you_mean, dotted
 
-_NO_MEAN = {"counter": "counts up, so a mean of it says nothing", "state": "is itself a statistic or a state: a mean of it says nothing"}
+_NO_MEAN = {"counter": "counts up, so a mean of it says nothing", "peak": "is a largest value: a mean of it says nothing",
+            "state": "is itself a statistic or a state: a mean of it says nothing"}
 
 
 def gives(profile: Profile, quantity: str) -> bool:

@@ -27,8 +27,8 @@ from gateway.wiring_indices import computed_series, laws_of, plain, recalled, wi
 from gateway.wiring_signals import wire_signals
 
 _S = 1_000_000_000
-_BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.ANGLE, "amount": means.AMOUNT}
-_STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum"}
+_BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.ANGLE, "amount": means.AMOUNT, "peak": means.PEAK}
+_STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum", means.PEAK: "max"}
 COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *quality.COLUMNS, *means.COLUMNS, *rules.COLUMNS, *station_indices.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
 _AT_ONCE_S = 0.2

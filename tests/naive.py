@@ -55,6 +55,8 @@ def hourly(rows, behaves, period_ns):
         elif behaves == 3:
             value = math.degrees(math.atan2(math.fsum(math.sin(math.radians(v)) for v in good),
                                             math.fsum(math.cos(math.radians(v)) for v in good))) % 360
+        elif behaves == 5:
+            value = max(good)
         else:
             value = float(sum(map(Fraction, good)))
         out[end] = (value, 3 if share < 0.75 or 2 * suspect > len(good) else 1, share)

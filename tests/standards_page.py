@@ -124,18 +124,19 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
   `channel` is what is limited. Above 1 (above 0 dB) the limit is not met. A rule may name the standard instead: `above = "GB3096"`; its
   message has the value and the limit of that hour.
 - Noise: the hour from 06:00 to 07:00 is the first of the day, that from 22:00 the first of the night; `facts = { day_from = 7 }` sets other
-  hours where a county has. Ld and Ln need three quarters of their hours (our choice). A night's highest level is not judged: instruments
-  give it as a statistic of their own interval. Zone 4a and 4b are zone 4 of GB 12348 and GB 22337 (our reading).
+  hours where a county has. Ld and Ln need three quarters of their hours (our choice). An hour's highest level (`lamax`) may exceed the
+  night's limit by 15 dB; what was sudden or occasional nobody tells an instrument, so every peak counts as such. Zone 4a and 4b are zone 4
+  of GB 12348 and GB 22337 (our reading).
 - `aqi` and `iaqi` are those of every index; `method` tells HJ633, US-EPA-AQI, EU-EAQI, UK-DAQI, IN-NAQI and CA-AQHI apart. Where a station
-  names several of them, a rule says which: `standard = "EU-EAQI"`. US-EPA-AQI is the NowCast of particles and ozone (a new station's ozone is
-  judged by the surrogate until 252 of 336 hours are there) and the newest means of the gases; sulphur dioxide of UK-DAQI needs 15 min
+  names several of them, a rule says which: `standard = "EU-EAQI"`. US-EPA-AQI is the NowCast of particles and ozone (a new station's ozone
+  is judged by the surrogate until 252 of 336 hours are there) and the newest means of the gases; sulphur dioxide of UK-DAQI needs 15 min
   means and is left out. Mass becomes ratio at the standard's own temperature: 298.15 K in the US and in Canada.
 - What is made of other means is computed where it is named: oxygen saturation (`BENSON-KRAUSE`), un-ionised ammonia (`EMERSON-NH3`),
   trophic state (`TLI`, `CARLSON-TSI`), vapour pressure deficit, evapotranspiration and degree days (`FAO56`), `SPECTRAL`, relative soil
-  moisture (`GBT20481`), concentrations at the reference oxygen (`GB13271`, `GB13223`), flow and emission of a stack (`HJ75`),
-  coal equivalent and carbon dioxide of the mean power (`GBT2589`, `CN-GRID-CO2`). What they must know of the place is in `facts`.
-- Discharge limits (`GB18918`, `GB8978`) are those of daily means, by `facts = { discharge_grade = "1A" }`; that of ammonia depends on the water
-  temperature, so without it there is none. A pH is judged by both its ends: the multiple is the worse of pH / 9 and 6 / pH.
+  moisture (`GBT20481`), concentrations at the reference oxygen (`GB13271`, `GB13223`), flow and emission of a stack (`HJ75`), coal
+  equivalent and carbon dioxide of the mean power (`GBT2589`, `CN-GRID-CO2`). What they must know of the place is in `facts`.
+- Discharge limits (`GB18918`, `GB8978`) are those of daily means, by `facts = { discharge_grade = "1A" }`; that of ammonia depends on the
+  water temperature, so without it there is none. A pH is judged by both its ends: the multiple is the worse of pH / 9 and 6 / pH.
 - Means are rounded to 6 decimals before they are judged: what lies beyond is the dust of binary sums.
 - A number rests on its means: it is SUSPECT where one of them is, and MISSING with the reason `i` (incomplete) where it may not be given.
 - Hours more than 96 h older than the newest of a station are not judged any more, days more than 8 days.

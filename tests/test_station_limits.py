@@ -89,6 +89,15 @@ def test_day_and_night_levels_are_energy_means_of_a_day_that_begins_at_six(tmp_p
     house.kill()
 
 
+def test_a_peak_at_night_may_exceed_the_limit_by_fifteen_and_by_day_there_is_none(tmp_path):
+    rules = {"peak": {"quantity": "lamax", "above": "GB3096"}}
+    house = lived(tmp_path, local(2026, 11, 21, 20), [{"lamax": 80.0}] * 2 + [{"lamax": 65.0}, {"lamax": 66.5}], rules, **NOISE)
+    assert [(end, round(value, 6)) for end, value, *_ in given_by(house, "noise_excess", "lamax")] == [
+        (local(2026, 11, 21, 23), 0.0), (local(2026, 11, 22), 1.5)]
+    assert alerts(house) == [("peak", ["yard/lamax/night_peak/3600 s/GB3096 66.5 > 65 dB(A) (GB 3096-2008)"])]
+    house.kill()
+
+
 @pytest.mark.parametrize(("standard", "night"), [("GB12348", 55), ("GB22337", 55), ("GB12523", 55)])
 def test_boundary_community_and_building_site_have_their_own_limits(tmp_path, standard, night):
     house = lived(tmp_path, local(2026, 11, 21, 1), [{"laeq": night + 2.0}], standards=(standard,), noise_zone="4a")

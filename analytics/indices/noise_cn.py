@@ -39,6 +39,23 @@ def gb3096_check(zone: str, period: Period, leq_db: Figure, lmax_sudden: Figure 
     return found
 
 
+def night_peak(period: Period, lmax: Figure, zone: str = "all", *, law: Standard) -> Result:
+    """Limit of an hour's highest level at night and whether it is met; by day there is none. dB(A), inclusive.
+
+    The limit of Leq and 15 dB: sudden noise (GB 3096), occasional noise (GB 12348; frequent noise may exceed by 10 only), building
+    sites (GB 12523). What was sudden or occasional nobody tells an instrument: an hour's maximum counts as such.
+
+    >>> from config.reading_standards import standards
+    >>> night_peak("night", "65.1", "2", law=standards().named("GB3096"))
+    {'limit': Decimal('65'), 'pass': False}
+    """
+    over = next((law.constant(name) for name in ("night_sudden_over", "night_occasional_over", "night_max_over") if name in law.constants), None)
+    if period == "day" or over is None:
+        return {"limit": None, "pass": None}
+    limit = law.table("boundary" if zone == "all" else "zones").number(zone, period) + over
+    return {"limit": limit, "pass": exact(lmax) <= limit}
+
+
 def gb12348_check(zone: Literal["0", "1", "2", "3", "4"], period: Period, leq_db: Figure, lmax: Figure | None = None,
                   lmax_kind: Literal["frequent", "occasional"] = "occasional", indoor: bool = False, *, law: Standard) -> Result:
     """Limit at a works' boundary, whether Leq meets it, and at night whether the maximum does.

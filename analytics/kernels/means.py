@@ -44,7 +44,7 @@ def hours_take(
     It stops where a row needs the place of an hour that has not been issued yet; that hour is then due at once, so call
     `hours_close` and go on. `too_old[0]` counts readings that were too old for any open hour.
 
-    behaves uint8[series]: 0 no mean, 1 arithmetic, 2 energetic (levels in dB), 3 angle (degrees), 4 amount (sum).
+    behaves uint8[series]: 0 no mean, 1 arithmetic, 2 energetic (levels in dB), 3 angle (degrees), 4 amount (sum), 5 peak (the largest).
     Ring state, RING entries a series: start ns of the hour (-1 empty), due UTC ns when it is issued (NEVER = issued and
     unchanged), sums, counts. `again` ns: how long after a late reading an issued hour is issued again.
     """
@@ -84,6 +84,8 @@ def hours_take(
             elif b == 3:
                 _add(total, lost, k, math.cos(math.radians(value[i])))
                 _add(total2, lost2, k, math.sin(math.radians(value[i])))
+            elif b == 5:
+                total[k] = max(total[k], value[i]) if good[k] > 1 else value[i]
             else:
                 _add(total, lost, k, value[i])
         if due[k] == NEVER:
@@ -139,6 +141,8 @@ def hours_close(
                     value = math.degrees(math.atan2(total2[k] + lost2[k], total[k] + lost[k])) % 360.0
                 elif behaves[s] == 4:
                     value = total[k] + lost[k]
+                elif behaves[s] == 5:
+                    value = total[k]
                 else:
                     value = mean
             flag = 1
