@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway.journal_words.words import add_journal_words
-from gateway.scanning.words import add_scan, scan
+from gateway.scanning.words import add_probe, add_scan, probe, scan
 
 EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG, EXIT_INTERRUPTED = 2, 69, 78, 130
 _SITE = "/etc/ecosentry/site.toml"
@@ -88,8 +88,14 @@ def _order(args: argparse.Namespace) -> int:
     from gateway.order_word import run_order
 
     return run_order(args, Path(_site_path(args)))
+
+
 def _scan(args: argparse.Namespace) -> int:
     return scan(args, _site_path(args))
+
+
+def _probe(args: argparse.Namespace) -> int:
+    return probe(args, _site_path(args))
 
 
 def _standards(args: argparse.Namespace) -> int:
@@ -148,6 +154,7 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("site", nargs="?", metavar="DEVICE|SITE", help=f"one device; or the site file (else --site, $ECOSENTRY_SITE, {_SITE})")
     _json(status)
     add_scan(word("scan", _scan, "Find ports, then devices on one of them; listens first, reads only", "ecosentry scan cabinet"))
+    add_probe(word("probe", _probe, "One device in every reading of its registers; proposes a profile", "ecosentry probe cabinet 1"))
     alert = word("alert", _alert, "The alerts that fire, and the last that ended", "ecosentry alert")
     _site(alert)
     _json(alert)

@@ -1,5 +1,6 @@
 """A line is scanned and probed while the daemon polls it: nothing is late by more than one exchange, nobody stops the service."""
 
+import io
 import itertools
 import json
 import threading
@@ -16,6 +17,7 @@ from drivers.codecs.modbus import Question
 from drivers.simulated.modbus_pty import SerialBus
 from gateway.building import load_site
 from gateway.daemon import Daemon
+from gateway.scanning.probe_command import ProbeWish, run_probe
 from gateway.scanning.scan_command import Ways
 from gateway.scanning.scan_line import Wish
 
@@ -101,3 +103,17 @@ def test_a_port_of_a_running_line_is_scanned_through_the_daemon_too_and_listed_a
     found = json.loads(scan(str(far.bus.link), path, Wish(addresses="8-9", answer_s=EXCHANGE_S), Ways(as_json=True))[1])
     assert (found["line"], found["through"], found["known"]) == ("cabinet", "daemon", {"one": 1, "two": 2})
     assert [one["address"] for one in found["found"]] == [9]
+
+
+def test_a_device_is_probed_through_the_daemon_while_it_and_others_are_polled(polled, tmp_path):
+    far, daemon, path = polled
+    out = io.StringIO()
+    began = len(far.ledger[1])
+    code = run_probe("cabinet", path, ProbeWish("9", registers="0-7", write=str(tmp_path / "mine.toml")), out, out)
+    said = out.getvalue()
+    assert code == 0, said
+    assert "fits cwt_soil_7in1 on 7 of 7, recognised" in said
+    assert "(asked the daemon, polling goes on)" in said
+    assert len(far.ledger[1]) > began
+    assert daemon.health[0].line()["late"] == 0
+    assert worst_gap(far.ledger[2]) < PERIOD_S + 2 * EXCHANGE_S + 0.15

@@ -12,6 +12,9 @@ from gateway.scanning.asks import Ask, framing
 
 _AGAIN = 2
 """So often a question that was spoilt is asked."""
+_PATIENCE = 3
+"""After so many silences each is taken for an answer."""
+_LEAST_S = 0.1
 
 
 def answer(wire: Wire, ask: Ask, speed: LineSpeed) -> bytes:
@@ -36,6 +39,9 @@ class Registers:
     speed: LineSpeed
     answer_s: float = 0.5
     requests: int = 0
+    silences: int = 0
+    """So often nothing came: some devices say nothing where others decline."""
+    _slowest_s: float = 0.0
     _known: dict[Question, tuple[int, ...] | DeviceError] = field(default_factory=dict)
 
     def forget(self) -> None:
@@ -60,19 +66,32 @@ class Registers:
                 return known[at : at + question.count]
         return None
 
+    @property
+    def _patience_s(self) -> float:
+        """How long to wait: once it has answered, three times its slowest answer."""
+        return min(self.answer_s, max(_LEAST_S, 3 * self._slowest_s)) if self._slowest_s else self.answer_s
+
     def _ask(self, question: Question, progress: Progress) -> Generator[Progress, Gap, tuple[int, ...] | DeviceError]:
         frame, fault = framing(self.speed.framing), DeviceError("not asked", "silent")
-        for _ in range(_AGAIN):
+        for attempt in range(_AGAIN):
+            if attempt and fault.cause == "silent" and self.silences > _PATIENCE:
+                break
             gap = yield progress
+            began_ns = gap.wire.clock.now().mono_ns
             self.requests += 1
             number = self.requests & 0xFFFF
-            answer_s = self.answer_s + frame.answer_size(question) * self.speed.character_s
+            answer_s = self._patience_s + frame.answer_size(question) * self.speed.character_s
             stream = _exchange(gap.wire, frame.ask(question, number), lambda so_far, n=number: frame.still(question, n, so_far), answer_s,  # type: ignore[misc]
                                self.speed)
+            took_s = (gap.wire.clock.now().mono_ns - began_ns) / 1e9
             try:
-                return tuple(frame.answer(question, number, stream))
+                came: tuple[int, ...] | DeviceError = tuple(frame.answer(question, number, stream))
             except DeclinedError as declined:
-                return declined
+                came = declined
             except DeviceError as spoilt:
                 fault = spoilt
+                self.silences += spoilt.cause == "silent"
+                continue
+            self._slowest_s = max(self._slowest_s, took_s)
+            return came
         return fault

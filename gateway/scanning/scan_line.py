@@ -118,7 +118,7 @@ def _through_daemon(target: Target, wish: Wish, shown: ProgressLine) -> Report:
 
 def _own_serial(target: Target, wish: Wish, shown: ProgressLine, stop: threading.Event) -> Report:
     report = Report("port")
-    if not _is_free(target.port, wish, report, stop):
+    if not is_free(target.port, wish, report, stop):
         return report
     scans = list(_scans(target, wish))
     shown.after = sum(len(scan.asks) for _, scan in scans)
@@ -139,7 +139,7 @@ def _scans(target: Target, wish: Wish) -> Iterator[tuple[Setting, Scan]]:
         yield one.setting, Scan(target.name, speed, questions, str(one.setting), listen_s=0.0, stop_at_first=wish.first)
 
 
-def _is_free(port: str, wish: Wish, report: Report, stop: threading.Event) -> bool:
+def is_free(port: str, wish: Wish, report: Report, stop: threading.Event) -> bool:
     """Nobody speaks there by himself. What is heard is noted in `report`."""
     if wish.listen_s <= 0:
         return True
