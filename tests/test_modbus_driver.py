@@ -4,11 +4,12 @@ import math
 import random
 import re
 from collections.abc import Callable
+from threading import Event
 
 import modbus_devices
 import numpy as np
 import pytest
-from virtual import VirtualClock, VirtualWire
+from virtual import Taker, VirtualClock, VirtualLine, VirtualWire
 
 from config.errors import DeviceError, LineError
 from config.series import Reason
@@ -17,6 +18,8 @@ from drivers.codecs.modbus import Question, seal
 from drivers.likely import explained
 from drivers.lines import serial, tcp
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice, TableSource, burst
+from gateway.health import LineHealth
+from gateway.poller import Poller
 
 SERIAL = serial.Options(port="none", baudrate=9600)
 TWO_BLOCKS = {"a": {"register": 0}, "b": {"register": 1000}}
@@ -248,9 +251,9 @@ def test_coils_and_contacts_are_states():
 
 def test_input_registers_are_chosen_by_row_or_by_the_site_file():
     of = modbus_devices.profile({"a": {"register": 0}})
-    assert modbus_devices.driver(of, function=4)._blocks[0].function == 4
+    assert modbus_devices.driver(of, function=4)._parts["all"].blocks[0].function == 4
     of = modbus_devices.profile({"a": {"register": 0, "function": 4}})
-    assert modbus_devices.driver(of)._blocks[0].function == 4
+    assert modbus_devices.driver(of)._parts["all"].blocks[0].function == 4
 
 
 @pytest.mark.parametrize("address", [0, 248, 255])
@@ -295,3 +298,33 @@ def test_every_fault_names_what_is_likely_behind_it(change, cause, words):
         driver.poll(driver.groups()[0], wire(table(r0=7), change=change))
     assert fault.value.cause == cause
     assert re.search(words, explained(fault.value))
+
+
+def test_register_groups_have_their_own_interval_and_priority():
+    of = modbus_devices.profile({"a": {"register": 0}, "b": {"register": 1, "interval": "5 min", "priority": "low"}, "c": {"register": 2},
+                                 "d": {"register": 3, "interval": "5 min", "priority": "low"}, "e": {"register": 1000, "priority": "high"}})
+    driver = modbus_devices.driver(of, interval_s=10.0)
+    groups = {group.name: group for group in driver.groups()}
+    assert {name: (group.interval_s, group.priority, [series.quantity for series in group.series]) for name, group in groups.items()} == {
+        "10 s normal": (10.0, 1, ["a", "c"]), "5 min low": (300.0, 2, ["b", "d"]), "10 s high": (10.0, 0, ["e"])}
+    far = wire(SimulatedDevice(1, TableSource({0: 10, 1: 11, 2: 12, 3: 13, 1000: 14})))
+    got = {name: driver.poll(group, far).raw.tolist() for name, group in groups.items()}
+    assert got == {"10 s normal": [10.0, 12.0], "5 min low": [11.0, 13.0], "10 s high": [14.0]}
+    assert all(group.line_time_s > 0 for group in groups.values())
+    site = modbus_devices.driver(of, interval_s=10.0, priority="high").groups()
+    assert {group.priority for group in site} == {0}, "the site file's word goes before the profile's"
+
+
+def test_register_groups_are_polled_each_at_its_time_the_urgent_ones_first():
+    of = modbus_devices.profile({"a": {"register": 0}, "b": {"register": 1, "interval": "10 s", "priority": "low"},
+                                 "c": {"register": 2, "priority": "high"}})
+    driver = modbus_devices.driver(of, interval_s=1.0, name="probe")
+    far = wire(SimulatedDevice(1, TableSource({0: 10, 1: 11, 2: 12})))
+    taker = Taker(far.virtual)
+    poller = Poller("bus", VirtualLine(far), {"probe": driver}, far.virtual, taker, LineHealth("bus", "serial", {"probe": "st"}), seed=1)
+    began, stop = far.virtual.mono_ns, Event()
+    while far.virtual.mono_ns - began < 30e9:
+        far.virtual.go_on(min(poller.step(stop), 30 - (far.virtual.mono_ns - began) / 1e9))
+    asked = [batch.series[0].quantity for delivery in taker.taken for batch in delivery.batches]
+    assert asked[:3] == ["c", "a", "b"]
+    assert [asked.count(quantity) for quantity in "abc"] == [30, 3, 30]

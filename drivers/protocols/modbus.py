@@ -7,8 +7,8 @@ the same device is asked again, so that it can never be taken for the next one.
 
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Literal, Self
@@ -18,8 +18,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from config.errors import DeviceError
 from config.series import Reason
 from config.table import Table
-from config.units import Duration
-from drivers.blocks import Block, LineSpeed, Want, cost, divide, plan
+from config.units import Duration, duration_text
+from drivers.blocks import Block, Cost, LineSpeed, Want, cost, divide, plan
 from drivers.codecs.modbus import BIT_FUNCTIONS, DeclinedError, Question
 from drivers.decode import Form, NumberType, Order, decode
 from drivers.driver import Device, Group, Wire
@@ -36,7 +36,8 @@ LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 _ABSENT = frozenset({"silent", "late", "wrong"})
 """Faults after which a device is not asked for its other blocks in the same poll."""
-_PRIORITIES = {"high": 0, "normal": 1, "low": 2}
+Priority = Literal["high", "normal", "low"]
+_PRIORITIES: Mapping[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 
 
 class Options(Table):
@@ -48,7 +49,7 @@ class Options(Table):
     """Read holding (3) or input registers (4) where this unit differs from its profile."""
     answer: Duration | None = None
     """The first byte comes no later than this; left out = the profile's."""
-    priority: Literal["high", "normal", "low"] = "normal"
+    priority: Priority = "normal"
     """Who is read first when the line is short of time."""
 
 
@@ -75,6 +76,11 @@ class Row(Table):
     bit: int | None = None
     bits: int = 1
     """A field of `bits` bits that begins at `bit`, 0 = least significant."""
+
+    interval: Annotated[Duration, Field(gt=0)] | None = None
+    """How often it is read; left out = as the device. Rows of one interval and priority are a register group, read together."""
+    priority: Priority | None = None
+    """Who is read first when the line is short of time; left out = as the device."""
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -122,35 +128,38 @@ class Driver:
         if not isinstance(options, Options) or not isinstance(speed, LineSpeed):
             raise ValueError(f"device {device.name}: Modbus needs a line of kind serial, tcp or tcp_server")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
-        self.name = device.name
         self._unit = _address(device, options, speed)
-        self._rows = [row for row in device.profile.rows.values() if isinstance(row, Row)]
-        self._series = tuple(device.series(*name.split(":", 1)) for name in device.profile.rows)
-        self._price = cost(speed, timing.turnaround)
-        self._timing = timing
-        self._wants = [Want(options.function or row.function if row.function == 3 else row.function, row.first, row.form.registers)
-                       for row in self._rows]
-        self._blocks = plan(self._wants, self._price, timing.max_registers, timing.forbidden)
-        self._talk = Talk(device.name, speed, options.answer or timing.answer)
-        shortest = min(self._blocks, key=lambda block: self._price.of(block.function, block.count))
-        self._commands = Commands(device.profile.commands if device.may_obey else {}, self._unit, self._talk,
+        self._rows = {name: row for name, row in device.profile.rows.items() if isinstance(row, Row)}
+        self._wants = {name: Want(options.function or row.function if row.function == 3 else row.function, row.first, row.form.registers)
+                       for name, row in self._rows.items()}
+        self._series = {name: device.series(*name.split(":", 1)) for name in self._rows}
+        price = cost(speed, timing.turnaround)
+        talk = Talk(device.name, speed, options.answer or timing.answer)
+        self._parts: dict[str, _Registers] = {}
+        for group, names in self._shared(device, options):
+            rows, wants = [self._rows[name] for name in names], [self._wants[name] for name in names]
+            self._parts[group.name] = _Registers(device.name, self._unit, group, rows, wants, price, timing, talk)
+        blocks = [block for part in self._parts.values() for block in part.blocks]
+        shortest = min(blocks, key=lambda block: price.of(block.function, block.count))
+        self._commands = Commands(device.profile.commands if device.may_obey else {}, self._unit, talk,
                                   Question(self._unit, shortest.function, shortest.first, shortest.count))
-        line_time_s = sum(self._price.of(block.function, block.count) for block in self._blocks)
-        self._group = Group("all", device.interval_s, _PRIORITIES[options.priority], line_time_s, self._series)
+
+    def _shared(self, device: Device, options: Options) -> list[tuple[Group, list[str]]]:
+        """The register groups, not yet planned, and the rows of each: those of one interval and priority."""
+        found: dict[tuple[float, Priority], list[str]] = {}
+        for name, row in self._rows.items():
+            priority = row.priority if row.priority and options.priority == "normal" else options.priority
+            found.setdefault((row.interval or device.interval_s, priority), []).append(name)
+        return [(Group("all" if len(found) == 1 else f"{duration_text(interval_s)} {priority}", interval_s, _PRIORITIES[priority], 0.0,
+                       tuple(self._series[name] for name in names)), names) for (interval_s, priority), names in found.items()]
 
     def groups(self) -> tuple[Group, ...]:
-        """See Asked: one group, all quantities of the profile."""
-        return (self._group,)
+        """See Asked: the quantities of the profile by interval and priority."""
+        return tuple(part.group for part in self._parts.values())
 
     def poll(self, group: Group, wire: Wire) -> Batch:
         """See Asked."""
-        done, planned = _Poll(), self._blocks
-        for block in planned:
-            self._read(block, wire, done)
-        if not done.values:
-            self._blocks = planned  # one that declines everything is not the better for being asked piece by piece
-            raise next(iter(done.failures.values()))
-        return self._batch(done, wire)
+        return self._parts[group.name].poll(wire)
 
     @property
     def verbs(self) -> Mapping[str, Verb]:
@@ -167,7 +176,35 @@ class Driver:
 
     def overheard(self) -> OverheardDriver:
         """See Overhears."""
-        return OverheardDriver(self._unit, [row.form for row in self._rows], self._wants, self._series, self.groups())
+        return OverheardDriver(self._unit, [row.form for row in self._rows.values()], list(self._wants.values()), tuple(self._series.values()),
+                               self.groups())
+
+
+class _Registers:
+    """One register group of a device: its rows, and the blocks in which they are read."""
+
+    def __init__(
+        self, name: str, unit: int, group: Group, rows: Sequence[Row], wants: Sequence[Want], price: Cost, timing: Timing, talk: Talk,
+    ) -> None:
+        self.name, self._unit, self._rows, self._wants, self._price, self._timing, self._talk = name, unit, rows, wants, price, timing, talk
+        self._series = group.series
+        self._blocks = plan(wants, price, timing.max_registers, timing.forbidden)
+        self.group = replace(group, line_time_s=sum(price.of(block.function, block.count) for block in self._blocks))
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """As planned, or divided since."""
+        return self._blocks
+
+    def poll(self, wire: Wire) -> Batch:
+        """See Asked."""
+        done, planned = _Poll(), self._blocks
+        for block in planned:
+            self._read(block, wire, done)
+        if not done.values:
+            self._blocks = planned  # one that declines everything is not the better for being asked piece by piece
+            raise next(iter(done.failures.values()))
+        return self._batch(done, wire)
 
     def _read(self, block: Block, wire: Wire, done: _Poll) -> None:
         """One block into `done`; one that the device declines as illegal is divided, for good."""
