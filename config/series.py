@@ -35,6 +35,10 @@ class Reason(IntEnum):
     HELD = ord("h")
     BEGUN = ord("c")
     """A counter was read for the first time or began anew: there is nothing to subtract from."""
+    DOWN = ord("g")
+    """The gateway itself was not running."""
+    LEFT_OUT = ord("k")
+    """It was not asked, or nothing came and nobody said why."""
     SILENT = ord("s")
     """A source that speaks by itself did not, for longer than its period."""
     DOUBTED = ord("q")
@@ -56,6 +60,11 @@ class Origin(IntFlag):
     RESTAMPED = 16
     UNSURE = 32
     LATE = 64
+
+
+GAP = "gap"
+"""Statistic of the series that a measured one's gaps are filed under: value = length in seconds, share = how much of it came later,
+reason = why, time = its end."""
 
 
 class Series(NamedTuple):

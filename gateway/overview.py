@@ -7,7 +7,7 @@ from threading import Lock
 
 from analytics.station_standing import standing
 from config.quantity import vocabulary
-from config.series import Series
+from config.series import GAP, Series
 from config.site import Severity, Site
 from drivers.reading import Clock
 from gateway.alerts import iso
@@ -49,7 +49,7 @@ class Overview:
         with self._lock:
             self._follow()
             series = self._reader.series()
-            found = [self._live(i, series[i], row) for i, row in self._newest.items()]
+            found = [self._live(i, series[i], row) for i, row in self._newest.items() if series[i].statistic != GAP]
         return sorted(found, key=lambda one: (one["station"], one["medium"], one["device"], one["quantity"], one["channel"], one["statistic"]))
 
     def _follow(self) -> None:

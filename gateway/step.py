@@ -5,13 +5,13 @@ after the last checkpoint again and throws their effects away, and for a replay.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics import means, quality, rules, signals, station_indices
+from analytics import gaps, means, quality, rules, signals, station_indices
 from analytics.kernels.rules import LEVELS
 from analytics.state import Layout, Per, State
 from config.series import Flag, Origin, Reason
@@ -22,6 +22,7 @@ from gateway.wiring import COLUMNS, Plan
 NOTHING = Columns(*(np.empty(0, t) for t in ("i4", "i8", "i8", "f8", "f8", "u1", "u1", "u4", "i4", "u1", "f8")))
 _HOUR_NS = 3600 * 10**9
 Result = TypeVar("Result")
+Number = TypeVar("Number", np.float64, np.int64, np.int32, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def warm_up() -> None:
 def _one(plan: Plan, state: State, event: Event) -> Effects:
     regained = event.sure and not state["sure"][0]
     state["sure"][0] = event.sure
+    if event.kind == START:
+        gaps.start(state, event.now)
     if event.kind == START or regained:
         _guard("rules", plan, lambda: rules.start(plan.expect, state, event.steady), None)
     hours = [_guard("means", plan, lambda: means.close(plan.kinds, state, event.now), None)] if event.sure else []
@@ -126,12 +129,13 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     if len(value):
         hours += _guard("means", plan, lambda: means.take(plan.kinds, state, event.now, event.which, event.at, value, flag), no_hours)
         transitions = transitions + _guard("rules", plan, lambda: _rules(plan, state, event, value, flag), no_transitions)
+    missed = _guard("gaps", plan, lambda: _gaps(plan, state, rows, flag, silent, silent_at), None)
     issued = [h for h in hours if h is not None and len(h)]
     judged = _guard("indices", plan, lambda: station_indices.take(plan.indices, state, issued, event.now if event.sure else -1),
                     station_indices.issued(()))
     if len(judged):
         transitions = transitions + _guard("rules", plan, lambda: _rules_of_indices(plan, state, judged), no_transitions)
-    return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, issued, judged), transitions)
+    return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, issued, judged, missed), transitions)
 
 
 def _meant(plan: Plan, table: signals.Signals, state: State, event: Event, rows: Columns) -> Columns:
@@ -140,6 +144,18 @@ def _meant(plan: Plan, table: signals.Signals, state: State, event: Event, rows:
     found = _guard("signals", plan, lambda: signals.values(table, state, event.which, event.at, event.span, event.raw, event.reason), as_they_are)
     flag = np.where(np.isnan(found.value), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED))
     return replace(rows, value=found.value, span=found.span, reason=found.reason, flag=flag)
+
+
+def _gaps(
+    plan: Plan, state: State, rows: Columns, flag: NDArray[np.uint8], silent: NDArray[np.int32], silent_at: NDArray[np.int64],
+) -> gaps.Gaps | None:
+    """What became known of gaps with these rows, and with those of sources that did not speak."""
+    if plan.ledger is None or not len(silent) + len(rows):
+        return None
+    k = len(silent)
+    return gaps.take(
+        plan.ledger, state, np.concatenate([silent, rows.which]), np.concatenate([silent_at, rows.at]),
+        np.concatenate([np.full(k, int(Flag.MISSING), np.uint8), flag]), np.concatenate([np.full(k, int(Reason.SILENT), np.uint8), rows.reason]))
 
 
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:
@@ -154,24 +170,34 @@ def _rules_of_indices(plan: Plan, state: State, judged: station_indices.Issued) 
 
 def _derived(
     plan: Plan, silent: NDArray[np.int32], silent_at: NDArray[np.int64], hours: list[means.Hours], judged: station_indices.Issued,
+    missed: gaps.Gaps | None,
 ) -> Columns:
-    k = len(silent)
-    n = k + sum(map(len, hours)) + len(judged)
-    if n == 0:
-        return NOTHING
-    nan = np.full(n, np.nan)
+    parts = [_rows(silent, silent_at, np.full(len(silent), np.nan), flag=Flag.MISSING, reason=Reason.SILENT)] if len(silent) else []
+    parts += [_rows(plan.hourly[h.series], h.end, h.value, span=_HOUR_NS, flag=h.flag, revision=h.revision, share=h.share) for h in hours]
+    if len(judged):
+        parts.append(_rows(judged.series, judged.end, judged.value, span=judged.span, flag=judged.flag, reason=judged.reason,
+                           revision=judged.revision, share=judged.share))
+    if missed is not None and len(missed):
+        parts.append(_rows(missed.series, missed.until, (missed.until - missed.since) / 1e9, reason=missed.reason, revision=missed.revision,
+                           share=missed.filled))
+    if len(parts) < 2:
+        return parts[0] if parts else NOTHING
+    return Columns(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Columns)))
 
-    def join(first: NDArray[np.generic], rest: list[NDArray[np.generic]], dtype: type[np.generic]) -> NDArray[np.generic]:
-        return np.concatenate([first, *rest]).astype(dtype)
 
-    ones = np.ones(k)
-    which = join(silent, [*(plan.hourly[h.series] for h in hours), judged.series], np.int32)
-    at = join(silent_at, [*(h.end for h in hours), judged.end], np.int64)
-    span = join(ones * 0, [*(np.full(len(h), _HOUR_NS) for h in hours), judged.span], np.int64)
-    value = join(ones * np.nan, [*(h.value for h in hours), judged.value], np.float64)
-    flag = join(ones * int(Flag.MISSING), [*(h.flag for h in hours), judged.flag], np.uint8)
-    reason = join(ones * int(Reason.SILENT), [*(np.full(len(h), int(Reason.NORMAL)) for h in hours), judged.reason], np.uint8)
-    revision = join(ones * 0, [*(h.revision for h in hours), judged.revision], np.int32)
-    share = join(ones * np.nan, [*(h.share for h in hours), judged.share], np.float64)
-    return Columns(which, at, span, nan, value, flag, reason, np.zeros(n, np.uint32), revision,  # type: ignore[arg-type]
-                   np.full(n, int(Origin.LIVE), np.uint8), share)  # type: ignore[arg-type]
+_Whole = int | NDArray[np.integer[Any]]
+
+
+def _rows(
+    which: NDArray[np.int32], at: NDArray[np.int64], value: NDArray[np.float64], *, span: _Whole = 0, flag: _Whole = Flag.GOOD,
+    reason: _Whole = Reason.NORMAL, revision: _Whole = 0, share: float | NDArray[np.float64] = np.nan,
+) -> Columns:
+    """Derived rows, columns of length n: what nobody measured has no raw reading."""
+    n = len(which)
+
+    def column(given: _Whole | float | NDArray[np.float64], dtype: type[Number]) -> NDArray[Number]:
+        return np.broadcast_to(np.asarray(given, dtype), n).copy()
+
+    return Columns(which.astype(np.int32), at, column(span, np.int64), column(np.nan, np.float64), value, column(flag, np.uint8),
+                   column(reason, np.uint8), np.zeros(n, np.uint32), column(revision, np.int32), column(int(Origin.LIVE), np.uint8),
+                   column(share, np.float64))

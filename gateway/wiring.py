@@ -10,17 +10,17 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from analytics import means, quality, rules, signals, station_indices
+from analytics import gaps, means, quality, rules, signals, station_indices
 from analytics.kernels.rules import LEVELS
 from analytics.signals import Signals
 from analytics.state import Column, Layout
 from config.live_standards import classes_of, limit_of, limit_series
 from config.quantity import vocabulary
-from config.series import Series
+from config.series import GAP, Series
 from config.site import TARGET, Colour, Rule, Severity, Site, severity
 from config.units import Limit
 from gateway.wiring_indices import computed_series, laws_of, plain, recalled, wire_indices
@@ -29,8 +29,12 @@ from gateway.wiring_signals import wire_signals
 _S = 1_000_000_000
 _BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.ANGLE, "amount": means.AMOUNT, "peak": means.PEAK}
 _STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum", means.PEAK: "max"}
-COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *quality.COLUMNS, *means.COLUMNS, *rules.COLUMNS, *station_indices.COLUMNS)
+COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *quality.COLUMNS, *gaps.COLUMNS, *means.COLUMNS, *rules.COLUMNS,
+           *station_indices.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
+_PARTS = ("signals", "ledger")
+"""Parts of a plan that it may lack, in the order in which they are kept."""
+Part = TypeVar("Part")
 _AT_ONCE_S = 0.2
 
 
@@ -75,14 +79,16 @@ class Plan:
     """Edition of a standard → hash of its figures when the plan was made."""
     signals: Signals | None = None
     """What input modules give; None = every series is what its device says."""
+    ledger: gaps.Ledger | None = None
+    """Whose gaps are written down."""
 
     def dump(self) -> bytes:
         """Everything numeric, for the journal."""
         arrays = [getattr(part, f.name) for part in (self.limits, self.kinds, self.watches, self.expect) for f in fields(part)]
         arrays.append(self.hourly)
-        if self.signals:
-            arrays += [getattr(self.signals, f.name) for f in fields(self.signals)]
-        head = json.dumps({"keys": {per: list(keys) for per, keys in self.layout.keys.items()}, "off": sorted(self.off),
+        parts = {name: part for name in _PARTS if (part := getattr(self, name))}
+        arrays += [getattr(part, f.name) for part in parts.values() for f in fields(part)]
+        head = json.dumps({"parts": list(parts), "keys": {per: list(keys) for per, keys in self.layout.keys.items()}, "off": sorted(self.off),
                            "indices": plain(self.indices), "laws": self.laws,
                            "arrays": [[a.dtype.str, len(a)] for a in arrays]}, separators=(",", ":"), ensure_ascii=False)
         return head.encode() + b"\n" + b"".join(a.tobytes() for a in arrays)
@@ -102,19 +108,17 @@ def restore(body: bytes) -> Plan:
     for dtype, length in head["arrays"]:
         arrays.append(np.frombuffer(rest, dtype, length, offset).copy())
         offset += arrays[-1].nbytes
-    parts = []
-    for kind in (quality.Limits, means.Kinds, rules.Watches, rules.Expectations):
-        names = fields(kind)
-        parts.append(kind(*arrays[: len(names)]))
-        arrays = arrays[len(names) :]
+    def part(kind: type[Part]) -> Part:
+        mine = [arrays.pop(0) for _ in fields(kind)]  # type: ignore[arg-type]
+        return kind(*mine)
+
+    limits, kinds, watches, expect = part(quality.Limits), part(means.Kinds), part(rules.Watches), part(rules.Expectations)
+    hourly = arrays.pop(0)
+    kept = head.get("parts", ())
+    signals_, ledger = part(Signals) if "signals" in kept else None, part(gaps.Ledger) if "ledger" in kept else None
     layout = Layout(COLUMNS, {per: tuple(keys) for per, keys in head["keys"].items()})
-    limits, kinds, watches, expect = parts
-    assert isinstance(limits, quality.Limits)
-    assert isinstance(kinds, means.Kinds)
-    assert isinstance(watches, rules.Watches)
-    assert isinstance(expect, rules.Expectations)
-    return Plan(limits, kinds, watches, expect, arrays[0], layout, frozenset(head["off"]),
-                recalled(head.get("indices", ())), head.get("laws", {}), Signals(*arrays[1:]) if arrays[1:] else None)
+    return Plan(limits, kinds, watches, expect, hourly, layout, frozenset(head["off"]),
+                recalled(head.get("indices", ())), head.get("laws", {}), signals_, ledger)
 
 
 class Wiring:
@@ -142,6 +146,7 @@ class Wiring:
         ids(self.expected)
         active = [i for i, s in enumerate(table) if self.measured(s)]
         hours = self._hours(table, active, ids)
+        watched = {i: ids([table[i]._replace(statistic=GAP)])[0] for i in active}
         indices, inputs, index_keys = wire_indices(self.site, table, active, ids)
         count = len(table)
         watches = self._watches(table, active) + self._watches(table, computed_series(indices), named=True)
@@ -158,8 +163,14 @@ class Wiring:
         step = np.maximum(period, np.array([s.period_s * _S if s.method else 0 for s in table], np.int64))
         plan = Plan(self._limits(table, active), means.Kinds(behaves, period), self._arrays(count, watches, step),
                     self._expectations(table, active, devices, period), hourly, layout, off, indices, laws_of(indices),
-                    wire_signals(self.site, table, active))
+                    wire_signals(self.site, table, active), self._ledger(count, watched, period))
         return plan, watches
+
+    @staticmethod
+    def _ledger(count: int, watched: dict[int, int], period: np.ndarray[Any, np.dtype[np.int64]]) -> gaps.Ledger:
+        target = np.full(count, -1, np.int32)
+        target[list(watched)] = list(watched.values())
+        return gaps.Ledger(target, period)
 
     @staticmethod
     def _device(series: Series) -> str:
