@@ -5,6 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
+from config.series import GAP, Series
 from config.table import Table
 from config.units import unit
 
@@ -44,3 +45,11 @@ def vocabulary() -> dict[str, Quantity]:
         if row.unit != unit(row.unit):
             raise ValueError(f"quantities.toml: {name}: write the unit as {unit(row.unit)}")
     return found
+
+
+def unit_of(series: Series) -> str:
+    """The unit of a series' values; "" where they have none."""
+    if series.statistic == GAP:
+        return "s"
+    known = vocabulary().get(series.quantity)
+    return "" if known is None or known.unit == "1" else known.unit

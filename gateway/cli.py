@@ -98,6 +98,13 @@ def _probe(args: argparse.Namespace) -> int:
     return probe(args, _site_path(args))
 
 
+def _gaps(args: argparse.Namespace) -> int:
+    from gateway.showing_gaps import run_gaps
+
+    args.site = None
+    return run_gaps(args, _site_path(args))
+
+
 def _standards(args: argparse.Namespace) -> int:
     from gateway.offline.showing_standards import standards
 
@@ -155,6 +162,12 @@ def parser() -> argparse.ArgumentParser:
     _json(status)
     add_scan(word("scan", _scan, "Find ports, then devices on one of them; listens first, reads only", "ecosentry scan cabinet"))
     add_probe(word("probe", _probe, "One device in every reading of its registers; proposes a profile", "ecosentry probe cabinet 1"))
+    gaps = word("gaps", _gaps, "What is missing where, why, and whether it was filled", "ecosentry gaps qinghe/ammonia --since 7d")
+    gaps.add_argument("series", nargs="*", metavar="SERIES", help="station/device/quantity from the left, or a device; left out = all")
+    gaps.add_argument("--from", dest="since", metavar="TIME", help="date or time at the station, or ISO with offset; gaps that ended later")
+    gaps.add_argument("--to", dest="until", metavar="TIME", help="gaps that ended before")
+    gaps.add_argument("--since", dest="ago", metavar="DURATION", help="instead of --from: the last 7d, 12h …")
+    _json(gaps)
     alert = word("alert", _alert, "The alerts that fire, and the last that ended", "ecosentry alert")
     _site(alert)
     _json(alert)

@@ -19,6 +19,7 @@ from config.series import Series
 from config.site import Site
 from drivers.reading import Clock, Delivery, Stamp
 from gateway.alerts import Alerts
+from gateway.gap_ledger import Gap
 from gateway.intake import Awaited, Intake, Note
 from gateway.journal import keeping, progress
 from gateway.journal.orders import end_left_over
@@ -347,6 +348,12 @@ class Core:
     def state(self) -> State:
         """The state after the newest committed event; never changed in place."""
         return self._state
+
+    def open_gaps(self) -> list[Gap]:
+        """What is missing now; for other threads."""
+        state, table = self._state, self._writer.series
+        since, reason = state["gap_open_since"], state["gap_open_reason"]
+        return [Gap(table[i], int(since[i]), None, int(reason[i]), 0.0) for i in since.nonzero()[0].tolist()]
 
 
 def _say(lines: list[str]) -> None:

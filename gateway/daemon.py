@@ -24,6 +24,7 @@ from gateway.clock import SystemClock
 from gateway.control import ControlServer, socket_path
 from gateway.core import Core
 from gateway.courier import Courier
+from gateway.gap_ledger import plain
 from gateway.health import LineHealth
 from gateway.intake import Intake
 from gateway.journal.progress import Requeue
@@ -156,7 +157,7 @@ class Daemon:
     def _facts(self) -> dict[str, object]:
         workers = [{"name": w.name, "restarts": w.restarts, "words": w.words} for w in self.supervisor.workers if w.restarts]
         return {"since": iso(self._began), "trouble": self.core.trouble, "queue": self.intake.rows, "workers": workers, "notes": self._notes,
-                "checked": self._check.words}
+                "gaps": [plain(gap) for gap in self.core.open_gaps()], "checked": self._check.words}
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def run(self, stop: Event) -> int:

@@ -12,6 +12,7 @@ from config.site import Severity, Site
 from drivers.reading import Clock
 from gateway.alerts import iso
 from gateway.contracts import Rows
+from gateway.gap_ledger import Followed, plain
 from gateway.health import LineHealth
 from gateway.journal.reader import Reader
 from gateway.view import AlertView, Live, Point
@@ -27,7 +28,7 @@ class Overview:
     """Asked from any thread; one question at a time, each a few short reads."""
 
     def __init__(self, folder: Path, site: Site, version: str, clock: Clock, lines: list[LineHealth], facts: Facts) -> None:
-        """`facts` gives what only the running daemon knows: {"since", "trouble", "queue", "workers", "notes"}."""
+        """`facts` gives what only the running daemon knows: {"since", "trouble", "queue", "workers", "gaps", "notes"}."""
         self._site = site
         self._version = version
         self._clock = clock
@@ -37,6 +38,7 @@ class Overview:
         self._lock = Lock()
         self._newest: dict[int, tuple[int, float, int, int, float]] = {}
         self._seen = max(0, self._reader.last_n() - _LOOK_BACK)
+        self._gaps = Followed(self._reader)
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -58,6 +60,7 @@ class Overview:
                 which, at = int(rows.which[i]), int(rows.at[i])
                 if which not in self._newest or at >= self._newest[which][0]:
                     self._newest[which] = (at, float(rows.value[i]), int(rows.flag[i]), int(rows.reason[i]), float(rows.share[i]))
+            self._gaps.take(rows)
             self._seen = int(rows.n[-1])
 
     def _live(self, number: int, series: Series, row: tuple[int, float, int, int, float]) -> Live:
@@ -95,6 +98,8 @@ class Overview:
             counters, last, size = self._reader.counters(), self._reader.last_n(), self._reader.size()
             sinks, recipients, event = self._reader.sinks(), self._reader.recipients(), self._reader.last_event()
             untold = self._reader.untold()
+            self._follow()
+            gaps = self._gaps.newest()
             behind = {name: self._behind_s(record.n, stamp.utc_ns) for name, record in sinks.items()}
         counted = {name: counters.get(name, 0) for name in ("received", "journalled", "duplicate", "undecodable", "quarantined", "held")}
         holds = counted["received"] == sum(n for name, n in counted.items() if name != "received")
@@ -116,6 +121,7 @@ class Overview:
             "journal": {"bytes": size, "limit": self._site.journal.max_size, "rows": last, "events": event.id if event else 0,
                         "state": facts.get("trouble") or "ok", "checked": facts.get("checked", "")},
             "clock": {"sure": stamp.sure, "words": "believed" if stamp.sure else "not yet true: readings that we would stamp are held"},
+            "gaps": [*(facts.get("gaps") or []), *map(plain, gaps)],  # type: ignore[misc]
             "queue": facts.get("queue", 0), "workers": facts.get("workers", []), "notes": facts.get("notes", []),
         }
 

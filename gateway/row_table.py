@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from config.quantity import vocabulary
+from config.quantity import unit_of
 from config.series import Flag, Series
 from config.site import Station
 from gateway.contracts import Rows
@@ -117,11 +117,9 @@ class Table:
 
 
 def _start(series: Series) -> str:
-    known = vocabulary().get(series.quantity)
-    unit = "" if known is None or known.unit == "1" else known.unit
     out = io.StringIO()
     csv.writer(out, lineterminator="").writerow(
-        [*(cell(name) for name in series[:4]), cell(series.statistic) or "measured", series.period_s, cell(series.method), unit])
+        [*(cell(name) for name in series[:4]), cell(series.statistic) or "measured", series.period_s, cell(series.method), unit_of(series)])
     return out.getvalue()
 
 

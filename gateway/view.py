@@ -81,7 +81,9 @@ class View(Protocol):
          "sinks": [{name, kind, state, words, journalled, sent, refused, skipped, thinned, owed, waiting, behind_s}],
          "recipients": [{name, waiting, sent, dead, words}],
          "conservation": {received, journalled, duplicate, undecodable, quarantined, held, holds: true}, "relayed_gaps": n,
-         "journal": {bytes, limit, rows, events, state, checked}, "clock": {sure, words}, "notes": [text]}
+         "journal": {bytes, limit, rows, events, state, checked}, "clock": {sure, words},
+         "gaps": [{series, since, until, seconds, reason, words, filled}], those that go on first (until null), then the newest,
+         "notes": [text]}
         """
         ...
 

@@ -192,3 +192,44 @@ def signals(rows, tables):
                     counts[series] = (at, raw)
         out.append((value, span, reason))
     return out
+
+
+def gaps(rows, period, started):
+    """rows of one series: (at, flag, reason) in order of arrival; `started`: (position, at). Gives {(since, until): (reason, share filled)}.
+
+    From all rows at once: the good times of arrival order make intervals; what the rows between say of themselves is the reason.
+    """
+    found, good, begun, late = [], None, None, []
+
+    def close(since, until, reason):
+        if until > since:
+            found.append((since, until, reason))
+
+    start_at = 0
+    for place, (at, flag, reason) in enumerate(rows):
+        start_at = max([moment for position, moment in started if position <= place], default=0)
+        bad = flag == 9 or (flag == 4 and reason != ord("N"))
+        if good is not None and at <= good:
+            late += [] if bad else [(len(found), at)]
+            continue
+        long = good is not None and (at - good) * 2 > period * 5
+        if bad and begun is None:
+            begun = [good if good is not None else at - period, reason]
+            if long and start_at > good:
+                close(good, start_at, ord("g"))
+                begun[0] = start_at
+        elif bad and begun[1] != reason and at - period > begun[0]:
+            close(begun[0], at - period, begun[1])
+            begun = [at - period, reason]
+        elif not bad:
+            if begun is not None:
+                close(begun[0], at, begun[1])
+            elif long:
+                close(good, at, ord("g") if start_at > good else ord("k"))
+            begun, good = None, at
+    out = {}
+    for number, (since, until, reason) in enumerate(found):
+        missing = max(1, (until - since + period // 2) // period - 1)
+        came = sum(1 for known, at in late if number < known <= number + 4 and since < at < until)
+        out[since, until] = (reason, min(1.0, came / missing))
+    return out

@@ -36,7 +36,7 @@ def show(args: argparse.Namespace, site: Site, folder: Path) -> int:
     """Print the newest rows; gives the exit code."""
     with reading(folder) as reader:
         try:
-            chosen = _chosen(reader.series(), args.series, args.what)
+            chosen = series_meant(reader.series(), args.series, args.what)
         except Usage as error:
             print(error, file=sys.stderr)
             return _USAGE
@@ -61,8 +61,8 @@ def export(args: argparse.Namespace, site: Site, folder: Path) -> int:
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     with reading(folder) as reader:
         try:
-            chosen = _chosen(reader.series(), args.series, args.what)
-            low, high = _bounds(args, site, reader.series())
+            chosen = series_meant(reader.series(), args.series, args.what)
+            low, high = bounds(args, site, reader.series())
         except Usage as error:
             print(error, file=sys.stderr)
             return _USAGE
@@ -92,7 +92,7 @@ def _write(reader: Reader, site: Site, chosen: Sequence[int], low: list[int], hi
 
 
 # ── which series, which time ─────────────────────────────────────────────────────────────────────────────────────────────
-def _chosen(table: Sequence[Series], words: Sequence[str], what: str) -> list[int]:
+def series_meant(table: Sequence[Series], words: Sequence[str], what: str) -> list[int]:
     """Ids of the series that the words mean. Raises Usage for a word that means none, or devices of several stations."""
     if not words:
         return [i for i, series in enumerate(table) if _is(series, what)]
@@ -116,7 +116,7 @@ def _is(series: Series, what: str) -> bool:
     return what == "all" or (not series.statistic if what == "raw" else series.period_s == _PERIODS[what])
 
 
-def _bounds(args: argparse.Namespace, site: Site, table: Sequence[Series]) -> tuple[list[int], list[int]]:
+def bounds(args: argparse.Namespace, site: Site, table: Sequence[Series]) -> tuple[list[int], list[int]]:
     """The first instant, and the first no more, of every series, UTC ns: bare dates are each station's own."""
     if args.since and args.ago:
         raise Usage("write --from or --since, not both")

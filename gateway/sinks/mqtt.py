@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from config.quantity import vocabulary
+from config.quantity import unit_of
 from config.series import Series
 from config.units import Duration
 from gateway.broker import PLACE, BrokerTable, Message, Visit, topic_fault
@@ -140,10 +140,9 @@ def statistic_of(series: Series) -> str:
 
 def _head(series: Series) -> str:
     """The part of a message that is the same for all rows of a series."""
-    known = vocabulary().get(series.quantity)
     said = {"station": series.station, "device": series.device, "quantity": series.quantity, "channel": series.channel,
             "statistic": series.statistic or MEASURED, "period_s": series.period_s, "method": series.method,
-            "unit": "" if known is None or known.unit == "1" else known.unit}
+            "unit": unit_of(series)}
     text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
     if re.search("[\ud800-\udfff]", text):
         text = json.dumps(said, separators=(",", ":"))

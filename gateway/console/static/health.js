@@ -23,6 +23,8 @@ const COLUMNS = {
     ["polls", (o) => count(o.polls), 1], ["late", (o) => count(o.late), 1], ["errors", (o) => count(o.errors), 1], ["where", (o) => text(o.where)], ["remark", (o) => text(o.words)]],
   devices: [["name", (o) => text(o.name)], ["state", (o) => state(o.state)], ["answered", (o) => when(o.age_s), 1], ["line", (o) => text(o.line)],
     ["station", (o) => text(o.station)], ["remark", (o) => text(o.words)]],
+  gaps: [["gap_of", (o) => text(o.series)], ["gap_since", (o) => moment(ms(o.since))], ["gap_until", (o) => (o.until === null ? t("goes_on") : moment(ms(o.until)))],
+    ["gap_filled", (o) => (o.until === null ? "" : `${Math.round(o.filled * 100)} %`), 1], ["gap_why", (o) => t(`reason_${o.reason}`, {}, text(o.words))]],
   recipients: [["name", (o) => text(o.name)], ["waiting", (o) => count(o.waiting), 1], ["sent", (o) => count(o.sent), 1], ["dead", (o) => count(o.dead), 1], ["remark", (o) => text(o.words)]],
 };
 
@@ -98,6 +100,7 @@ function part(name, what, make) {
 export function showHealth(status, version) {
   const places = ["lines", "devices", "sinks", "recipients"].filter((name) => Array.isArray(status[name]))
     .map((name) => part(name, status[name], () => (name === "sinks" ? sinkBoard(status.sinks) : board(name, status[name]))));
+  if (Array.isArray(status.gaps) && status.gaps.length) places.push(part("gaps", status.gaps, () => board("gaps", status.gaps)));
   if (status.conservation) places.push(part("conservation", status.conservation, () => identity(status.conservation)));
   if (status.journal || status.clock) places.push(part("box", [status.journal, status.clock, status.workers], () => box(status)));
   arrange(byId("health"), places);

@@ -1,0 +1,99 @@
+"""`ecosentry gaps`: what is missing where, why, and whether it came later; from the journal, and what goes on now from the daemon."""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.errors import ConfigError
+from config.site import Site
+from gateway.building import journal_folder, load_site
+from gateway.checking.check import print_problems
+from gateway.control import ask, socket_path
+from gateway.gap_ledger import Gap, gaps_between, plain, sink_gaps
+from gateway.journal.reading import NoJournal, NoRight, look, reading
+from gateway.journal_words.export import Usage, bounds, series_meant
+from gateway.row_table import LocalTime, zones
+
+EXIT_FOUND, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_RIGHT, EXIT_CONFIG = 1, 2, 69, 77, 78
+
+
+def run_gaps(args: argparse.Namespace, path: str) -> int:
+    """Print the gaps; 0 = none that is not filled, 1 = some are, 2 = no such series, 69 = no journal, 78 = the site file is wrong."""
+    try:
+        site = load_site(Path(path)).site
+        folder = journal_folder(site)
+        look(folder)
+        found = _found(args, site, folder)
+    except ConfigError as error:
+        print_problems(error, sys.stderr)
+        return EXIT_CONFIG
+    except Usage as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    except NoJournal as error:
+        print(error, file=sys.stderr)
+        return EXIT_UNAVAILABLE
+    except NoRight as error:
+        print(error, file=sys.stderr)
+        return EXIT_RIGHT
+    going_on = _going_on(folder)
+    if args.json:
+        print(json.dumps({"format": 1, "running": going_on is not None, "gaps": [*(going_on or []), *map(plain, found)]}, ensure_ascii=False))
+    else:
+        print("\n".join(_lines(found, going_on, site)))
+    return EXIT_FOUND if going_on or any(not gap.is_filled for gap in found) else 0
+
+
+def _found(args: argparse.Namespace, site: Site, folder: Path) -> list[Gap]:
+    with reading(folder) as reader:
+        table = reader.series()
+        wanted = [i for i in series_meant(table, args.series, "raw") if table[i].device]
+        low, high = bounds(args, site, table)
+        gaps = [gap for i in wanted for gap in gaps_between(reader, max(low[i], 0), min(high[i], 2**63 - 1), [i])]
+        names = {table[i] for i in wanted}
+        refused = [gap for gap in sink_gaps(reader, tuple(site.sinks)) if not args.series or gap.series in names]
+    return sorted(gaps, key=lambda gap: (gap.since, gap.series)) + refused
+
+
+def _going_on(folder: Path) -> list[dict[str, object]] | None:
+    """What the running daemon misses now; None if none runs."""
+    status = ask(socket_path(folder), "status")
+    if not isinstance(status, dict):
+        return None
+    return [gap for gap in status.get("gaps", []) if gap["until"] is None]
+
+
+def _lines(found: list[Gap], going_on: list[dict[str, object]] | None, site: Site) -> list[str]:
+    zone_of = zones(site.stations)
+    rows = []
+    for one in going_on or []:
+        station = str(one["series"]).partition("/")[0]
+        since = round(datetime.fromisoformat(str(one["since"])).replace(tzinfo=UTC).timestamp() * 1e9)
+        rows.append([LocalTime(zone_of(station)).text(since), "now", "", str(one["series"]), str(one["words"]), "goes on"])
+    for gap in found:
+        clock = LocalTime(zone_of(gap.series.station))
+        assert gap.until is not None
+        filled = "filled" if gap.is_filled else f"{gap.filled:.0%} filled" if gap.filled else "missing"
+        state = f"{gap.rows} rows not there: ecosentry journal refused {gap.sink}" if gap.sink else filled
+        rows.append([clock.text(gap.since), clock.text(gap.until), _length((gap.until - gap.since) / 1e9), str(gap.series), gap.words, state])
+    last = "(no daemon runs: what is missing since it stopped is not counted)" if going_on is None else "(asked the daemon for what goes on)"
+    if not rows:
+        return ["nothing is missing", last]
+    head = ["since", "until", "length", "series", "why", ""]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
+    return [*lines, last]
+
+
+def _length(seconds: float) -> str:
+    """A length for people.
+
+    >>> _length(42), _length(90), _length(7500), _length(200000)
+    ('42 s', '1.5 min', '2.1 h', '2.3 d')
+    """
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
