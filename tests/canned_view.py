@@ -156,8 +156,8 @@ class CannedView:
             "journal": {"bytes": 1_912_000_000, "limit": 8_000_000_000, "rows": 18_204_551, "events": 35_214, "state": "good"},
             "clock": {"sure": True, "words": "synchronised, 3 ms"},
             "gaps": [
-                {"series": "yard/noise/laeq", "since": "2026-11-21T07:58:00.000+00:00", "until": None, "seconds": None, "reason": "s", "words": "nothing was heard",
-                 "filled": 0.0},
+                {"series": "yard/noise/laeq", "since": "2026-11-21T07:58:00.000+00:00", "until": None, "seconds": None, "reason": "s",
+                 "words": "nothing was heard", "filled": 0.0},
                 {"series": "qinghe/cod/cod", "since": "2026-11-21T03:00:00.000+00:00", "until": "2026-11-21T03:12:00.000+00:00", "seconds": 720.0,
                  "reason": "d", "words": "the device did not answer", "filled": 1.0}],
             "notes": [],
