@@ -18,6 +18,7 @@ from drivers.codecs import dlt645
 from drivers.driver import Device, Group, Wire
 from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
+from drivers.protocols._priority import RANKS, Priority
 from drivers.reading import Batch
 
 LINES = frozenset({"serial", "tcp", "tcp_server"})
@@ -30,6 +31,8 @@ class Options(Table):
 
     address: str | None = None
     """The number on its label, up to 12 digits; left out = it is alone on its line and answers to any address."""
+    priority: Priority = "normal"
+    """Who is read first when the line is short of time."""
 
     @field_validator("address")
     @classmethod
@@ -85,7 +88,7 @@ class Driver:
         self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=1.0, round_trip_s=speed.round_trip_s)
         frames = [2 * (dlt645.LEAST + _WAKE) + 2 * len(item) // 2 + _bytes(rows) for item, rows in self._items.items()]
         time_s = sum(characters * speed.character_s + timing.turnaround + speed.round_trip_s for characters in frames)
-        self._group = Group("all", device.interval_s, 1, time_s, self._series)
+        self._group = Group("all", device.interval_s, RANKS[options.priority], time_s, self._series)
 
     def groups(self) -> tuple[Group, ...]:
         """See Asked."""

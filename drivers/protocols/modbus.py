@@ -28,6 +28,7 @@ from drivers.order import Outcome, Verb
 from drivers.overheard import OverheardDriver
 from drivers.protocols._modbus_orders import Command, Commands
 from drivers.protocols._modbus_talk import Talk
+from drivers.protocols._priority import RANKS, Priority
 from drivers.reading import Batch, Readings
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 _ABSENT = frozenset({"silent", "late", "wrong"})
 """Faults after which a device is not asked for its other blocks in the same poll."""
-Priority = Literal["high", "normal", "low"]
-_PRIORITIES: Mapping[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 
 
 class Options(Table):
@@ -150,7 +149,7 @@ class Driver:
         for name, row in self._rows.items():
             priority = row.priority if row.priority and options.priority == "normal" else options.priority
             found.setdefault((row.interval or device.interval_s, priority), []).append(name)
-        return [(Group("all" if len(found) == 1 else f"{duration_text(interval_s)} {priority}", interval_s, _PRIORITIES[priority], 0.0,
+        return [(Group("all" if len(found) == 1 else f"{duration_text(interval_s)} {priority}", interval_s, RANKS[priority], 0.0,
                        tuple(self._series[name] for name in names)), names) for (interval_s, priority), names in found.items()]
 
     def groups(self) -> tuple[Group, ...]:

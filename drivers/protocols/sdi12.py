@@ -23,6 +23,7 @@ from drivers.codecs.frame import NotAFrame
 from drivers.driver import Device, Group, Pause, Wire
 from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
+from drivers.protocols._priority import RANKS, Priority
 from drivers.reading import Batch
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ class Options(Table):
 
     address: Annotated[str, Field(pattern=r"^[0-9A-Za-z?]$")] | None = None
     """One character; left out = the profile's default, else "0". "?" = the only sensor of its line: it is asked for its address."""
+    priority: Priority = "normal"
+    """Who is read first when the line is short of time."""
 
 
 def _several(missing: object) -> object:
@@ -101,7 +104,7 @@ class Driver:
         self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s)
         characters = sum(30 + 8 * max(row.value for row in rows.values()) for rows in self._asks.values())
         waits_s = sum(timing.measuring for ask in self._asks if ask[0] not in "RC")
-        self._group = Group("all", device.interval_s, 1, characters * _CHARACTER_S + waits_s + speed.round_trip_s, self._series)
+        self._group = Group("all", device.interval_s, RANKS[options.priority], characters * _CHARACTER_S + waits_s + speed.round_trip_s, self._series)
 
     def groups(self) -> tuple[Group, ...]:
         """See Asked."""

@@ -18,6 +18,7 @@ from drivers.decode import shortest
 from drivers.driver import Device, Group, Wire
 from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
+from drivers.protocols._priority import RANKS, Priority
 from drivers.reading import Batch
 
 LINES = frozenset({"serial", "tcp", "tcp_server"})
@@ -31,6 +32,8 @@ class Options(Table):
     """Keys of such a device in the site file, beside those that all devices have."""
 
     address: Annotated[int, Field(ge=0, le=254)] = 0
+    priority: Priority = "normal"
+    """Who is read first when the line is short of time."""
 
 
 class Row(Table):
@@ -61,7 +64,8 @@ class Driver:
         self._places = {device.series(*name.split(":", 1)): shdlc.SPS30_FIELDS.index(row.field)
                         for name, row in device.profile.rows.items() if isinstance(row, Row)}
         self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s)
-        self._group = Group("values", device.interval_s, 1, 60 * speed.character_s + 0.02 + speed.round_trip_s, tuple(self._places))
+        time_s = 60 * speed.character_s + 0.02 + speed.round_trip_s
+        self._group = Group("values", device.interval_s, RANKS[options.priority], time_s, tuple(self._places))
 
     def groups(self) -> tuple[Group, ...]:
         """See Asked."""

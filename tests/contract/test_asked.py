@@ -139,6 +139,14 @@ def test_it_reads_a_healthy_device(name):
     assert group.line_time_s > 0
 
 
+@pytest.mark.parametrize(("priority", "rank"), [("high", 0), ("normal", 1), ("low", 2)])
+def test_the_site_file_says_who_is_read_first(priority, rank):
+    for name in ("sdi12", "dlt645", "shdlc"):
+        kind = KINDS_ASKED[name]
+        (group,) = field_devices.asked(kind.profile, **{**kind.options, "priority": priority}).groups()
+        assert group.priority == rank, name
+
+
 @every
 def test_a_silent_device_is_told_as_silent_and_its_time_is_bounded(name):
     driver, line = driver_of(KINDS_ASKED[name]), wire(lambda request: None)
