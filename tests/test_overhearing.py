@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import socket
 import struct
 import threading
 import time
@@ -15,6 +16,7 @@ from threading import Event
 import field_devices
 import modbus_devices
 import pytest
+from mqtt_devices import Notebook
 from virtual import VirtualClock, VirtualLine, VirtualWire
 
 from config.errors import LineError
@@ -211,7 +213,7 @@ kind = "serial"
 port = "{port}"
 {keys}
 [devices]
-probe = {{ line = "cabinet", address = 1, profile = "cwt_soil_7in1", interval = "1 s" }}
+probe = {{ line = "cabinet", address = 1, profile = "cwt_soil_7in1", interval = "500 ms" }}
 [console]
 enabled = false
 """
@@ -261,7 +263,7 @@ def test_a_listening_line_journals_what_another_asks_and_never_sends_a_byte(tmp_
         assert "no device configured" in health.line()["words"]
         assert health.line()["causes"]["stranger"] >= 1
         until(lambda: state() == "silent")  # the other master stops asking
-        time.sleep(0.5)
+        until(lambda: values(tmp_path, "soil_moisture")[1] > 0)
         assert line.collect() == b""
     moist, missing = values(tmp_path, "soil_moisture")
     assert set(moist) == {32.1}
@@ -291,6 +293,31 @@ def test_a_mute_line_refuses_to_send_whoever_asks_it_to(tmp_path):
             line.close()
         time.sleep(0.05)
         assert far.collect() == b""
+
+
+def test_frames_through_a_converter_are_read_along_too_and_nothing_is_sent_into_the_socket():
+    profile = modbus_devices.profile({"ph": {"register": 0, "decimals": 1}})
+    device = modbus_devices.driver(profile, tcp.Options(host="127.0.0.1", framing="rtu", mode="listen"), address=1)
+    got: list[float] = []
+    stop = Event()
+
+    def deliver(delivery, wait_s):
+        got.extend(float(value) for batch in delivery.batches for value in batch.raw)
+        stop.set()
+        return True
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        options = tcp.Options(host="127.0.0.1", port=server.getsockname()[1], framing="rtu", mode="listen")
+        line, given = tcp.Line("modem", options, str), ({"soil": device.overheard()}, deliver, stop, SystemClock(), Notebook())
+        worker = threading.Thread(target=line.run, args=given)
+        worker.start()
+        peer, _ = server.accept()
+        with peer:
+            peer.sendall(request(SOIL) + answer(SOIL, 72, 0))
+            worker.join(5)
+            assert got == [7.2]
+            peer.settimeout(1)
+            assert peer.recv(100) == b"", "it hung up without a byte"
 
 
 def test_what_can_only_be_asked_is_refused_on_a_listening_line(tmp_path):

@@ -25,6 +25,11 @@ UNKNOWN = {0: HIGH, 1: LOW, 2: PH_LOW, 3: PH_HIGH, 4: 215, 5: 65436, 6: 0, 7: 0x
 """COD as f32 ABCD, pH as f32 CDAB, a temperature in tenths, one below zero, nothing."""
 
 
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch):
+    monkeypatch.setattr("gateway.scanning.probe_job._REST_S", 0.01)
+
+
 def probe(name: str, address: str, site: Path = NO_SITE, **wishes: object) -> tuple[int, str]:
     out = io.StringIO()
     code = run_probe(name, site, ProbeWish(address, listen_s=0.0, **wishes), out, out)  # type: ignore[arg-type]

@@ -105,7 +105,7 @@ def test_devices_are_found_at_their_addresses_and_held_against_the_profiles_and_
     link = tmp_path / "ttyUSB7"
     unknown = TableSource(dict(enumerate([16819, 13107, 0, 0, 9])))
     with Deaf([device(1, RecognisableSoil(1)), device(40, unknown)], link) as bus:
-        code, said, _ = scan(str(link), NO_SITE, Wish(baudrate=9600, addresses="1-45", **FAST), Ways(write=str(tmp_path / "site.toml")))
+        code, said, _ = scan(str(link), NO_SITE, Wish(baudrate=9600, addresses="1-2,40", **FAST), Ways(write=str(tmp_path / "site.toml")))
         assert bus.devices[1].source.values.last["soil_ph"] == 7.2
     assert code == 0, said
     rows = said.splitlines()
@@ -254,6 +254,8 @@ def test_whatever_was_found_makes_a_site_file_that_is_right(tmp_path):
         soil, {**soil, "address": 2}, {**soil, "address": 3, "setting": "4800 8N1"}, {"protocol": "modbus", "address": 4, "setting": "9600 8N1"},
         {"protocol": "dlt645", "address": "000000000161", "setting": "9600 8N1"}]),
         LineFound("usb2", "/dev/serial/by-path/b", "9600 8N1", "", [{"protocol": "stream", "address": "", "profiles": ("nova_sds011",)}])]
+    ascii_ = LineFound("usb3", "/dev/serial/by-path/c", "9600 7E1", "", [{**soil, "framing": "ascii", "setting": "9600 7E1"}])
+    assert read_site_text(site_text(Place(), [ascii_]), KINDS, "site.toml").lines["usb3"].options.framing == "ascii"
     for some in (lines, lines[:1], []):
         text = site_text(Place("balcony", 52.5, 13.4, "Europe/Berlin"), some)
         site = read_site_text(text, KINDS, "site.toml")

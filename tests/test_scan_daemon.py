@@ -85,7 +85,7 @@ def worst_gap(times: list[float]) -> float:
 
 def test_a_scan_through_the_daemon_finds_what_is_new_and_no_poll_waits_longer_than_one_exchange(polled):
     far, daemon, path = polled
-    code, said, _ = scan("cabinet", path, Wish(addresses="1-12", answer_s=EXCHANGE_S))
+    code, said, _ = scan("cabinet", path, Wish(addresses="1-12", answer_s=EXCHANGE_S, listen_s=0.5))
     assert code == 0, said
     rows = said.splitlines()
     assert rows[1].split()[:3] == ["9", "9600", "8N1"]
@@ -100,7 +100,7 @@ def test_a_scan_through_the_daemon_finds_what_is_new_and_no_poll_waits_longer_th
 
 def test_a_port_of_a_running_line_is_scanned_through_the_daemon_too_and_listed_as_its_own(polled):
     far, _, path = polled
-    found = json.loads(scan(str(far.bus.link), path, Wish(addresses="8-9", answer_s=EXCHANGE_S), Ways(as_json=True))[1])
+    found = json.loads(scan(str(far.bus.link), path, Wish(addresses="8-9", answer_s=EXCHANGE_S, listen_s=0.5), Ways(as_json=True))[1])
     assert (found["line"], found["through"], found["known"]) == ("cabinet", "daemon", {"one": 1, "two": 2})
     assert [one["address"] for one in found["found"]] == [9]
 

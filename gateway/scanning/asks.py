@@ -66,8 +66,8 @@ def _unit(question: Question, number: int, wrapped: str, stream: bytes) -> Plain
         late = _late(stream) if wrapped == "rtu" else None
         if late is None or late == question.unit:
             raise
-        return {"protocol": "modbus", "address": late, "answers": "late"}
-    return {"protocol": "modbus", "address": question.unit, "answers": said}
+        return {"protocol": "modbus", "address": late, "answers": "late", "framing": wrapped}
+    return {"protocol": "modbus", "address": question.unit, "answers": said, "framing": wrapped}
 
 
 def _late(stream: bytes) -> int | None:

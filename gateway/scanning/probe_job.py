@@ -59,7 +59,7 @@ class Probe:
         for function in self.functions:
             found = yield from self._runs(function, profiles, beyond)
             runs += [{"function": function, "first": first, "reads": [list(values)]} for first, values in found]
-        for again in range(1, self.reads):
+        for again in range(1, self.reads if runs else 1):
             yield from self._again(runs, again)
         fits = (yield from fitting(self._registers, profiles, Progress(0, 0, "comparing with the profiles"))) if runs else []
         return {"unit": self.unit, "answers": bool(runs or beyond), "runs": runs, "fits": [fit.plain() for fit in fits],

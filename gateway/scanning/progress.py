@@ -52,6 +52,12 @@ class ProgressLine:
         text = f"[{bar:<{_BAR}}] {left:<12} {answers:<10} {words}" if self._is_terminal else f"{share * 100:.0f} %, {left}, {answers}: {words}"
         self._show(text)
 
+    def say(self, words: str) -> None:
+        """A line of its own."""
+        if not self._quiet:
+            self._out.write(words + "\n")
+            self._out.flush()
+
     def end(self) -> None:
         """Take the bar away."""
         if self._is_terminal and self._width:

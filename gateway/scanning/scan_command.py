@@ -10,8 +10,10 @@ from typing import TextIO, cast
 
 from config.errors import ConfigError, LineError
 from config.quantity import vocabulary
+from config.reading_site import read_site_text
 from drivers.ports import Port, ports
 from gateway.checking.check import print_problems
+from gateway.plugins import KINDS
 from gateway.scanning.listening import EACH_S, Listened, listen_to_all
 from gateway.scanning.progress import ProgressLine
 from gateway.scanning.scan_line import Report, Wish, scan_line
@@ -209,11 +211,22 @@ def values_text(values: dict[str, float]) -> str:
 
 # ── the site file ────────────────────────────────────────────────────────────────────────────────────────────────────
 def _write(path: str, lines: list[LineFound], out: TextIO) -> None:
-    text = site_text(_place(), lines)
+    text = _right(_place(), lines, out)
     with Path(path).open("x", encoding="utf-8") as file:
         file.write(text)
     rows = sum(1 for row in text.splitlines() if row and not row.startswith("#"))
     print(f"Wrote {path}, {rows} lines. Next:  ecosentry check --live {path}", file=out)
+
+
+def _right(place: Place, lines: list[LineFound], out: TextIO) -> str:
+    """The text of a site file that passes the check: what a person typed wrongly is said and left out."""
+    text = site_text(place, lines)
+    try:
+        read_site_text(text, KINDS, "what you typed")
+    except ConfigError as error:
+        print_problems(error, out)
+        return site_text(Place(time_zone=box_zone()), lines)
+    return text
 
 
 def _place() -> Place:

@@ -153,7 +153,7 @@ def addresses(text: str) -> list[int]:
 def scanning(line: str, options: object, drivers: Mapping[str, Asked], asked: Mapping[str, object]) -> Scan:
     """The job for what was asked of the daemon, on a line with these options and drivers. Raises ValueError.
 
-    {"addresses": "1-247", "skip": [addresses that are known], "kinds": [of KINDS], "first": stop at the first, "answer_s": seconds}
+    {"addresses": "1-247", "skip": [addresses that are known], "kinds": [of KINDS], "first": stop at the first, "answer_s", "listen_s"}
     """
     if not isinstance(options, LineSpeed):
         raise ValueError(f"line {line} carries no protocol that can be scanned")
@@ -163,8 +163,11 @@ def scanning(line: str, options: object, drivers: Mapping[str, Asked], asked: Ma
     answer_s = asked.get("answer_s", 0.0)
     if not isinstance(answer_s, int | float) or not 0 <= answer_s <= 10:
         raise ValueError("answer_s is a number of seconds up to 10")
+    listen_s = asked.get("listen_s", LISTEN_S)
+    if not isinstance(listen_s, int | float) or not 0 <= listen_s <= 600:
+        raise ValueError("listen_s is a number of seconds up to 600")
     questions = asks(kinds, addresses(str(asked.get("addresses", "1-247"))), options.framing, skip, float(answer_s))
-    return Scan(line, options, questions, setting_text(options), stop_at_first=bool(asked.get("first", False)))
+    return Scan(line, options, questions, setting_text(options), float(listen_s), stop_at_first=bool(asked.get("first", False)))
 
 
 def setting_text(options: object) -> str:

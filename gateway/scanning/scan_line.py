@@ -12,7 +12,7 @@ from drivers.job import Plain
 from drivers.ports import Port
 from gateway.building import Builder
 from gateway.control import ask as ask_daemon
-from gateway.scanning.listening import EACH_S, hear_port
+from gateway.scanning.listening import hear_port
 from gateway.scanning.own_port import MOST_BAUDRATES, OwnPort, Setting, own_port, run_job, speed_of
 from gateway.scanning.progress import ProgressLine
 from gateway.scanning.scan_job import LISTEN_S, Scan, addresses, asks, setting_text
@@ -107,7 +107,7 @@ def scan_line(target: Target, wish: Wish, shown: ProgressLine, stop: threading.E
 def _through_daemon(target: Target, wish: Wish, shown: ProgressLine) -> Report:
     known = target.devices
     arguments = {"addresses": wish.addresses or "1-247", "skip": [str(address) for address in known.values() if address is not None],
-                 "first": wish.first, "answer_s": wish.answer_s}
+                 "first": wish.first, "answer_s": wish.answer_s, "listen_s": wish.listen_s}
     assert target.socket is not None
     outcome = visit(target.socket, target.line, "scan", arguments, _WITHIN_S, shown)
     report = Report("daemon", known=known)
@@ -118,6 +118,7 @@ def _through_daemon(target: Target, wish: Wish, shown: ProgressLine) -> Report:
 
 def _own_serial(target: Target, wish: Wish, shown: ProgressLine, stop: threading.Event) -> Report:
     report = Report("port")
+    shown.say(f"Listening {wish.listen_s:g} s for another master, then asking (reads only)")
     if not is_free(target.port, wish, report, stop):
         return report
     scans = list(_scans(target, wish))
@@ -143,7 +144,7 @@ def is_free(port: str, wish: Wish, report: Report, stop: threading.Event) -> boo
     """Nobody speaks there by himself. What is heard is noted in `report`."""
     if wish.listen_s <= 0:
         return True
-    heard = hear_port(Port(port, port, ""), min(wish.listen_s, EACH_S) if wish.listen_s < LISTEN_S else wish.listen_s, stop)
+    heard = hear_port(Port(port, port, ""), wish.listen_s, stop)
     if heard.state == "master":
         report.master, report.settings = heard.words, [heard.setting]
     elif heard.state == "stream" and heard.stream is not None:
@@ -162,8 +163,9 @@ def _own_other(target: Target, wish: Wish, shown: ProgressLine, stop: threading.
         raise ValueError(f"line {target.line} is of kind {table.kind}: its devices speak by themselves, and there is nothing to scan")
     questions = asks(["modbus", "inputs"], addresses(wish.addresses or "1-247"), table.options.framing, (), wish.answer_s)
     line = cast("AskedLine", Builder(target.file).line(target.line))
+    listen_s = 0.0 if table.options.framing == "tcp" else wish.listen_s
     with OwnPort(line, stop) as wire:
-        _add(report, run_job(Scan(target.name, table.options, questions, "", listen_s=0.0, stop_at_first=wish.first), wire, shown, stop), "")
+        _add(report, run_job(Scan(target.name, table.options, questions, "", listen_s, stop_at_first=wish.first), wire, shown, stop), "")
     return report
 
 
