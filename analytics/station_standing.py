@@ -9,6 +9,7 @@ from config.live_standards import fact, facts_wanted, given, reports
 from config.quantity import vocabulary
 from config.series import Series
 from config.site import Station
+from config.standard_live import Live
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,23 @@ def standing(series: Series, value: float, end_ns: int, zone: str) -> Standing |
     return Standing(row.name.en, row.name.zh, row.colour, row.level) if row else None
 
 
+def report_of(series: Series) -> Live | None:
+    """The report that gives the series of a limit."""
+    return next((live for live in reports(series.method)
+                 if (live.limit, live.statistic) == (series.quantity, series.statistic) and series.channel in live.items
+                 and (live.every == "hour") == (series.period_s == 3600)), None)
+
+
 def limit_for(station: Station, series: Series, quantity: str, end_ns: int) -> Decimal | None:
     """The limit of a quantity for a station and the time of a limit's report; None where the law sets none, or more than these decide it."""
     zone = station.time_zone
-    for live in reports(series.method):
-        law = law_at(series.method, end_ns, zone)
-        if live.limit == series.quantity and live.report.replace(" ", "_") == series.statistic and law is not None:
-            facts = tuple((key, known) for key in facts_wanted(live) if (known := fact(station, key)) is not None)
-            hours = 1 if live.every == "hour" else 24
-            about = About(series.method, live.report, zone, (quantity,), facts)
-            one = Judging(about, live, law, Moment(end_ns, hours, zone, live.every == "day"), lambda *_: None)
-            arguments = one.arguments_without_means()
-            found = limited(live, law, quantity, Decimal(1), arguments) if arguments is not None and not live.corrected else None
-            return found.limit if found and isinstance(found.limit, Decimal) else None
-    return None
+    live, law = report_of(series), law_at(series.method, end_ns, zone)
+    if live is None or law is None:
+        return None
+    facts = tuple((key, known) for key in facts_wanted(live) if (known := fact(station, key)) is not None)
+    hours = 1 if live.every == "hour" else 24
+    about = About(series.method, live.report, zone, (quantity,), facts)
+    one = Judging(about, live, law, Moment(end_ns, hours, zone, live.every == "day"), lambda *_: None)
+    arguments = one.arguments_without_means()
+    found = limited(live, law, quantity, Decimal(1), arguments) if arguments is not None and not live.corrected else None
+    return found.limit if found and isinstance(found.limit, Decimal) else None

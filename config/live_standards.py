@@ -125,4 +125,4 @@ def mean_of(live: Live) -> float:
 
 def limit_series(station: str, standard: str, live: Live, quantity: str) -> Series:
     """The series that says how far a quantity is from its limit."""
-    return Series(station, "", live.limit, quantity, live.report.replace(" ", "_"), 3600 if live.every == "hour" else 86400, standard)
+    return Series(station, "", live.limit, quantity, live.statistic, 3600 if live.every == "hour" else 86400, standard)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from config.device import Profile
 from config.document import Document
 from config.kinds import FilledFromProfiles, Kinds, Neighbour
+from config.live_standards import live_ids
 from config.quantity import vocabulary
 from config.site import Line, Selector, Site, SiteDevice, Station
 from config.toml_notes import Path
@@ -207,7 +208,9 @@ def selector(known: Known, path: Path, chosen: Selector, site: Site) -> bool:
     for key, section, there in (("station", "stations", set(site.stations)), ("device", "devices", set(site.devices))):
         for index, name in enumerate(getattr(chosen, key)):
             good &= known.name(_item(known, (*path, key), index), name, section, there)
-    for key, there, word in (("quantity", set(vocabulary()), "quantity"), ("medium", media, "medium"), ("area", areas, "area")):
+    computing = set(live_ids()) if chosen.standard else set()
+    for key, there, word in (("quantity", set(vocabulary()), "quantity"), ("medium", media, "medium"), ("area", areas, "area"),
+                             ("standard", computing, "standard that is computed live")):
         for index, name in enumerate(getattr(chosen, key)):
             if name not in there and not (key == "area" and known.spoilt.get("stations")):
                 good = False

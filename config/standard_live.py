@@ -97,6 +97,8 @@ class Live(Table):
     limit: str = ""
     """The function gives limit and pass: this quantity says how many times the limit a value is, or how far above it (`EXCESS`); rules
     may say above = "ID"."""
+    statistic: str = "limit"
+    """Of the limit's series: another one where a standard limits two means of the same length."""
     passes: str = "pass"
     corrected: str = ""
     """The result that is compared, where that is not the value itself."""
@@ -139,7 +141,7 @@ class Live(Table):
         for one in self.gives:
             found += [(one.quantity, item, one.statistic) for item in items] if one.each else [(one.quantity, one.channel, one.statistic)]
         if self.limit:
-            found += [(self.limit, item, self.report.replace(" ", "_")) for item in items]
+            found += [(self.limit, item, self.statistic) for item in items]
         return found
 
     @property

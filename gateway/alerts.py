@@ -10,7 +10,7 @@ from analytics.kernels.rules import CLIMBED, ENDED, FELL, RAISED
 from analytics.rules import Transition
 from analytics.state import State
 from analytics.station_inputs import law_at
-from analytics.station_standing import limit_for, standing
+from analytics.station_standing import limit_for, report_of, standing
 from config.quantity import vocabulary
 from config.series import Series
 from config.site import CLASSES, Severity, Site
@@ -92,7 +92,8 @@ class Alerts:
         station = self._site.stations.get(series.station)
         found = limit_for(station, series, watch.by_law, t.at) if station else None
         rises = t.kind in (RAISED, CLIMBED)
-        named = series._replace(quantity=watch.by_law, channel="")
+        report = report_of(series)
+        named = f"{series.station}/{watch.by_law} {report.report if report else ''}".rstrip()
         if found is None:
             value, limit = t.value, None
             what = f"{named} {t.value:.3g} {'>' if rises else 'back from'} {watch.limits[t.severity if rises else t.before]} of its limit"

@@ -286,6 +286,29 @@ def test_a_plan_from_before_there_were_indices_comes_back_too(tmp_path):
     house.kill()
 
 
+def test_a_plan_of_the_first_indices_comes_back_as_their_reports(tmp_path):
+    """As the version before wrote it: one hourly report a standard, the station's number under an empty name."""
+    site, expected = station("pm2_5", "ammonia_nitrogen")
+    house = House(tmp_path, site, expected=expected)
+    plan = house.core._plan
+    head, _, arrays = plan.dump().partition(b"\n")
+    old = json.loads(head)
+    now = [index for index in plan.indices if index.about.report == "realtime"]
+
+    def former(index) -> dict[str, object]:
+        own = [row for row in index.gives if row[0] in ("aqi", "iaqi", "gb3838_class", "gb3838_item_class")]
+        about = {"standard": index.about.standard, "zone": "Asia/Shanghai", "water_body": "river", "items": list(index.about.items)}
+        inputs = [{"quantity": one.quantity, "series": one.series, "place": one.place} for one in index.inputs]
+        return {"about": about, "inputs": inputs, "gives": [[channel, series] for _, channel, series in own]}
+
+    old["indices"] = [former(index) for index in now]
+    again = restore(zlib.compress(json.dumps(old).encode() + b"\n" + arrays))
+    assert [index.about for index in again.indices] == [index.about for index in now]
+    assert [set(index.gives) <= set(one.gives) for index, one in zip(again.indices, now, strict=True)] == [True, True]
+    assert [{row[0] for row in index.gives} for index in again.indices] == [{"aqi", "iaqi"}, {"gb3838_class", "gb3838_item_class"}]
+    house.kill()
+
+
 values_of_a_moment = st.lists(st.tuples(st.sampled_from(["pm2_5", "o3", "ammonia_nitrogen", "dissolved_oxygen"]),
                                         st.one_of(st.just(math.nan), st.floats(0, 200).map(lambda x: round(x, 1)))), max_size=4)
 moment = st.tuples(st.floats(60, 2400), values_of_a_moment, st.sampled_from([0, 0, 4000]))
