@@ -12,7 +12,7 @@ KEYS: dict[str, frozenset[str]] = {
 }
 """By kind of table."""
 KINDS: dict[Section, frozenset[str]] = {
-    "lines": frozenset({"http"}),
+    "lines": frozenset(),
     "protocols": frozenset({"hj212"}),
     "sinks": frozenset({"hj212"}),
     "channels": frozenset({"email", "sms_modem", "apprise", "cap"}),

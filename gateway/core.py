@@ -93,7 +93,6 @@ class Core:
             progress.sign_on(self._writer, tuple(self._site.sinks))
             end_left_over(self._writer, stamp.utc_ns)
             self._make_plan()
-        self._sorter = Sorter(self._writer, self._register)
         with Reader(self._writer.path.parent) as reader:
             self._alerts = Alerts(self._site, str(reader.meta("journal_id")), self._words_of)
             last = reader.last_event()
@@ -101,6 +100,7 @@ class Core:
             self._steady = last.steady if last else 0
             self._careful = last is not None and reader.meta("clean_stop") != last.id
             self._state = carry(self._redo(reader), self._plan.layout)
+        self._sorter = Sorter(self._writer, self._register)  # after the redo: rows of an event under way are not shown before it is done
         self._commit_event(START, Taken([], []), stamp)
 
     def _make_plan(self) -> None:

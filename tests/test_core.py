@@ -100,6 +100,31 @@ def test_a_reading_with_its_own_time_enters_once_even_from_another_packet_and_an
     house.kill()
 
 
+def test_a_reading_whose_event_was_under_way_at_the_kill_enters_once_too(tmp_path, monkeypatch):
+    """In careful mode rows are on disk before their step; a source without packet numbers (HTTP) sends them again."""
+    from gateway import core as core_module
+
+    house, original = House(tmp_path, site()), core_module.step
+    house.again()
+    monkeypatch.setattr(core_module, "step", _dies)
+    house.say((LAEQ, 50.0), at=NOON - S)
+    with pytest.raises(ProcessDied):
+        house.turn()
+    monkeypatch.setattr(core_module, "step", original)
+    house.again()
+    house.say((LAEQ, 50.0), at=NOON - S)
+    house.turn()
+    with house.reader() as reader:
+        assert reader.rows_after(0, 10).at.tolist() == [NOON - S]
+        c = reader.counters()
+    assert (c["received"], c["journalled"], c["duplicate"]) == (2, 1, 1)
+    house.kill()
+
+
+def _dies(*_):
+    raise ProcessDied
+
+
 @pytest.mark.parametrize("at", [0, NOON + 3600 * S])
 def test_a_time_that_cannot_be_is_set_aside_and_counted(tmp_path, at):
     house = House(tmp_path, site())

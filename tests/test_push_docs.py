@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.reading_site import read_site_text
-from drivers.lines import tcp_server
+from drivers.lines import http, tcp_server
 from gateway.plugins import KINDS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -14,7 +14,7 @@ PAGE = (DOCS / "push.md").read_text("utf-8")
 SITE_FILE = (DOCS / "site_file.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("table", [tcp_server.Options], ids=lambda table: table.__module__)
+@pytest.mark.parametrize("table", [http.Options, tcp_server.Options], ids=lambda table: table.__module__)
 def test_every_key_is_named(table) -> None:
     keys = list(table.model_fields)
     assert [key for key in keys if f"`{key}`" not in SITE_FILE] == []

@@ -27,6 +27,11 @@ _REPLY_EVERY_NS = 1_000_000_000
 """One topic is said something to at most so often."""
 
 
+def digest_of(topic: str, payload: bytes) -> bytes:
+    """16 bytes by which a message is known again."""
+    return hashlib.blake2b(topic.encode("utf-8", "surrogatepass") + b"\0" + payload, digest_size=16).digest()
+
+
 class Poison:
     """Messages on which a driver failed: they are not read again, or the line would fail on them for ever."""
 
@@ -94,10 +99,10 @@ class Hearing:
 
     def message(self, topic: str, payload: bytes, qos: int, packet: int, dup: bool, retained: bool) -> None:
         """One message, as the broker sent it; longer ones than allowed may have been cut. Never waits."""
-        digest = hashlib.blake2b(topic.encode("utf-8", "surrogatepass") + b"\0" + payload[: self._most_payload], digest_size=16).digest()
+        digest = digest_of(topic, payload[: self._most_payload])
         receipt = self._receipt(packet, qos, digest, dup) if qos else None
         heard = Heard(topic, payload, self._clock.now(), retained, receipt)
-        batches, faults = self._read(heard, digest)
+        batches, faults = self.read(heard, digest)
         if not batches and not faults:
             if retained:
                 self._report.count("retained")
@@ -114,7 +119,11 @@ class Hearing:
             self._given.add(packet)
         return self._receipts.give(packet, qos, digest, again, self._connection)
 
-    def _read(self, heard: Heard, digest: bytes) -> tuple[tuple[Batch, ...], list[str]]:
+    def is_wanted(self, heard: Heard) -> bool:
+        """Does a device take messages of this topic?"""
+        return any(self._drivers[device].wants(heard) for device in self._who(heard.topic))
+
+    def read(self, heard: Heard, digest: bytes) -> tuple[tuple[Batch, ...], list[str]]:
         """The readings in it, and why it is to be set aside."""
         if len(heard.payload) > self._most_payload:
             self._report.count("too big")

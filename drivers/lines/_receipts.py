@@ -57,15 +57,17 @@ class Receipts:
 
     def take(self, connection: int) -> list[MqttReceipt]:
         """What was released since, of this connection; receipts of dead connections are forgotten."""
+        return [receipt for receipt in self.take_all() if receipt.connection == connection]
+
+    def take_all(self) -> list[MqttReceipt]:
+        """What was released since, of every connection."""
         with suppress(BlockingIOError):
             self._ear.recv(64)
         self._rung = False  # before looking: what comes after rings again
         found = []
         while self._released:
-            receipt = self._released.popleft()
+            found.append(self._released.popleft())
             self.owed -= 1
-            if receipt.connection == connection:
-                found.append(receipt)
         return found
 
     def close(self) -> None:

@@ -27,11 +27,9 @@ from drivers.driver import Device, Heard
 from drivers.lines import _topics
 from drivers.reading import Batch, Readings
 
-LINES = frozenset({"mqtt"})
-"""The kinds of line that it works on."""
 _FIGURE = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _MS = 1_000_000
-LINES = frozenset({"mqtt"})
+LINES = frozenset({"mqtt", "http"})
 """Kinds of line that it works on."""
 _MOST_CHANNELS = 256
 _OLD_INTERVALS = 2

@@ -112,7 +112,7 @@ def _audience(site: Site, rule: Rule, series: list[Series]) -> str:
 
 def warnings(file: SiteFile) -> list[str]:
     """What is allowed and yet likely to go wrong."""
-    return [*_factory_settings(file), *_ports(file.site), *_secrets(file.site), *_open_console(file.site)]
+    return [*_factory_settings(file), *_ports(file.site), *_secrets(file.site), *_open_console(file.site), *_open_lines(file.site)]
 
 
 def notes(file: SiteFile) -> list[str]:
@@ -164,3 +164,15 @@ def _open_console(site: Site) -> Iterator[str]:
     host = site.console.listen.rpartition(":")[0].strip("[]")
     if site.console.enabled and host not in ("127.0.0.1", "::1", "localhost"):
         yield f"console.listen = {site.console.listen}: whoever reaches this box can read the console → 127.0.0.1 and ssh -L, or a proxy with a login"
+
+
+def _open_lines(site: Site) -> Iterator[str]:
+    """Lines that take connections from beyond this box."""
+    for name, line in site.lines.items():
+        place = getattr(line.options, "place", None)
+        if place is None or place.is_loopback:
+            continue
+        if line.kind == "http":
+            yield f"lines.{name}: token and readings come to {place} without TLS → only from a network of your own, or through a proxy with TLS"
+        elif not getattr(line.options, "networks", ()):
+            yield f'lines.{name}: {place} takes modems from anywhere, and a registration is no secret → networks = ["…"]'
