@@ -169,15 +169,22 @@ class Archive:
     def rows(self, block: Block, table: tuple[Series, ...]) -> Rows:
         """All rows of a block in arrival order."""
         found = self._ask("SELECT id, rows, body FROM chunk WHERE id >= ? AND id < ? ORDER BY id", block.id * _SERIES, (block.id + 1) * _SERIES)
-        parts = [_decode(_int(number) % _SERIES, _int(count), _bytes(body), table) for number, count, body in found]
-        whole = joined(table, parts)
-        if len(whole) != block.rows:
-            raise Damaged(f"{self.path.name}: block {block.id} has lost {block.rows - len(whole)} rows")
-        if len(whole) and not block.n_from <= int(whole.n.min()) <= int(whole.n.max()) < block.n_to:
-            raise Damaged(f"{self.path.name}: block {block.id} has rows of another")
-        places = np.full(block.n_to - block.n_from, -1, np.intp)  # cheaper than sorting
-        places[whole.n - block.n_from] = np.arange(len(whole))
-        return whole.pick(places[places >= 0])
+        span = block.n_to - block.n_from
+        whole = {f.name: np.empty(span, _TYPES.get(f.name, np.float64)) for f in fields(Rows)[1:]}
+        there = np.zeros(span, np.bool_)
+        for number, count, body in found:
+            part = _decode(_int(number) % _SERIES, _int(count), _bytes(body), table)
+            places = part.n - block.n_from
+            if len(part) and not 0 <= int(places.min()) <= int(places.max()) < span:
+                raise Damaged(f"{self.path.name}: block {block.id} has rows of another")
+            for name, column in whole.items():
+                column[places] = getattr(part, name)
+            there[places] = True
+        rows = Rows(table, **whole)
+        many = int(there.sum())
+        if many != block.rows:
+            raise Damaged(f"{self.path.name}: block {block.id} has lost {block.rows - many} rows")
+        return rows if many == span else rows.pick(there)
 
     def rows_of_series(self, block: Block, series: int, since: int, until: int, table: tuple[Series, ...]) -> Rows:
         """Rows of one series in a block with since < at <= until, in arrival order."""
