@@ -193,7 +193,7 @@ def test_libmodbus_declines_an_order_and_nothing_is_changed(tmp_path):
         finally:
             line.close()
         assert "coils 00000000 " in said[0].readline()
-    assert outcome == Outcome("failed", "the device answers exception 2 (illegal register)")
+    assert outcome == Outcome("failed", "the device answers exception 2 (illegal register): does the profile fit this model?")
 
 
 @contextmanager
