@@ -6,6 +6,7 @@ float64 nearest to the exact decimal. The same table serves the simulated device
 """
 
 import math
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +15,17 @@ from typing import Literal, get_args
 
 import numpy as np
 
-NumberType = Literal["bit", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd16", "bcd32"]
-"""bit: one coil or contact of functions 1 and 2. The others: unsigned, signed, IEEE 754 float of so many bits; bcd: four bits a digit."""
+NumberType = Literal["bit", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd16", "bcd32", "bcd64", "text"]
+"""bit: one coil or contact of functions 1 and 2. The others: unsigned, signed, IEEE 754 float of so many bits; bcd: four bits a digit;
+text: ASCII characters, two a register, that are a number or the name of a state."""
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 """The bytes on the wire, A = most significant, named for 32 bit; see `orders` for 16 and 64 bit."""
 
 _CODES = {"u16": "H", "s16": "h", "u32": "I", "s32": "i", "u64": "Q", "s64": "q", "f32": "f", "f64": "d"}
-_WORDS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "s64": 4, "f32": 2, "f64": 4, "bit": 1, "bcd16": 1, "bcd32": 2}
+_WORDS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "s64": 4, "f32": 2, "f64": 4, "bit": 1, "bcd16": 1, "bcd32": 2, "bcd64": 4}
+_PADDING = " \0\r\n\t"
+"""Fills up a text that is shorter than its registers."""
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _WHOLE = frozenset({"u16", "s16", "u32", "s32", "u64", "s64"})
 TYPES: tuple[NumberType, ...] = get_args(NumberType)
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -32,7 +37,8 @@ class Form:
 
     value = raw / 10**decimals, or raw * scale + offset; not both. With `bit`, raw is the field of `bits` bits that
     begins there (0 = least significant). A raw equal to one of `missing` (before scaling; signed types also by their
-    unsigned pattern), a NaN and an infinity are missing.
+    unsigned pattern), a NaN and an infinity are missing. A text has `length` characters; with `states` it is one of these
+    names and the value is its number, without them it is a number in digits. Another text is missing.
     """
 
     type: NumberType = "u16"
@@ -43,6 +49,8 @@ class Form:
     missing: tuple[int | float, ...] = ()
     bit: int | None = None
     bits: int = 1
+    length: int = 0
+    states: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.decimals and (self.scale != 1 or self.offset):
@@ -56,14 +64,18 @@ class Form:
                 raise ValueError(f"has bit {self.bit} with {self.bits} bits; {self.type} has {self.registers * 16}")
         elif self.bits != 1:
             raise ValueError("has bits but no bit: say where the field begins")
+        if (self.type == "text") != (self.length > 0) or (self.states and self.type != "text"):
+            raise ValueError('has length or states without type "text", or a text without its length: the number of its characters')
+        if self.states and self.line != (1, 0, 1):
+            raise ValueError("has states and decimals, scale or offset; the number of a state is the value")
 
     @property
     def registers(self) -> int:
         """How many registers (or coils) it takes."""
-        return _WORDS[self.type]
+        return (self.length + 1) // 2 if self.type == "text" else _WORDS[self.type]
 
     @property
-    def _line(self) -> tuple[int, int, int]:
+    def line(self) -> tuple[int, int, int]:
         """(a, b, d): value = (raw * a + b) / d in whole numbers."""
         if self.decimals:
             return (1, 0, 10**self.decimals) if self.decimals > 0 else (10**-self.decimals, 0, 1)
@@ -82,6 +94,8 @@ def decode(form: Form, registers: Sequence[int]) -> float:
     packed = _reorder(struct.pack(f">{len(registers)}H", *registers), form.order)
     if form.type.startswith("bcd"):
         return _from_digits(form, packed)
+    if form.type == "text":
+        return _from_text(form, packed)
     raw = struct.unpack(">" + _CODES[form.type], packed)[0]
     if form.type[0] == "f":
         return _from_float(form, raw)
@@ -102,6 +116,8 @@ def encode(form: Form, value: float) -> tuple[int, ...]:
         return (int(value != 0),)
     if form.type[0] == "f":
         packed = struct.pack(">" + _CODES[form.type], _to_float(form, value))
+    elif form.type == "text":
+        packed = _to_text(form, value)
     else:
         raw = _to_whole(form, value)
         if form.type.startswith("bcd") and not math.isnan(value):
@@ -144,7 +160,7 @@ def _from_float(form: Form, raw: float) -> float:
     value = shortest(raw) if form.type == "f32" and math.isfinite(raw) else raw
     if not math.isfinite(value) or value in form.missing or raw in form.missing:
         return math.nan
-    a, b, d = form._line  # noqa: SLF001 - the same module
+    a, b, d = form.line
     if (a, b, d) == (1, 0, 1):
         return value
     top, bottom = Decimal(repr(value)).as_integer_ratio()
@@ -152,7 +168,7 @@ def _from_float(form: Form, raw: float) -> float:
 
 
 def _scaled(form: Form, raw: int) -> float:
-    a, b, d = form._line  # noqa: SLF001 - the same module
+    a, b, d = form.line
     return _quotient(raw * a + b, d)
 
 
@@ -164,9 +180,40 @@ def _from_digits(form: Form, packed: bytes) -> float:
     return _scaled(form, int(digits))
 
 
+def _from_text(form: Form, packed: bytes) -> float:
+    try:
+        text = packed[: form.length].decode("ascii").strip(_PADDING)
+    except UnicodeDecodeError:
+        return math.nan
+    if form.states:
+        return dict(form.states).get(text, math.nan)
+    if not _NUMBER.fullmatch(text):
+        return math.nan
+    number = Decimal(text)
+    if float(number) in form.missing:
+        return math.nan
+    top, bottom = number.as_integer_ratio()
+    a, b, d = form.line
+    return _quotient(top * a + b * bottom, bottom * d)
+
+
+def _to_text(form: Form, value: float) -> bytes:
+    if math.isnan(value):
+        text = ""
+    elif form.states:
+        text = next((name for name, number in form.states if number == value), "")
+        if not text:
+            raise ValueError(f"{value} is none of the states")
+    else:
+        text = f"{_raw(form, value).normalize():f}"
+    if len(text) > form.length:
+        raise ValueError(f"{value} does not fit into {form.length} characters")
+    return text.encode("ascii").ljust(2 * form.registers)
+
+
 def _raw(form: Form, value: float) -> Decimal:
     """The exact raw figure of a decimal value."""
-    a, b, d = form._line  # noqa: SLF001 - the same module
+    a, b, d = form.line
     with localcontext(prec=60):
         return (Decimal(repr(value)) * d - b) / a
 
@@ -174,7 +221,7 @@ def _raw(form: Form, value: float) -> Decimal:
 def _to_float(form: Form, value: float) -> float:
     if math.isnan(value):
         return form.missing[0] if form.missing else math.nan
-    raw = float(_raw(form, value)) if form._line != (1, 0, 1) else value  # noqa: SLF001 - the same module
+    raw = float(_raw(form, value)) if form.line != (1, 0, 1) else value
     if form.type == "f32" and math.isfinite(raw) and not np.isfinite(_single(raw)):
         raise ValueError(f"{value} does not fit into f32")
     return raw

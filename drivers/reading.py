@@ -1,5 +1,6 @@
 """What a driver gives: columns of readings, the time they were heard, and the receipt that is owed for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -108,6 +109,22 @@ class Delivery:
     def rows(self) -> int:
         """Number of readings in it."""
         return sum(map(len, self.batches))
+
+
+class Columns:
+    """Gives the `Batch` of a group that always has the same series, one present value each: what never changes is made once, read-only."""
+
+    def __init__(self, series: tuple[Series, ...]) -> None:
+        self._series = series
+        self._which, self._span = np.arange(len(series), dtype=np.int32), np.zeros(len(series), np.int64)
+        self._which.flags.writeable = self._span.flags.writeable = False
+
+    def batch(self, stamp: Stamp, raw: Sequence[float], reason: bytes | bytearray) -> Batch:
+        """`raw` and `reason`: one a series, in their order; the time is the stamp's."""
+        count = len(self._series)
+        at = np.empty(count, np.int64)
+        at.fill(stamp.utc_ns)
+        return Batch(self._series, self._which, at, self._span, np.array(raw, np.float64), np.frombuffer(reason, np.uint8, count), stamp)
 
 
 @dataclass(slots=True)

@@ -90,9 +90,11 @@ class Turns:
 
     def most_due(self, now_ns: int) -> Turn | None:
         """The turn that is to be taken: by priority, then by who has waited longest."""
-        self.resting(now_ns)
-        due = [(turn.group.priority, at_ns, place) for place, turn in enumerate(self.all)
-               if (at_ns := self.next_ns(turn)) is not None and at_ns <= now_ns]
+        if self.resting(now_ns):
+            due = [(turn.group.priority, at_ns, place) for place, turn in enumerate(self.all)
+                   if (at_ns := self.next_ns(turn)) is not None and at_ns <= now_ns]
+        else:
+            due = [(turn.group.priority, turn.due_ns, place) for place, turn in enumerate(self.all) if turn.due_ns <= now_ns]
         return self.all[min(due)[2]] if due else None
 
     def times(self, given_up: Iterable[str] = ()) -> list[int]:

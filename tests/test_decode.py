@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.decode import ORDERS, TYPES, Form, decode, encode
+from drivers.readers import reader
 
 CODES = {"u16": "H", "s16": "h", "u32": "I", "s32": "i", "u64": "Q", "s64": "q", "f32": "f", "f64": "d"}
 WHOLE = ("u16", "s16", "u32", "s32", "u64", "s64")
@@ -96,6 +97,10 @@ def test_a_scaled_float32_is_scaled_as_a_decimal(tenths):
     (Form("u16", bit=4, bits=3), [0b1010000], 5.0),
     (Form("u32", "CDAB", bit=16), [0, 1], 1.0),
     (Form("bit"), [1], 1.0),
+    (Form("bcd64", decimals=2), [0x0000, 0x0012, 0x3456, 0x7890], 12345678.90),
+    (Form("text", length=6), [0x3132, 0x2E35, 0x2020], 12.5),
+    (Form("text", "BADC", length=4, scale=Decimal("0.001")), [0x322D, 0x3035], -0.25),
+    (Form("text", length=3, states=(("RUN", 1.0), ("OFF", 0.0))), [0x5255, 0x4E20], 1.0),
 ])  # fmt: skip
 def test_known_figures(form, registers, value):
     assert decode(form, list(registers)) == value
@@ -111,13 +116,18 @@ def test_known_figures(form, registers, value):
     (Form("f32"), [0x7FC0, 0]), (Form("f32"), [0x7F80, 0]), (Form("f32"), [0xFF80, 0]),
     (Form("f64"), [0x7FF8, 0, 0, 0]), (Form("f64"), [0x7FF0, 0, 0, 0]),
     (Form("f64", scale=Decimal("1e300")), list(encode(Form("f64"), 1e300))),
+    (Form("bcd64"), [0, 0, 0, 0x00A0]),
+    (Form("text", length=4), [0x2020, 0x2020]), (Form("text", length=4), [0x6E61, 0x6E00]), (Form("text", length=4), [0xFFFF, 0xFFFF]),
+    (Form("text", length=4, missing=(9999,)), [0x3939, 0x3939]),
+    (Form("text", length=3, states=(("RUN", 1.0),)), [0x4641, 0x4C20]),
 ])  # fmt: skip
 def test_what_is_no_number_is_missing(form, registers):
     assert math.isnan(decode(form, registers))
 
 
 @pytest.mark.parametrize("form", [Form("u16", missing=(0xFFFF,)), Form("s16", missing=(-32768,)), Form("f32"), Form("f64"),
-                                  Form("f32", missing=(-9999,)), Form("s32", "DCBA", missing=(0x7FFFFFFF,))])
+                                  Form("f32", missing=(-9999,)), Form("s32", "DCBA", missing=(0x7FFFFFFF,)),
+                                  Form("text", length=5), Form("text", length=3, states=(("RUN", 1.0),))])
 def test_missing_is_written_so_that_it_is_read_as_missing(form):
     assert math.isnan(decode(form, encode(form, math.nan)))
 
@@ -125,15 +135,17 @@ def test_missing_is_written_so_that_it_is_read_as_missing(form):
 @pytest.mark.parametrize(("form", "value"), [
     (Form("u16"), -1.0), (Form("u16"), 65536.0), (Form("s16", decimals=1), 3276.8), (Form("u16"), math.nan),
     (Form("f32"), 1e39), (Form("u16", bit=0), 2.0), (Form("u16"), math.inf),
+    (Form("text", length=3), 1234.0), (Form("text", length=3, states=(("RUN", 1.0),)), 2.0),
 ])  # fmt: skip
 def test_a_value_that_does_not_fit_is_refused(form, value):
-    with pytest.raises(ValueError, match=r"fit|missing"):
+    with pytest.raises(ValueError, match=r"fit|missing|states"):
         encode(form, value)
 
 
 @pytest.mark.parametrize("keys", [
     {"decimals": 1, "scale": Decimal(2)}, {"scale": Decimal(0)}, {"scale": Decimal("NaN")}, {"offset": Decimal("Infinity")},
     {"type": "f32", "bit": 1}, {"bit": 16}, {"bit": 15, "bits": 2}, {"bits": 2}, {"bit": -1},
+    {"type": "text"}, {"length": 2}, {"states": (("RUN", 1.0),)}, {"type": "text", "length": 3, "decimals": 1, "states": (("RUN", 1.0),)},
 ])  # fmt: skip
 def test_forms_that_mean_nothing_are_refused(keys):
     with pytest.raises(ValueError, match=r"has|takes"):
@@ -141,4 +153,23 @@ def test_forms_that_mean_nothing_are_refused(keys):
 
 
 def test_the_table_knows_every_type():
-    assert {Form(kind).registers for kind in TYPES} == {1, 2, 4}
+    assert {Form(kind, length=5 if kind == "text" else 0).registers for kind in TYPES} == {1, 2, 3, 4}
+
+
+FORMS = st.one_of(
+    st.builds(Form, st.sampled_from([kind for kind in TYPES if kind != "text"]), st.sampled_from(ORDERS), decimals=st.integers(-2, 3),
+              missing=st.lists(st.sampled_from([-32768, -9999, -1, 0, 32767, 0x8000, 0xFFFF, 65536, 1.5, math.inf]), max_size=3).map(tuple)),
+    st.builds(Form, st.sampled_from(["u16", "s16", "u32"]), st.sampled_from(ORDERS), scale=st.sampled_from([Decimal("0.01"), Decimal(-3)]),
+              offset=st.sampled_from([Decimal(-40), Decimal("0.5")]), bit=st.integers(0, 8), bits=st.integers(1, 8)),
+    st.builds(Form, st.just("text"), st.sampled_from(ORDERS), length=st.integers(1, 8)),
+)
+
+
+@given(FORMS, st.data())
+def test_a_prepared_reader_says_what_decode_says(form, data):
+    """Twin: whatever is worked out beforehand or remembered, the meaning is that of `decode`; also the second time, and at any place."""
+    word = st.one_of(st.integers(0, 0xFFFF), st.sampled_from([0, 1, 0x7FFF, 0x8000, 0xFFFF, 0xD8F1, 0x3132, 0x2E30]))
+    registers = data.draw(st.lists(word, min_size=form.registers + 2, max_size=form.registers + 2))
+    read = reader(form)
+    for at in (0, 2, 1, 1):
+        assert str(read(registers, at)) == str(decode(form, registers[at : at + form.registers]))

@@ -328,3 +328,24 @@ def test_register_groups_are_polled_each_at_its_time_the_urgent_ones_first():
     asked = [batch.series[0].quantity for delivery in taker.taken for batch in delivery.batches]
     assert asked[:3] == ["c", "a", "b"]
     assert [asked.count(quantity) for quantity in "abc"] == [30, 3, 30]
+
+
+def test_registers_counted_from_1_as_in_the_manual_go_over_the_wire_from_0():
+    of = modbus_devices.profile({"a": {"register": 1, "base": 1}, "b": {"register": 1}, "c": {"register": 65536, "base": 1}})
+    driver = modbus_devices.driver(of)
+    assert [(block.first, block.count) for block in driver._parts["all"].blocks] == [(0, 2), (65535, 1)]
+    assert driver.poll(driver.groups()[0], wire(table(r0=7, r1=8, r65535=9))).raw.tolist() == [7.0, 8.0, 9.0]
+    with pytest.raises(ValueError, match="counted from 1 there is none"):
+        modbus_devices.profile({"a": {"register": 0, "base": 1}})
+
+
+def test_texts_are_numbers_in_digits_or_the_names_of_states():
+    of = modbus_devices.profile({"a": {"register": 0, "type": "text", "length": 5}, "b": {"register": 3, "type": "text", "length": 4,
+                                 "states": {"RUN": 1, "STOP": 0}}})
+    driver = modbus_devices.driver(of)
+    said = table(r0=0x3132, r1=0x2E35, r2=0x2020, r3=0x5354, r4=0x4F50)
+    assert driver.poll(driver.groups()[0], wire(said)).raw.tolist() == [12.5, 0.0]
+    said.source.registers[3] = 0x5858
+    batch = driver.poll(driver.groups()[0], wire(said))
+    assert math.isnan(batch.raw[1])
+    assert batch.reason.tolist() == [Reason.NORMAL, Reason.FAULT]

@@ -57,27 +57,30 @@ class DescriptorWire:
     def receive(self, want: Callable[[bytes], int], timeout_s: float) -> bytes:
         """See Wire."""
         now = time.monotonic()
-        until, got, was_woken = now + timeout_s, b"", False
+        until, got, was_woken, has_looked = now + timeout_s, b"", False, False
         while (more := want(got)) > 0 and now < until and not self._stop.is_set():
             if got and more > 1 and self._character_s:
-                self._await_rest(more, was_woken, min(until, now + _SLICE_S))
+                has_looked |= self._await_rest(more, was_woken, min(until, now + _SLICE_S), may_look=not has_looked)
             was_woken = not (got and self._poll.poll(0))
             if not was_woken or self._poll.poll(1000 * min(max(until - time.monotonic(), 0.001), _SLICE_S)):
                 got += self._read()
             now = time.monotonic()
         return got
 
-    def _await_rest(self, more: int, was_woken: bool, until: float) -> None:
-        """Sleep until so many bytes more should be here, and look out for the last of them.
+    def _await_rest(self, more: int, was_woken: bool, until: float, *, may_look: bool) -> bool:
+        """Sleep until so many bytes more should be here, and look out for the last of them, once a frame: True if it was done.
 
         Who was woken by a byte knows when it came; who found some there knows only that the next one may be half here.
         """
         whole_s = (more if was_woken else more - 1) * self._character_s
         here = self._quiet_since + whole_s - (self._alarm.late_s if was_woken else 0.0)
         self._alarm.doze(min(here, until))
+        if here > until or not may_look:
+            return False
         until = min(until, here + _EYES_OPEN_S)
         while self._waiting() < more and time.monotonic() < until:
             pass
+        return True
 
     def _waiting(self) -> int:
         """Bytes that can be read now."""

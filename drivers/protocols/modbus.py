@@ -5,38 +5,31 @@ stays silent is not asked for its other blocks in the same poll. After a time-ou
 the same device is asked again, so that it can never be taken for the next one.
 """
 
-import logging
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from config.errors import DeviceError
-from config.series import Reason
 from config.table import Table
 from config.units import Duration, duration_text
-from drivers.blocks import Block, Cost, LineSpeed, Want, cost, divide, plan
-from drivers.codecs.modbus import BIT_FUNCTIONS, DeclinedError, Question
-from drivers.decode import Form, NumberType, Order, decode
+from drivers.blocks import LineSpeed, Want, cost
+from drivers.codecs.modbus import BIT_FUNCTIONS, Question
+from drivers.decode import Form, NumberType, Order
 from drivers.driver import Device, Group, Wire
 from drivers.order import Order as Given
 from drivers.order import Outcome, Verb
 from drivers.overheard import OverheardDriver
 from drivers.protocols._modbus_orders import Command, Commands
+from drivers.protocols._modbus_registers import Limits, Registers
 from drivers.protocols._modbus_talk import Talk
 from drivers.protocols._priority import RANKS, Priority
-from drivers.reading import Batch, Readings
+from drivers.reading import Batch
 
-log = logging.getLogger(__name__)
 __all__ = ["Command", "Driver", "Options", "Row", "Timing"]
 LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
-_ABSENT = frozenset({"silent", "late", "wrong"})
-"""Faults after which a device is not asked for its other blocks in the same poll."""
 
 
 class Options(Table):
@@ -60,8 +53,10 @@ class Row(Table):
     """One quantity of a Modbus profile: where it lies and how it is written."""
 
     unit: str
-    first: Annotated[int, Field(alias="register", ge=0, le=0xFFFF)]
-    """Key `register`: the address as it goes over the wire, from 0."""
+    place: Annotated[int, Field(alias="register", ge=0, le=0x10000)]
+    """Key `register`: the address as it goes over the wire, from 0, unless `base` says that it is counted otherwise."""
+    base: Literal[0, 1] = 0
+    """1: the manual counts registers from 1, and so does the key `register`; over the wire goes one less."""
     type: NumberType = "u16"
     order: Order = "ABCD"
     function: Literal[1, 2, 3, 4] = 3
@@ -75,6 +70,10 @@ class Row(Table):
     bit: int | None = None
     bits: int = 1
     """A field of `bits` bits that begins at `bit`, 0 = least significant."""
+    length: Annotated[int, Field(ge=0, le=250)] = 0
+    """Characters of a text."""
+    states: dict[Annotated[str, Field(min_length=1, max_length=64)], float] = {}
+    """What a text may say, and the value of each: { "RUN" = 1, "STOP" = 0 }."""
 
     interval: Annotated[Duration, Field(gt=0)] | None = None
     """How often it is read; left out = as the device. Rows of one interval and priority are a register group, read together."""
@@ -84,6 +83,8 @@ class Row(Table):
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
         form = self.form
+        if self.first < 0:
+            raise ValueError("register 0 and base = 1 do not go together: counted from 1 there is none")
         if (self.function in BIT_FUNCTIONS) != (form.type == "bit"):
             raise ValueError(f'function {self.function} and type "{self.type}" do not go together: functions 1 and 2 read type "bit"')
         if self.first + form.registers > 0x10000:
@@ -93,7 +94,13 @@ class Row(Table):
     @cached_property
     def form(self) -> Form:
         """How its registers are read. Raises ValueError if the keys contradict each other."""
-        return Form(self.type, self.order, self.decimals, self.scale, self.offset, self.missing, self.bit, self.bits)
+        return Form(self.type, self.order, self.decimals, self.scale, self.offset, self.missing, self.bit, self.bits, self.length,
+                    tuple(self.states.items()))
+
+    @property
+    def first(self) -> int:
+        """Its first register (or coil) as it goes over the wire, from 0."""
+        return self.place - self.base
 
 
 class Timing(Table):
@@ -107,15 +114,6 @@ class Timing(Table):
     """The most registers that it gives in one answer."""
     forbidden: tuple[tuple[int, int], ...] = ()
     """Registers (first, last) that must never be read, also not on the way to others."""
-
-
-@dataclass(slots=True)
-class _Poll:
-    """What one poll has so far: values by row, and why others are missing."""
-
-    values: dict[int, float] = field(default_factory=dict)
-    failures: dict[int, DeviceError] = field(default_factory=dict)
-    silent: bool = False
 
 
 class Driver:
@@ -134,10 +132,11 @@ class Driver:
         self._series = {name: device.series(*name.split(":", 1)) for name in self._rows}
         price = cost(speed, timing.turnaround)
         talk = Talk(device.name, speed, options.answer or timing.answer)
-        self._parts: dict[str, _Registers] = {}
+        self._parts: dict[str, Registers] = {}
         for group, names in self._shared(device, options):
-            rows, wants = [self._rows[name] for name in names], [self._wants[name] for name in names]
-            self._parts[group.name] = _Registers(device.name, self._unit, group, rows, wants, price, timing, talk)
+            forms, wants = [self._rows[name].form for name in names], [self._wants[name] for name in names]
+            limits = Limits(timing.max_registers, timing.forbidden)
+            self._parts[group.name] = Registers(device.name, self._unit, group, forms, wants, price, limits, talk)
         blocks = [block for part in self._parts.values() for block in part.blocks]
         shortest = min(blocks, key=lambda block: price.of(block.function, block.count))
         self._commands = Commands(device.profile.commands if device.may_obey else {}, self._unit, talk,
@@ -177,72 +176,6 @@ class Driver:
         """See Overhears."""
         return OverheardDriver(self._unit, [row.form for row in self._rows.values()], list(self._wants.values()), tuple(self._series.values()),
                                self.groups())
-
-
-class _Registers:
-    """One register group of a device: its rows, and the blocks in which they are read."""
-
-    def __init__(
-        self, name: str, unit: int, group: Group, rows: Sequence[Row], wants: Sequence[Want], price: Cost, timing: Timing, talk: Talk,
-    ) -> None:
-        self.name, self._unit, self._rows, self._wants, self._price, self._timing, self._talk = name, unit, rows, wants, price, timing, talk
-        self._series = group.series
-        self._blocks = plan(wants, price, timing.max_registers, timing.forbidden)
-        self.group = replace(group, line_time_s=sum(price.of(block.function, block.count) for block in self._blocks))
-
-    @property
-    def blocks(self) -> tuple[Block, ...]:
-        """As planned, or divided since."""
-        return self._blocks
-
-    def poll(self, wire: Wire) -> Batch:
-        """See Asked."""
-        done, planned = _Poll(), self._blocks
-        for block in planned:
-            self._read(block, wire, done)
-        if not done.values:
-            self._blocks = planned  # one that declines everything is not the better for being asked piece by piece
-            raise next(iter(done.failures.values()))
-        return self._batch(done, wire)
-
-    def _read(self, block: Block, wire: Wire, done: _Poll) -> None:
-        """One block into `done`; one that the device declines as illegal is divided, for good."""
-        try:
-            if done.silent:
-                raise DeviceError("not asked: the device is silent")
-            registers = self._talk.ask(Question(self._unit, block.function, block.first, block.count), wire)
-        except DeviceError as fault:
-            done.silent = done.silent or fault.cause in _ABSENT
-            if isinstance(fault, DeclinedError) and fault.code in (2, 3) and len(block.rows) > 1:
-                for piece in self._divide(block):
-                    self._read(piece, wire, done)
-            else:
-                done.failures.update(dict.fromkeys(block.rows, fault))
-        else:
-            for row in block.rows:
-                at = self._wants[row].first - block.first
-                done.values[row] = decode(self._rows[row].form, registers[at : at + self._wants[row].count])
-
-    def _divide(self, block: Block) -> tuple[Block, ...]:
-        pieces = divide(block, self._wants, self._price, self._timing.max_registers, self._timing.forbidden)
-        log.info("%s: declines registers %d to %d in one request; from now on read in %d", self.name, block.first,
-                 block.first + block.count - 1, len(pieces))
-        place = self._blocks.index(block)
-        self._blocks = (*self._blocks[:place], *pieces, *self._blocks[place + 1 :])
-        return pieces
-
-    def _batch(self, done: _Poll, wire: Wire) -> Batch:
-        readings = Readings(wire.clock.now())
-        for place, series in enumerate(self._series):
-            value = done.values.get(place, math.nan)
-            readings.add(series, value, self._reason(done.failures.get(place), value))
-        return readings.batch()
-
-    @staticmethod
-    def _reason(fault: DeviceError | None, value: float) -> Reason:
-        if fault is None:
-            return Reason.FAULT if math.isnan(value) else Reason.NORMAL
-        return Reason.DEVICE if isinstance(fault, DeclinedError) else Reason.COMMUNICATION
 
 
 def _address(device: Device, options: Options, speed: LineSpeed) -> int:

@@ -19,7 +19,7 @@ class Twin:
 
 
 TWINS = (
-    Twin("writes 0 where nothing was answered", "drivers/protocols/modbus.py",
+    Twin("writes 0 where nothing was answered", "drivers/protocols/_modbus_registers.py",
          "value = done.values.get(place, math.nan)",
          "value = done.values.get(place, 0.0)",
          ("test_modbus_driver.py::test_what_came_is_kept_when_another_block_fails",)),
