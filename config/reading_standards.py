@@ -134,12 +134,12 @@ class Standards:
 
     def named(self, name: str, on: date | None = None) -> Standard:
         """HJ633-2026 by its full name, or HJ633 as in force on a day (the newest if none is given); ValueError says what there is."""
-        for standard in self.all:
-            if standard.name == name:
-                return standard
         editions = [standard for standard in self.all if standard.id == name]
         if not editions:
-            raise ValueError(f'there is no standard "{name}"; ecosentry standards lists them')
+            whole = next((standard for standard in self.all if standard.name == name), None)
+            if whole is None:
+                raise ValueError(f'there is no standard "{name}"; ecosentry standards lists them')
+            return whole
         if on is None:
             return max(editions, key=lambda item: (item.in_force or date.min, item.edition))
         for standard in editions:

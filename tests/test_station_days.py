@@ -6,15 +6,22 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+import second_standards
 from house import NOON, House, S, TurnedClock
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from law_house import AIR, HOUR, NAMES, NEW_EDITION, answered, given_by, hours, measured, station
 
+from analytics.indices._exact import exact
+from analytics.indices.air_units import ugm3_to_ppb
+from analytics.indices.air_us import nowcast_o3
 from analytics.means import Hours
 from analytics.state import Column, Layout, State, load
 from analytics.station_calendar import day_moment, day_of
 from analytics.station_formulas import About
-from analytics.station_indices import COLUMNS, DAYS, KEPT, Input, StationIndex, take
+from analytics.station_indices import COLUMNS, DAYS, KEPT, Input, Issued, StationIndex, take
 from config.quantity import vocabulary
+from config.reading_standards import standards
 from config.series import Flag
 
 DAY = 24 * HOUR * S
@@ -154,6 +161,62 @@ def test_a_backfill_of_many_days_in_one_go_leaves_no_day_out():
     found2 = take([index()], state, [], ends[-1] + 61 * S * 2)
     assert sorted([*found.end, *found2.end]) == [NEW_EDITION + day * DAY for day in range(1, days + 1)]
     assert set(found2.value) == {114.0}
+
+
+def the_law_of_a_day(particles: list[float | None], ozone: list[float | None]) -> tuple[int | None, int | None]:
+    """By the second reading of the texts: IAQI of PM2.5 and of ozone."""
+    there = [value for value in particles if value is not None]
+    windows = [[value for value in ozone[end - 8:end] if value is not None] for end in range(8, 25)]
+    means = [exact_mean(window) for window in windows if len(window) >= 6]
+    counts = bool(means) and (len(means) >= 14 or max(means) > 160)
+    return (second_standards.cn_iaqi(2026, "PM2.5_24h", str(exact_mean(there))) if len(there) >= 20 else None,
+            second_standards.cn_iaqi(2026, "O3_8h", str(max(means))) if counts else None)
+
+
+level = st.one_of(st.integers(0, 3000).map(lambda tenths: tenths / 10), st.sampled_from([None, 35.5, 160.5]))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(level, level), min_size=24, max_size=24), st.randoms(use_true_random=False), st.integers(0, 4))
+def test_whatever_the_order_of_the_hours_the_day_ends_as_the_second_reading_has_it(day, random, gaps):
+    both = StationIndex(About("HJ633", "daily", "Asia/Shanghai", ("o3", "pm2_5")), (Input("pm2_5", 0, 0), Input("o3", 1, 1)),
+                        (("iaqi_daily", "pm2_5", 2), ("iaqi_daily", "o3", 3)), daily=True)
+    state = State(Layout(COLUMNS, {"series": ("a", "b"), "watch": (), "device": (), "input": ("a", "b"), "index": ("yard/HJ633/daily",)}))
+    for hour in range(gaps):
+        day[hour * 5] = (None, None)
+    rows = [(which, NEW_EDITION + hour * HOUR * S, value) for hour, pair in enumerate(day, 1) for which, value in enumerate(pair)
+            if value is not None]
+    random.shuffle(rows)
+    now, found = NEW_EDITION + DAY + 20 * S, {}
+    for which, end, value in rows:
+        one = some_hours([end], value)
+        one.series[0] = which
+        now += 7 * S
+        found.update(last_of(take([both], state, [one], now)))
+    found.update(last_of(take([both], state, [], now + 61 * S)))
+    particles, ozone = ([pair[which] for pair in day] for which in (0, 1))
+    if rows:
+        assert (found[2], found[3]) == the_law_of_a_day(particles, ozone)
+
+
+def last_of(issued: Issued) -> dict[int, float | None]:
+    return {int(series): None if math.isnan(value) else float(value) for series, value in zip(issued.series, issued.value, strict=True)}
+
+
+def test_ozone_of_two_weeks_is_judged_by_the_regression():
+    """The hours of an input that needs many lie on several pages of the state."""
+    hours_of_ozone = [60 + 40 * math.sin(hour / 24 * 2 * math.pi) + hour * 7 % 11 for hour in range(340)]
+    inputs = (Input("o3", 0, 0, 4),)
+    cheap = StationIndex(About("EU-EAQI", "hourly", "UTC", ("o3",)), inputs, (("iaqi", "o3", 1),))
+    nowcast = StationIndex(About("US-EPA-AQI", "nowcast", "UTC", ("o3",)), inputs, (("iaqi", "o3", 2),))
+    state = State(Layout(COLUMNS, {"series": ("s",), "watch": (), "device": (), "input": ("s#0/4", "s#1/4", "s#2/4", "s#3/4"),
+                                   "index": ("yard/one",)}))
+    for number, level in enumerate(hours_of_ozone):
+        issued = take([cheap if number < 339 else nowcast], state, [some_hours([NEW_EDITION + number * HOUR * S], level)], -1)
+    newest_first = [ugm3_to_ppb("o3", exact(round(level, 6)), "298.15") for level in reversed(hours_of_ozone)][:336]
+    law = nowcast_o3(newest_first, law=standards().named("US-EPA-AQI-2024"))
+    assert law["method"] == "regression"
+    assert last_of(issued) == {2: law["aqi"]}
 
 
 def test_while_nobody_knows_the_time_no_day_ends():
