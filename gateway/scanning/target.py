@@ -10,8 +10,6 @@ from config.site import Line
 from gateway.building import journal_folder, load_site
 from gateway.control import ask, socket_path
 
-_PARTS = ("/", "tty", "COM")
-
 
 class NoTargetError(Exception):
     """There is no such line or port, in words."""
@@ -60,12 +58,11 @@ def site_or_none(path: Path) -> SiteFile | None:
 
 def find_target(name: str, site: Path) -> Target:
     """The line or port of that name. Raises NoTargetError, ConfigError if a line is asked for and the site file is wrong."""
-    is_port = any(name.startswith(part) for part in _PARTS)
-    if is_port:
-        file = None
+    if name.startswith("/") or (name.startswith("tty") and Path("/dev", name).exists()):
+        file, port = None, name if name.startswith("/") else f"/dev/{name}"
         with contextlib.suppress(ConfigError):  # a port can be looked at whatever the site file says
             file = site_or_none(site)
-        return Target(name, file, _line_of(file, name), name if name.startswith("/") else f"/dev/{name}")
+        return Target(name, file, _line_of(file, port), port)
     file = site_or_none(site)
     if file is None:
         raise NoTargetError(f"there is no site file {site}; name a port, as in /dev/serial/by-path/…  (ecosentry scan lists them)")
@@ -76,7 +73,7 @@ def find_target(name: str, site: Path) -> Target:
 
 def _line_of(file: SiteFile | None, port: str) -> str:
     """The line that has this port under whatever name."""
-    real = Path(port if port.startswith("/") else f"/dev/{port}").resolve()
+    real = Path(port).resolve()
     lines = file.site.lines.items() if file is not None else ()
     return next((name for name, line in lines if line.kind == "serial" and Path(str(getattr(line.options, "port", ""))).resolve() == real), "")
 
