@@ -12,7 +12,7 @@ import numpy as np
 from house import AMMONIA, LAEQ, NOON, House, TurnedClock, site
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 from sealed import DAY, PH, seal
 
 from gateway.journal import keeping, sealing
@@ -220,5 +220,6 @@ class JournalMachine(RuleBasedStateMachine):
             assert [finding for finding in verify(self.house.folder) if not finding.good] == []
 
 
-TestJournalMachine = JournalMachine.TestCase
-TestJournalMachine.settings = settings(max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_order_of_writing_sealing_keeping_and_crashing_leaves_what_the_model_says():
+    run_state_machine_as_test(JournalMachine, settings=settings(
+        max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)))
