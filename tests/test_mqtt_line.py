@@ -418,6 +418,85 @@ def test_tls_is_checked_against_the_given_certificate(tmp_path: Path) -> None:
         assert "certificate verify failed" in notebook.said[0][1].lower()
 
 
+def make_authority(folder: Path) -> None:
+    """An authority (ca), and certificates by it for the broker (broker) and for us (client)."""
+    openssl = servers.need("openssl")
+
+    def run(*words: object) -> None:
+        subprocess.run([openssl, *map(str, words)], check=True, capture_output=True, cwd=folder)
+
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 2, "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
+    for name, subject in (("broker", "/CN=127.0.0.1"), ("client", "/CN=gateway")):
+        (folder / "more").write_text("subjectAltName=IP:127.0.0.1")
+        run("req", "-newkey", "rsa:2048", "-nodes", "-subj", subject, "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", 2, "-extfile", "more",
+            "-out", f"{name}.pem")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_broker_that_knows_its_clients_by_certificates_is_shown_ours(tmp_path: Path, protocol: str) -> None:
+    make_authority(tmp_path)
+    more = f"cafile {tmp_path}/ca.pem\ncertfile {tmp_path}/broker.pem\nkeyfile {tmp_path}/broker.key\nrequire_certificate true"
+    with servers.Mosquitto(tmp_path / "mosquitto", more=f"{more}\nuse_identity_as_username true") as broker:
+        table = {"url": f"mqtts://127.0.0.1:{broker.port}", "ca_file": str(tmp_path / "ca.pem"), "client_id": "under-test", "protocol": protocol}
+        ours = {"cert_file": str(tmp_path / "client.pem"), "key": {"secret": "client"}}
+
+        def made(secret: str, **keys: object) -> Line:
+            return Line("nodes", Options.model_validate(table | keys), lambda name: (tmp_path / f"{secret}.key").read_text().strip())
+
+        with Running(made("client", **ours), node(), Journal()):
+            pass
+        notebook = Notebook()
+        running = Running(made("client"), node(), Journal(), notebook)
+        until(lambda: notebook.times("lost") > 0)
+        running.end()
+        assert "does it want a certificate?" in notebook.said[0][1] or "certificate required" in notebook.said[0][1].lower()
+        with pytest.raises(ValueError, match="fits no private key"):
+            made("broker", **ours)
+        with pytest.raises(ValueError, match="key cannot be used"):
+            Line("nodes", Options.model_validate(table | ours), lambda name: "no key")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_broker_says_whether_we_are_there_also_when_we_cannot(
+    mosquitto: servers.Mosquitto, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, protocol: str,
+) -> None:
+    """Last will: seen by another client, after a farewell and after a connection that ended without one."""
+    heard: list[str] = []
+    publisher.client.on_message = lambda client, _, message: heard.append(message.payload.decode())
+    publisher.client.subscribe("state/gateway", 1)
+    one, journal, notebook = line(mosquitto, protocol=protocol, state_topic="state/gateway"), Journal(), Notebook()
+    with Running(one, node("#"), journal, notebook):
+        until(lambda: heard == ["online"])
+        publisher.send(5)
+        until(lambda: journal.values == [5])
+        with Running(one.visitor(), node(), Journal()):  # type: ignore[arg-type]
+            pass
+    until(lambda: heard == ["online", "offline"])
+    monkeypatch.setattr("drivers.lines._mqtt_connection.Connection._leave", lambda *_: None)
+    with Running(one, node(), Journal()):
+        until(lambda: heard[2:] == ["online"])
+    until(lambda: heard[2:] == ["online", "offline"])
+    assert notebook.counts["unwanted"] == 0, "our own voice is no message"
+    assert [d.aside for d in journal.deliveries if d.aside] == []
+
+
+@pytest.mark.parametrize(("protocol", "sent"), [("5", 7), ("3.1.1", 50)])
+def test_with_mqtt_5_the_broker_sends_no_more_than_we_can_owe(tmp_path: Path, protocol: str, sent: int) -> None:
+    """Receive maximum, as the broker's own log tells; 3.1.1 knows no such word, and there we stop reading."""
+    with servers.Mosquitto(tmp_path, more="log_type all\nlog_dest stderr") as broker, Publisher(broker) as publisher:
+        journal = Journal(releases=False)
+        with Running(line(broker, protocol=protocol, max_in_flight=7), node(), journal):
+            publisher.send(*range(50))
+            until(lambda: len(journal.values) == 7)
+            until(lambda: broker.log.count("Sending PUBLISH to under-test") >= sent)
+            time.sleep(0.2)
+            assert broker.log.count("Sending PUBLISH to under-test") == sent
+            journal.releases = True
+            journal.commit()
+            until(lambda: len(journal.values) == 50)
+
+
 def make_certificate(folder: Path) -> None:
     subprocess.run([servers.need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
                     "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "ca.pem"],
@@ -429,7 +508,9 @@ def make_certificate(folder: Path) -> None:
     ({"url": "mqtt://u:p@broker"}, "holds a user"), ({"url": "mqtt://broker", "user": "u", "password": {"secret": "p"}}, "in the clear"),
     ({"url": "mqtt://broker", "password": {"secret": "p"}}, "needs user"),
     ({"url": "mqtt://broker", "ca_file": "/x"}, "needs mqtts"), ({"url": "mqtt://broker", "protocol": "3.1"}, "3.1.1"),
-    ({"url": "mqtt://b", "keepalive": "1 s"}, "5"),
+    ({"url": "mqtt://b", "keepalive": "1 s"}, "5"), ({"url": "mqtts://b", "cert_file": "x"}, "without the other"),
+    ({"url": "mqtt://b", "cert_file": "x", "key": {"secret": "k"}}, "cert_file needs mqtts"),
+    ({"url": "mqtts://b", "state_topic": "a/#"}, "can be published to"),
 ])
 def test_wrong_options_are_refused_in_words(options: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -24,6 +24,7 @@ _LEAVING_S = 1.5
 """So long receipts that are still owed are waited for when the daemon stops."""
 _FAREWELL_S = 1.8
 """Counted from the same moment: so long the broker may take to see the last acknowledgements."""
+_ONLINE, OFFLINE = "online", "offline"
 _AT_ONCE = 8
 """Filters in one SUBSCRIBE: some hosted brokers take no more."""
 _WHY = {"Keep alive timeout": "the broker no longer answers", "Protocol error": "what came is not MQTT"}
@@ -34,15 +35,19 @@ class Connection:
 
     def __init__(
         self, client: MqttClient, number: int, hearing: Hearing, receipts: Receipts, most_owed: int, report: Report,
-        greeted: Callable[[bool], None],
+        greeted: Callable[[bool], None], state_topic: str = "",
     ) -> None:
-        """`number` tells this connection from all others of the line; `greeted(session_present)` is called once."""
+        """`number` tells this connection from all others of the line; `greeted(session_present)` is called once.
+
+        At `state_topic` the broker keeps whether we are there.
+        """
+        self._state_topic = state_topic
         self._client, self._number, self._hearing = client, number, hearing
         self._receipts, self._most_owed, self._report, self._greeted = receipts, most_owed, report, greeted
         self._asked: dict[int, list[str]] = {}
         self._complaints: list[str] = []
         self._why = ""
-        self._is_up = False
+        self._is_up = self._is_greeted = False
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -54,11 +59,20 @@ class Connection:
             self._client.begin(host, port, keepalive_s, self._most_owed)
             stopped = self._work(stop)
             if self._is_up:
-                self._client.farewell(stopped + _FAREWELL_S)
+                self._leave(stopped)
         except OSError as error:
             raise LineError(f"{host} port {port}: {error.strerror or error}") from error
         finally:
             self._client.end()
+
+    def _leave(self, stopped: float) -> None:
+        """A farewell makes the broker forget our last will: what it would have said is said here."""
+        self._say(OFFLINE)
+        self._client.farewell(stopped + _FAREWELL_S)
+
+    def _say(self, state: str) -> None:
+        if self._state_topic:
+            self._client.publish(self._state_topic, state, qos=1, retain=True)
 
     def _work(self, stop: Event) -> float:
         """Gives the moment (monotonic) when `stop` was seen."""
@@ -118,6 +132,7 @@ class Connection:
 
     # paho calls these from loop_read, in the line's thread
     def _on_connect(self, client: Client, _: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None) -> None:  # noqa: ANN401
+        self._is_greeted = True
         if reason.is_failure:
             self._why = f"the broker refuses us: {reason}"
             return
@@ -141,6 +156,8 @@ class Connection:
 
     def _up(self) -> None:
         if not self._asked:
+            if not self._is_up:
+                self._say(_ONLINE)
             self._is_up = True
             self._report.opened("; ".join(self._complaints))
 
@@ -149,9 +166,13 @@ class Connection:
             topic = message.topic
         except UnicodeDecodeError:
             topic = "a topic that is not UTF-8"
+        if self._state_topic and topic == self._state_topic:  # our own voice, where a device has a wide filter
+            client.ack(message.mid, message.qos)
+            return
         self._hearing.message(topic, bytes(message.payload), message.qos, message.mid, message.dup, message.retain)
 
     def _on_disconnect(self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> None:  # noqa: ANN401
         if not self._why:
             ended = f"the broker ended the connection: {reason}" if flags.is_disconnect_packet_from_server else ""
-            self._why = ended or _WHY.get(str(reason), "the connection broke off")
+            silent = "" if self._is_greeted else " before the broker answered: is it one, does it want a certificate?"
+            self._why = ended or _WHY.get(str(reason), f"the connection broke off{silent}")

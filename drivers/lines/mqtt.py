@@ -9,6 +9,7 @@ in-flight window allows, nothing more is read from the socket.
 import hashlib
 import ipaddress
 import logging
+import os
 import random
 import secrets
 import socket
@@ -29,7 +30,7 @@ from config.units import Duration, Size
 from drivers.driver import Deliver, Report, Told
 from drivers.lines._dial import dial
 from drivers.lines._mqtt_client import MqttClient
-from drivers.lines._mqtt_connection import Connection
+from drivers.lines._mqtt_connection import OFFLINE, Connection
 from drivers.lines._mqtt_hearing import Hearing, Poison
 from drivers.lines._receipts import Receipts
 from drivers.reading import Clock
@@ -56,6 +57,12 @@ class Options(Table):
     """Without TLS a password can be read by anyone on the way."""
     ca_file: str = ""
     """Certificates to trust instead of the system's."""
+    cert_file: str = ""
+    """Our own certificate, PEM, for brokers that want one; its key is `key`."""
+    key: Secret | None = None
+    """The private key of `cert_file`, PEM, without a password of its own."""
+    state_topic: str = ""
+    """Where the broker keeps "online" while we are connected and "offline" (our last will) when we are not; left out = nowhere."""
     client_id: Annotated[str, Field(max_length=256)] = ""
     """The name of our session at the broker; left out = made from this machine and the line's name."""
     keepalive: Annotated[Duration, Field(ge=5, le=65535)] = 30.0
@@ -76,14 +83,23 @@ class Options(Table):
             raise ValueError("has port 0")
         return url
 
+    @field_validator("state_topic")
+    @classmethod
+    def _can_be_published_to(cls, topic: str) -> str:
+        if set(topic) & set("+#") or topic.startswith("$") or len(topic.encode()) > 1000 or not topic.isprintable():
+            raise ValueError("is not a topic that can be published to; write one without + and #, not beginning with $")
+        return topic
+
     @model_validator(mode="after")
     def _is_discreet(self) -> Self:
         if self.password and not self.user:
             raise ValueError("password needs user")
         if self.password and not self.allow_plain_password and not self.is_secure and not _is_loopback(self.host):
             raise ValueError("would send the password in the clear; write mqtts:// or allow_plain_password = true")
-        if self.ca_file and not self.is_secure:
-            raise ValueError("ca_file needs mqtts://")
+        if (self.ca_file or self.cert_file) and not self.is_secure:
+            raise ValueError(f"{'ca_file' if self.ca_file else 'cert_file'} needs mqtts://")
+        if bool(self.cert_file) != bool(self.key):
+            raise ValueError('has cert_file or key without the other; write cert_file = "…" and key = { secret = "NAME" }')
         return self
 
     @property
@@ -121,13 +137,13 @@ class Line:
     """See ToldLine."""
 
     def __init__(self, name: str, options: Options, secret: Callable[[str], str]) -> None:
-        """Raises Halted if the secret is not there, ValueError if `ca_file` cannot be used."""
+        """Raises Halted if a secret is not there, ValueError if `ca_file`, `cert_file` or `key` cannot be used."""
         self.name = name
         self._options = options
         self._secret = secret
         self._password = secret(options.password.secret) if options.password else None
         self._client_id = options.client_id or machine_client_id(name)
-        self._trust = _trust(options)
+        self._trust = _trust(options, secret(options.key.secret) if options.key else "")
         self._poison = Poison()
         self._connections = 0
         self._was_connected = False
@@ -179,7 +195,10 @@ class Line:
                 log.warning("line %s: the broker has forgotten our session; what was published meanwhile is lost", self.name)
             self._was_connected = True
 
-        connection = Connection(client, self._connections, hearing, receipts, options.max_in_flight, report, greeted)
+        state_topic = "" if self._is_visitor else options.state_topic
+        if state_topic:
+            client.will_set(state_topic, OFFLINE, 1, retain=True)
+        connection = Connection(client, self._connections, hearing, receipts, options.max_in_flight, report, greeted, state_topic)
         connection.run(options.host, options.port, round(options.keepalive), stop)
 
     def _rest(self, pause_s: float, receipts: Receipts, report: Report, stop: Event) -> None:
@@ -191,10 +210,27 @@ class Line:
             stop.wait(min(_SLICE_S, max(0.001, until - time.monotonic())))
 
 
-def _trust(options: Options) -> ssl.SSLContext | None:
+def _trust(options: Options, key: str) -> ssl.SSLContext | None:
     if not options.is_secure:
         return None
     try:
-        return ssl.create_default_context(cafile=options.ca_file or None)
+        trust = ssl.create_default_context(cafile=options.ca_file or None)
     except OSError as error:
         raise ValueError(f"ca_file {options.ca_file} cannot be used: {error.strerror or error}") from error
+    trust.minimum_version = ssl.TLSVersion.TLSv1_2
+    if options.cert_file:
+        _show(trust, options.cert_file, key)
+    return trust
+
+
+def _show(trust: ssl.SSLContext, cert_file: str, key: str) -> None:
+    """Let our certificate be shown. The key comes from the secrets and touches no file: ssl reads it out of memory."""
+    memory = os.memfd_create("key")
+    try:
+        os.write(memory, key.encode() + b"\n")
+        trust.load_cert_chain(cert_file, f"/proc/self/fd/{memory}", password=lambda: "")
+    except OSError as error:
+        what = "fits no private key" if "MISMATCH" in str(error) else f"or its key cannot be used: {error.strerror or error}"
+        raise ValueError(f"cert_file {cert_file} {what}; both are PEM, the key without a password") from error
+    finally:
+        os.close(memory)
