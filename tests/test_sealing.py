@@ -1,11 +1,15 @@
 """Sealed files hold what `live.db` held, to the bit; nobody who reads can tell where a row lies."""
 
 import hashlib
+import importlib.util
 import itertools
 import shutil
 import sqlite3
+import sys
+import time
 from contextlib import closing
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -468,3 +472,24 @@ def test_a_backup_with_a_harmed_day_does_not_get_its_name(tmp_path):
     assert [finding.name for finding in copy.found if not finding.good] == ["archive"]
     assert not (tmp_path / "copy.db").exists()
     house.kill()
+
+
+def test_half_a_million_readings_are_small_quickly_charted_and_quickly_started_from(tmp_path):
+    """A generous form of the figures in docs/benchmarks.json; what they cost is CPU time, so a busy machine does not matter."""
+    spec = importlib.util.spec_from_file_location("benchmark_archive", Path(__file__).parent.parent / "benchmarks/archive.py")
+    bench = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = bench
+    spec.loader.exec_module(bench)
+    rng, digest, size = np.random.default_rng(1), b"", 0
+    for number in range(3):
+        digest, more = bench.sealed_day(tmp_path, number, digest, rng)
+        size += more
+    assert size / (3 * bench.STEPS * len(bench.TABLE)) < 4
+    clock = bench.TurnedClock(bench.START + 3 * DAY)
+    first = bench.Station7(tmp_path, clock)
+    first.writer.abandon()
+    began = time.process_time()
+    again = bench.Station7(tmp_path, clock)
+    assert time.process_time() - began < 2
+    again.writer.abandon()
+    assert bench.charts(tmp_path, 3)["median_ms"] < 50
