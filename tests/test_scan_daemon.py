@@ -29,12 +29,12 @@ port = "{port}"
 baudrate = 9600
 listen_first = "0 s"
 [devices]
-one = {{ line = "cabinet", address = 1, profile = "cwt_soil_7in1", interval = "500 ms" }}
-two = {{ line = "cabinet", address = 2, profile = "cwt_soil_7in1", interval = "500 ms" }}
+one = {{ line = "cabinet", address = 1, profile = "cwt_soil_7in1", interval = "1 s" }}
+two = {{ line = "cabinet", address = 2, profile = "cwt_soil_7in1", interval = "1 s" }}
 [console]
 enabled = false
 """
-PERIOD_S, EXCHANGE_S = 0.5, 0.1
+PERIOD_S, EXCHANGE_S = 1.0, 0.1
 
 
 class Bus:
@@ -62,7 +62,7 @@ def polled(tmp_path) -> Iterator[tuple[Bus, Daemon, Path]]:
     path.write_text(SITE.format(port=tmp_path / "tty"), "utf-8")
     with far.bus, running(path) as daemon:
         end = time.monotonic() + 10
-        while not (len(far.ledger[1]) > 2 and (tmp_path / "journal/control.sock").exists()) and time.monotonic() < end:
+        while not (far.ledger[1] and far.ledger[2] and (tmp_path / "journal/control.sock").exists()) and time.monotonic() < end:
             time.sleep(0.05)
         yield far, daemon, path
 
@@ -94,8 +94,8 @@ def test_a_scan_through_the_daemon_finds_what_is_new_and_no_poll_waits_longer_th
     assert daemon.health[0].line()["late"] == 0
     assert daemon.health[0].line()["errors"] == 0
     for address in (1, 2):
-        assert len(far.ledger[address]) > 5
-        assert worst_gap(far.ledger[address]) < PERIOD_S + 2 * EXCHANGE_S + 0.15  # and what two noisy cores may add
+        assert len(far.ledger[address]) > 2
+        assert worst_gap(far.ledger[address]) < PERIOD_S + EXCHANGE_S + 0.6  # the last: what noisy cores may add
 
 
 def test_a_port_of_a_running_line_is_scanned_through_the_daemon_too_and_listed_as_its_own(polled):
@@ -116,4 +116,4 @@ def test_a_device_is_probed_through_the_daemon_while_it_and_others_are_polled(po
     assert "(asked the daemon, polling goes on)" in said
     assert len(far.ledger[1]) > began
     assert daemon.health[0].line()["late"] == 0
-    assert worst_gap(far.ledger[2]) < PERIOD_S + 2 * EXCHANGE_S + 0.15
+    assert worst_gap(far.ledger[2]) < PERIOD_S + EXCHANGE_S + 0.6

@@ -14,7 +14,8 @@ _AGAIN = 2
 """So often a question that was spoilt is asked."""
 _PATIENCE = 3
 """After so many silences each is taken for an answer."""
-_LEAST_S = 0.1
+_LEAST_S = 0.2
+"""A device that has answered is given this at least."""
 
 
 def answer(wire: Wire, ask: Ask, speed: LineSpeed) -> bytes:
