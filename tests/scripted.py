@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Self, cast
 
@@ -141,15 +141,13 @@ class ScriptedServer:
                 s.sendall(self._greeting)
                 self._ended.wait(30)
                 return
-            with s, cast("BinaryIO", s.makefile("rb")) as stream:
+            with s, cast("BinaryIO", s.makefile("rb")) as stream, self._patient():
                 while not self._ended.is_set() and (request := _read(stream)) is not None:
                     with self._lock:
                         self.requests.append(request)
                         answer = self._answer(request)
                     if not self._say(s, answer):
                         return
-        except NotHttpError:
-            self._ended.wait(30)  # a client of another protocol: it is left waiting
         except (OSError, ValueError):
             pass  # the client went away: a test's own business
         finally:
@@ -157,6 +155,14 @@ class ScriptedServer:
                 self._open -= {raw, s}
             raw.close()
             s.close()
+
+    @contextlib.contextmanager
+    def _patient(self) -> Iterator[None]:
+        """A client of another protocol is left waiting."""
+        try:
+            yield
+        except NotHttpError:
+            self._ended.wait(30)
 
     def _answer(self, request: Request) -> Answer:
         if self.by is not None:
