@@ -20,6 +20,8 @@ from drivers.reading import Aside, Batch, Clock, Delivery
 _KEPT = 4096
 _MOST_TOPICS = 10_000
 """So many topics are remembered with their devices; then the memory starts anew."""
+_LONGEST_TOPIC = 500
+"""Longer ones are looked up each time, and cut where they are kept for people."""
 _MOST_POISON = 100
 _MOST_REPLIES = 5
 """So many things all drivers of a line together may say at once."""
@@ -109,7 +111,7 @@ class Hearing:
             if receipt:
                 receipt.release()
             return
-        aside = Aside(topic, payload[:_KEPT], "; ".join(faults)) if faults else None
+        aside = Aside(topic[:_LONGEST_TOPIC], payload[:_KEPT], "; ".join(faults)) if faults else None
         if not self._deliver(Delivery(self._line, batches, receipt, aside), 0.0):
             self._report.count("dropped")
 
@@ -173,5 +175,6 @@ class Hearing:
                 self._listeners.clear()
             matches = self._by_filter.iter_match(topic)  # type: ignore[no-untyped-call]
             found = tuple(dict.fromkeys(device for devices in matches for device in devices))
-            self._listeners[topic] = found
+            if len(topic) <= _LONGEST_TOPIC:
+                self._listeners[topic] = found
         return found

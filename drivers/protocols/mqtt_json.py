@@ -179,7 +179,6 @@ class Driver:
         named = self._template.names(heard.topic)
         if named is None:
             raise Undecodable("not a topic of this device")
-        self._know_channel(named.channel)
         message = strict_json.read(heard.payload)
         parts = message if isinstance(message, list) and not self._reads_lists else [message]
         if not parts:
@@ -243,6 +242,7 @@ class Driver:
         at_ns = self._own_time(message)
         if heard.retained and (at_ns is None or (heard.stamp.sure and heard.stamp.utc_ns - at_ns > self._old_ns)):
             return
+        self._know_channel(named.channel)
         is_own = at_ns is not None
         if is_own not in by_clock:
             by_clock[is_own] = Readings(heard.stamp, own_time=is_own)
