@@ -69,7 +69,7 @@ def garbage(chance: random.Random) -> bytes:
     if kind == 1:
         return b'{"laeq": ' + str(chance.random()).encode()
     if kind == 2:
-        return b'{"laeq": "' + chance.randbytes(8).hex().encode() + b'"}'
+        return b'{"laeq": "x' + chance.randbytes(8).hex().encode() + b'"}'
     if kind == 3:
         return b"\x12\xff\xff\xff\x7f" + chance.randbytes(20)
     return b"[" * chance.randrange(1, 2000)

@@ -70,7 +70,7 @@ class Hearing:
                 wanted.setdefault(topic, []).append(device)
         for topic, devices in wanted.items():
             self._by_filter[topic] = devices
-        self._converse = [driver for driver in drivers.values() if isinstance(driver, Converses)]
+        self._converse = {name: driver for name, driver in drivers.items() if isinstance(driver, Converses)}  # once: asking costs 20 µs
         self._replied: dict[str, int] = {}
         self._connection = 0
         self._given: set[int] | None = None
@@ -80,7 +80,7 @@ class Hearing:
         self._connection = connection
         if not session_present:
             self._given = set()
-        for driver in self._converse:
+        for driver in self._converse.values():
             driver.connected()
 
     def replies(self) -> list[Reply]:
@@ -90,7 +90,7 @@ class Hearing:
         now = self._clock.now()
         self._replied = {topic: at for topic, at in self._replied.items() if now.mono_ns - at < _REPLY_EVERY_NS}
         found: list[Reply] = []
-        for driver in self._converse:
+        for driver in self._converse.values():
             if len(self._replied) >= _MOST_REPLIES:
                 break
             for reply in driver.replies(now)[:_MOST_REPLIES]:
@@ -159,8 +159,7 @@ class Hearing:
         finally:
             if not is_read:  # a bug of the driver: it goes up to the supervisor, and this message is not read again
                 self._poison.add(digest, device)
-        driver = self._drivers[device]
-        trouble = driver.trouble() if isinstance(driver, Converses) else None
+        trouble = self._converse[device].trouble() if device in self._converse else None
         if trouble:
             self._report.failed(device, trouble.cause, trouble.words)
         elif batches:
