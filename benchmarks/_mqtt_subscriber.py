@@ -52,9 +52,10 @@ def ours(port: int, meter: Meter, protocol: str) -> None:
 
     found = find("devices", "mqtt_json")
     assert found is not None
-    line = Line("bench", Options.model_validate({"url": f"mqtt://127.0.0.1:{port}", "protocol": protocol}), str).visitor()  # no session stays
+    options = Options.model_validate({"url": f"mqtt://127.0.0.1:{port}", "protocol": protocol})
+    line = Line("bench", options, str).visitor()  # no session stays
     own = mqtt_json.Options.model_validate({"topic": "bench/#"})
-    driver = mqtt_json.Driver(Device("st", "node", read_profile(found, KINDS), own, line._options, 60.0))
+    driver = mqtt_json.Driver(Device("st", "node", read_profile(found, KINDS), own, options, 60.0))
     health = LineHealth("bench", "mqtt", {"node": "st"})
 
     def take(delivery: Delivery, wait_s: float) -> bool:

@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 KINDS = ("ours", "paho", "aiomqtt", "gmqtt")
 QUANTITIES = ("pm1", "pm2_5", "pm10", "so2", "no2", "no", "o3", "co", "h2s", "nh3")
 COUNTS = {1: 3000, 50: 500}
-ROUNDS = 1
+ROUNDS = 2
 PACE = 50
 PER_SECOND = {1: 2500, 50: 500}
 
