@@ -84,7 +84,7 @@ def _day(within_s: float) -> int:
             for i in range(spoken, due):
                 readings.add(table[i % SERIES], 0.3 + i % 7 / 100, ord("N"))
             intake.deliver(Delivery("cabinet", (readings.batch(),)), 0)
-            intake.tell(SinkMoved("influx", k, due - spoken, 0, 0, ()))
+            intake.tell(SinkMoved("influx", k, k + 1, due - spoken))
             core.cycle(0.0)
             spoken = due
             if clock.utc - kept_ns >= 300 * S:

@@ -250,6 +250,23 @@ class Subscription(Selector):
 class SinkTable(Selector):
     """What every sink has beside its kind's own keys."""
 
+    send_every: Annotated[Duration, Field(le=86400)] = 0.0
+    """Rows are gathered for so long and go in one request; 0 = as soon as they are journalled."""
+    bytes_per_day: Annotated[Size, Field(ge=10_000)] | None = None
+    """More never crosses the uplink on a day of the first station's zone; what is left waits. Messages to people are not counted."""
+    metered: Names = ()
+    """Network interfaces that cost, "wwan*"; only what crosses them counts for bytes_per_day. None = all of them."""
+    backlog: Literal["beside", "unmetered"] = "beside"
+    """beside: what has waited is sent beside what is new. unmetered: only over an interface that is not metered."""
+    backlog_rate: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Rows a second of a backlog, at most; left out: what live rows leave room for."""
+
+    @model_validator(mode="after")
+    def _knows_what_costs(self) -> Self:
+        if self.backlog == "unmetered" and not self.metered:
+            raise ValueError('has backlog = "unmetered" and does not say which interfaces cost; write metered = "wwan*" beside it')
+        return self
+
 
 class Journal(Table):
     """Where readings are kept, for how long and in how much room."""

@@ -18,13 +18,21 @@ from config.standard import Standard
 from config.units import Limit
 from gateway.contracts import Notice
 from gateway.journal import alert_tables
+from gateway.journal.progress import SinkSays
 from gateway.journal.writer import Writer
 from gateway.subscriptions import Concern, recipients
 from gateway.wiring import Plan, Watch
 
 KINDS = {RAISED: "alert.raised", CLIMBED: "alert.climbed", FELL: "alert.fell", ENDED: "alert.ended"}
+_SINKS_BEGIN = -(1 << 40)
+"""Alerts of sinks count downwards from here: those of the step count upwards from 1."""
 SILENT = "device_silent"
 """The rule that is always on: a device gives nothing for three of its periods."""
+
+
+_ADVICE = {"sink_halted": "Login, name, right or certificate: the words say which. Nothing is lost; the rows wait in the journal.",
+           "sink_away": "Network, server? Nothing is lost; the rows wait in the journal.",
+           "sink_spent": "Raise bytes_per_day or send_every, or wait: nothing is lost, the rows wait in the journal."}
 
 
 def iso(ns: int, zone: str = "UTC") -> str:
@@ -162,15 +170,33 @@ class Alerts:
         return self.tell(writer, event, Series(station, "", ""), -1, "event_skipped", raised,
                          {"what": what, "advice": "Send the log of the last starts to the developers."})
 
+    def of_sink(self, writer: Writer, event: int, now_ns: int, says: SinkSays) -> list[str]:
+        """What a sink says of itself is an alert, or the end of one: at most one of each sink fires."""
+        known = alert_tables.firing_of(writer, says.sink, _SINKS_BEGIN)
+        if (known.rule if known else "") == says.alert:
+            return []
+        series = Series(next(iter(self._site.stations)), says.sink, "")
+        lines = []
+        if known:
+            ended = Transition(-1, -1, ENDED, 0, known.severity, now_ns, math.nan, known.id, -1)
+            lines.append(self.tell(writer, event, series, -1, known.rule, ended, {"what": f"sink {says.sink}: {says.words or 'all is well again'}"}))
+        if says.alert:
+            number = min(_SINKS_BEGIN, alert_tables.lowest(writer)) - 1
+            raised = Transition(-1, 0, RAISED, Severity.YELLOW, 0, now_ns, math.nan, number, -1)
+            facts: dict[str, object] = {"what": f"sink {says.sink}: {says.words}", "advice": _ADVICE.get(says.alert, "")}
+            lines.append(self.tell(writer, event, series, -1, says.alert, raised, facts))
+        return lines
+
     def orphans(self, writer: Writer, event: int, state: State, now_ns: int) -> list[str]:
         """End alerts whose rule, series or device is no longer in the site file."""
         alive = {int(n) for n, s in zip(state["watch_alert"], state["watch_severity"], strict=True) if s}
         alive |= {int(n) for n, s in zip(state["device_alert"], state["device_firing"], strict=True) if s}
         lines = []
         for number in alert_tables.firing(writer):
-            if number not in alive:
-                known = alert_tables.alert(writer, number)
-                assert known is not None
+            known = alert_tables.alert(writer, number)
+            assert known is not None
+            goes_on = number < _SINKS_BEGIN and known.series[1] in self._site.sinks  # its courier will say how it is
+            if number not in alive and not goes_on:
                 series = Series(*known.series)
                 what = f"{series}: no longer watched (the site file has changed, or the daemon has started anew)"
                 ended = Transition(0, -1, ENDED, 0, known.worst, now_ns, math.nan, number, -1)

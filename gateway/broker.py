@@ -22,6 +22,7 @@ from config.site import Secret
 from config.table import Table
 from config.units import Duration
 from gateway.dial import Errand, dial, in_words, is_loopback, tls_context
+from gateway.traffic import Traffic
 
 PLACE = re.compile(r"\{([^{}]*)\}")
 _LOGIN = {"Not authorized", "Bad user name or password", "Banned", "Bad authentication method", "Client identifier not valid",
@@ -108,6 +109,7 @@ class Broker:
         self._host, self._port = parts.hostname or "", parts.port or (8883 if self._secure else 1883)
         self.where = f"{self._host}:{self._port}"
         self.errand = Errand()
+        self.traffic = Traffic()
         self._old_broker = table.protocol == "3.1.1"
         self._will: Message | None = None
 
@@ -136,7 +138,7 @@ class Broker:
         return visit
 
     def _connect_as(self, version: MQTTProtocolVersion) -> "Visit":
-        visit = Visit(self.errand, version, self._table.client_id, self.where)
+        visit = Visit(self.errand, self.traffic, version, self._table.client_id, self.where)
         if self._table.user:
             password = self._secret(self._table.password.secret) if self._table.password else None
             visit.client.username_pw_set(self._table.user, password)
@@ -166,8 +168,9 @@ class _Client(paho.Client):
 class Visit:
     """One connection to a broker, driven by the calling thread."""
 
-    def __init__(self, errand: Errand, version: MQTTProtocolVersion, client_id: str, where: str) -> None:
+    def __init__(self, errand: Errand, traffic: Traffic, version: MQTTProtocolVersion, client_id: str, where: str) -> None:
         self._errand = errand
+        self._traffic = traffic
         self._version = version
         self._where = where
         self._connected: ReasonCode | None = None
@@ -192,6 +195,7 @@ class Visit:
         opened = self.client.socket()
         if isinstance(opened, socket.socket):
             self._errand.watch(opened)
+            self._traffic.opened(opened)
         while self._connected is None:
             if self._turn() and self._connected is None:
                 self._errand.left()
@@ -283,6 +287,7 @@ class Visit:
         opened = self.client.socket()
         if politely:
             self.client.disconnect()
+        self._count()
         self.client.on_subscribe = self.client.on_message = None
         self.client.on_connect = self.client.on_publish = None  # they refer to us, and a cycle would keep sockets open
         if opened is not None:
@@ -290,7 +295,14 @@ class Visit:
 
     def _turn(self) -> bool:
         """One look at the socket; True = the connection is over."""
-        return self.client.loop(min(self._errand.left(), 1.0)) != MQTTErrorCode.MQTT_ERR_SUCCESS
+        over = self.client.loop(min(self._errand.left(), 1.0)) != MQTTErrorCode.MQTT_ERR_SUCCESS
+        self._count()
+        return over
+
+    def _count(self) -> None:
+        opened = self.client.socket()
+        if isinstance(opened, socket.socket):
+            self._traffic.note(opened)
 
     def _judge(self, code: ReasonCode) -> None:
         name = str(code)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from config.series import Series
 from config.site import Site
+from gateway.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,13 @@ class Rows:
 
 class Sink(Protocol):
     """A store of readings. Sending the same rows twice must leave the store as sending them once."""
+
+    traffic: Traffic
+    """What crossed the uplink; one that uses none leaves it at 0."""
+    in_order: bool
+    """Rows must come as they arrived, also after an outage; else live rows go first and the backlog beside them."""
+    unsure_s: float
+    """So long after it was accepted the far side may still lose a row if it crashes; 0 = accepted is durable."""
 
     def send(self, rows: Rows, deadline: float) -> None:
         """Store all rows, durably as far as the store can say; return = accepted. `deadline` is time.monotonic().

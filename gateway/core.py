@@ -312,6 +312,8 @@ class Core:
         writer.count(taken.counts)
         for note in taken.notes:
             note.write(writer)
+            if isinstance(note, progress.SinkSays):
+                lines += self._alerts.of_sink(writer, writer.next_event - 1, self._utc(self._clock.now()), note)
         return lines
 
     def _keep_house(self) -> None:

@@ -104,7 +104,8 @@ class Daemon:
         with Reader(self._folder) as reader:
             journal = str(reader.meta("journal_id"))
         for name, table in self.site.sinks.items():
-            courier = Courier(name, self._build.sink(name, journal), table.common, self.site, self._folder, self.intake, self.bell)
+            courier = Courier(name, self._build.sink(name, journal), table.common, self.site, self._folder, self.intake, self.bell,
+                              clock=self.clock)
             self.supervisor.add(f"sink {name}", courier.run, _ONWARD)
         for recipient in sorted({to for s in self.site.subscriptions.values() for to in s.to}):
             messenger = Messenger(recipient, self._build.channel(recipient), self._folder, self.intake, self.bell, self.clock)

@@ -110,6 +110,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_address(host: str) -> bool:
+    """Is this an address already, so that no name has to be looked up?"""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def in_words(error: Exception, where: str) -> Unavailable | Halted:
     """What a failed connection means for the caller, in words for people. `where` is host:port."""
     match error:
@@ -142,11 +151,7 @@ Found = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[
 
 
 def _addresses(host: str, port: int, errand: Errand) -> Found:
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        pass
-    else:
+    if is_address(host):
         return socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     answers: queue.SimpleQueue[Found | OSError] = queue.SimpleQueue()
 

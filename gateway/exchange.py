@@ -21,7 +21,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from config.errors import Halted, Unavailable
-from gateway.dial import Errand, dial, in_words, tls_context
+from gateway.dial import Errand, dial, in_words, is_address, tls_context
+from gateway.traffic import Traffic
 
 LONGEST_ANSWER = 65_536
 """Bytes of an answer's body that are read."""
@@ -77,6 +78,7 @@ class Exchange:
     """Requests to one server over one kept connection, for one thread; `close` is for any thread."""
 
     def __init__(self, user_agent: str, ca_file: str = "", near_only: bool = False) -> None:
+        self.traffic = Traffic()
         self._errand = Errand()
         self._user_agent = user_agent
         self._ca_file = ca_file
@@ -91,6 +93,8 @@ class Exchange:
         where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         if self._pool is None:
             self._pool = self._new_pool(parts.scheme)
+        if self.traffic.has_moved():
+            self._pool.clear()  # a connection keeps to the interface that it was made over
         self._errand.begin(deadline)
         try:
             self._errand.left()
@@ -125,15 +129,24 @@ class Exchange:
         return in_words(root, where)
 
     def _new_pool(self, scheme: str) -> urllib3.PoolManager:
-        errand, near_only = self._errand, self._near_only
+        errand, traffic, near_only = self._errand, self.traffic, self._near_only
+
+        def connect(host: str, port: int, near_only: bool = False) -> socket.socket:
+            if not is_address(host):
+                traffic.tried(named=True)
+            try:
+                return dial(host, port, errand, near_only)
+            except OSError:
+                traffic.tried(named=False)
+                raise
 
         class Plain(HTTPConnection):
             def _new_conn(self) -> socket.socket:
-                return _Socket.over(dial(self._dns_host, self.port, errand, near_only), errand)
+                return _Socket.over(connect(self._dns_host, self.port, near_only), errand, traffic)
 
         class Secure(HTTPSConnection):
             def _new_conn(self) -> socket.socket:
-                return dial(self._dns_host, self.port, errand)
+                return connect(self._dns_host, self.port)
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
@@ -144,7 +157,7 @@ class Exchange:
         context = None
         if scheme == "https":
             context = tls_context(self._ca_file)
-            context.sslsocket_class = type("SecureSocket", (_SecureSocket,), {"errand": errand})
+            context.sslsocket_class = type("SecureSocket", (_SecureSocket,), {"errand": errand, "traffic": traffic})
         pool = urllib3.PoolManager(num_pools=1, maxsize=1, ssl_context=context)
         pool.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
         return pool
@@ -154,42 +167,61 @@ class _Socket(socket.socket):
     """Waits no longer than its errand has left, whoever set its timeout."""
 
     errand: Errand
+    traffic: Traffic
 
     @classmethod
-    def over(cls, connected: socket.socket, errand: Errand) -> "_Socket":
+    def over(cls, connected: socket.socket, errand: Errand, traffic: Traffic) -> "_Socket":
         timeout = connected.gettimeout()
         s = cls(connected.family, connected.type, connected.proto, connected.detach())
         s.settimeout(timeout)
-        s.errand = errand
+        s.errand, s.traffic = errand, traffic
         errand.watch(s)
+        traffic.opened(s)
         return s
 
     def recv_into(self, *where: Any) -> int:  # noqa: ANN401
         self.settimeout(self.errand.left())
-        return super().recv_into(*where)
+        try:
+            return super().recv_into(*where)
+        finally:
+            self.traffic.note(self)
 
     def sendall(self, *what: Any) -> None:  # noqa: ANN401
         self.settimeout(self.errand.left())
-        return super().sendall(*what)
+        try:
+            return super().sendall(*what)
+        finally:
+            self.traffic.note(self)
 
 
 class _SecureSocket(ssl.SSLSocket):
     """The same over TLS. Made by an SSLContext, so its errand is an attribute of a class made for one exchange."""
 
     errand: Errand
+    traffic: Traffic
 
     def do_handshake(self, block: bool = False) -> None:
         self.errand.watch(self)
+        self.traffic.opened(self)
         self.settimeout(self.errand.left())
-        super().do_handshake(block)
+        try:
+            super().do_handshake(block)
+        finally:
+            self.traffic.note(self)
 
     def recv_into(self, *where: Any) -> int:  # noqa: ANN401
         self.settimeout(self.errand.left())
-        return super().recv_into(*where)
+        try:
+            return super().recv_into(*where)
+        finally:
+            self.traffic.note(self)
 
     def send(self, *what: Any) -> int:  # noqa: ANN401
         self.settimeout(self.errand.left())
-        return super().send(*what)
+        try:
+            return super().send(*what)
+        finally:
+            self.traffic.note(self)
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> Answer:

@@ -12,6 +12,7 @@ from config.site import Severity, Site
 from drivers.reading import Clock
 from gateway.alerts import iso
 from gateway.contracts import Rows
+from gateway.data_budget import local_day
 from gateway.gap_ledger import Followed, plain
 from gateway.health import LineHealth
 from gateway.journal.reader import Reader
@@ -100,7 +101,10 @@ class Overview:
             untold = self._reader.untold()
             self._follow()
             gaps = self._gaps.newest()
-            behind = {name: self._behind_s(record.n, stamp.utc_ns) for name, record in sinks.items()}
+            behind = {name: self._behind_s(min([record.n, *(low - 1 for low, _ in self._reader.backlog(name)[:1])]), stamp.utc_ns)
+                      for name, record in sinks.items()}
+            zone = next((s.time_zone for s in self._site.stations.values()), "UTC")
+            traffic = {name: self._reader.traffic(name, local_day(stamp.utc_ns, zone)) for name in sinks}
         counted = {name: counters.get(name, 0) for name in ("received", "journalled", "duplicate", "undecodable", "quarantined", "held")}
         holds = counted["received"] == sum(n for name, n in counted.items() if name != "received")
         return {
@@ -111,6 +115,7 @@ class Overview:
             "sinks": [{
                 "name": r.name, "kind": self._site.sinks[r.name].kind, "state": r.state, "words": r.words, "journalled": last, "sent": r.sent,
                 "refused": r.refused, "skipped": r.skipped, "thinned": r.thinned, "owed": r.owed, "waiting": last - r.n, "behind_s": behind[r.name],
+                "bytes_today": traffic[r.name], "bytes_per_day": self._site.sinks[r.name].common.bytes_per_day,
                 "holds": last == r.sent + r.refused + r.skipped + r.thinned + r.owed + (last - r.n),
             } for r in sinks.values() if r.name in self._site.sinks],
             "recipients": [{"name": name, "waiting": states.get("waiting", 0), "sent": states.get("told", 0), "dead": states.get("dead", 0),

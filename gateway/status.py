@@ -61,6 +61,11 @@ def aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
+def _bytes(sink: Plain) -> str:
+    limit = sink["bytes_per_day"]
+    return f"{sink['bytes_today'] / 1e6:.2f}{f' of {limit / 1e6:g}' if limit else ''} MB"
+
+
 def _lines(status: Plain, running: bool) -> list[str]:
     lines = [f"EcoSentry {status['version']}, " + (f"running since {status['since']}" if running else "not running") + f", site {status['site']}"]
     if status["lines"]:
@@ -69,9 +74,9 @@ def _lines(status: Plain, running: bool) -> list[str]:
         lines += aligned([["device", "state", "age", ""]] + [
             [f"{d['station']}/{d['name']}", d["state"], "-" if d["age_s"] is None else f"{d['age_s']:.0f} s", d["words"]] for d in status["devices"]])
     if status["sinks"]:
-        lines += aligned([["sink", "state", "in", "= sent", "+ refused", "+ skipped", "+ thinned", "+ owed", "+ waiting", "behind", ""]] + [
+        lines += aligned([["sink", "state", "in", "= sent", "+ refused", "+ skipped", "+ thinned", "+ owed", "+ waiting", "behind", "today", ""]] + [
             [s["name"], s["state"], *(str(s[k]) for k in ("journalled", "sent", "refused", "skipped", "thinned", "owed", "waiting")),
-             f"{s['behind_s']:.0f} s", s["words"]] for s in status["sinks"]])
+             f"{s['behind_s']:.0f} s", _bytes(s), s["words"]] for s in status["sinks"]])
     if status["recipients"]:
         lines += aligned([["recipient", "told", "waiting", "dead", ""]] + [
             [r["name"], str(r["sent"]), str(r["waiting"]), str(r["dead"]), r["words"]] for r in status["recipients"]])

@@ -148,6 +148,7 @@ class CannedView:
             "sinks": [{
                 "name": "influx", "kind": "influxdb", "state": "live", "words": "", "journalled": 18_204_551, "sent": 18_204_549,
                 "refused": 0, "skipped": 0, "thinned": 0, "owed": 0, "waiting": 2, "behind_s": 0.4,
+                "bytes_today": 1_830_000, "bytes_per_day": 5_000_000,
             }],
             "recipients": [{"name": "duty webhook", "waiting": 0, "sent": 14, "dead": 0, "words": ""}],
             "conservation": {

@@ -13,6 +13,7 @@ from config.table import Table
 from gateway.bell import Bell
 from gateway.courier import Courier
 from gateway.outbox import Messenger
+from gateway.traffic import Traffic
 
 
 class Store:
@@ -20,6 +21,7 @@ class Store:
 
     def __init__(self, mood=lambda rows: None):
         self.kept, self.bodies, self.mood = [], [], mood
+        self.traffic, self.in_order, self.unsure_s = Traffic(), False, 0.0
 
     def send(self, rows, deadline):
         assert 0 < deadline - time.monotonic() <= 30
@@ -118,11 +120,12 @@ def test_a_link_too_slow_for_all_that_waits_is_given_less_at_once_until_all_is_t
             raise Unavailable("no answer in time")
 
     store, stop = Store(slow), Event()
+    store.in_order = True
     for k in range(100):
         house.say((AMMONIA, k / 100), (LAEQ, 50.0))
     house.turn()
     courier = Courier("store", store, SinkTable(), house.site, house.folder, house.intake, Bell())
-    courier._backoff.first_s = 0.001
+    courier._sending._backoff.first_s = 0.001
     thread = Thread(target=courier.run, args=(stop,))
     thread.start()
     with house.reader() as reader:

@@ -27,6 +27,7 @@ from gateway.journal.codec import Damaged, decode_floats, decode_ints, encode_fl
 from gateway.journal.copying import copy_journal
 from gateway.journal.verifying import verify
 from gateway.journal.writer import Writer
+from gateway.traffic import Traffic
 
 WHOLE = st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-100, 100), min_size=1, max_size=50)
 ANY = st.lists(st.floats() | st.decimals(-1000, 1000, places=3).map(float) | st.just(float("nan")), min_size=1, max_size=50)
@@ -169,6 +170,7 @@ class Greedy:
 
     def __init__(self):
         self.ns = []
+        self.traffic, self.in_order, self.unsure_s = Traffic(), False, 0.0
 
     def send(self, rows, deadline):
         self.ns += rows.n.tolist()

@@ -39,6 +39,27 @@ def firing(writer: Writer) -> list[int]:
     return [int(r[0]) for r in writer.db.execute("SELECT id FROM alert WHERE state = 'firing' ORDER BY id")]
 
 
+@dataclass(frozen=True, slots=True)
+class FiringRecord:
+    """An alert that fires."""
+
+    id: int
+    rule: str
+    severity: int
+
+
+def firing_of(writer: Writer, device: str, below: int) -> FiringRecord | None:
+    """The alert of that device that fires, of those with numbers below `below`."""
+    found = writer.db.execute("SELECT id, rule, severity FROM alert WHERE state = 'firing' AND id < ? AND json_extract(body, '$.series[1]') = ?",
+                              (below, device)).fetchone()
+    return FiringRecord(*found) if found else None
+
+
+def lowest(writer: Writer) -> int:
+    """The lowest number that an alert ever had; 0 = there is none."""
+    return int(writer.db.execute("SELECT coalesce(min(id), 0) FROM alert").fetchone()[0])
+
+
 def raise_alert(writer: Writer, number: int, day: str, rule: str, series: int, severity: int, since: int, body: Mapping[str, object]) -> str:
     """A new alert; gives what people call it: the day and its number on that day, 1121-3."""
     last = writer.db.execute("SELECT count(*) FROM alert WHERE key LIKE ? AND since > ?", (f"{day}-%", since - 300 * 86400 * 10**9)).fetchone()[0]

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from gateway.journal.records import OWED
 from gateway.journal.writer import Writer
 
+_KEPT_DAYS = 31
+
 
 @dataclass(frozen=True, slots=True)
 class SinkMoved:
-    """All rows up to `n` are dealt with: accepted by the store, or set aside with its words."""
+    """All rows after `after` up to `n` are dealt with: accepted by the store, set aside with its words, or owed to it."""
 
     sink: str
+    after: int
     n: int
     sent: int
     skipped: int = 0
@@ -18,22 +21,74 @@ class SinkMoved:
     """Rows that were no longer there when their turn came."""
     refused: tuple[tuple[int, int, str], ...] = ()
     """(n, when UTC ns, the store's words) of rows that it will never take."""
+    owed: tuple[tuple[int, int], ...] = ()
+    """[from, to) of the rows among them that let newer ones go first."""
 
     def write(self, writer: Writer) -> None:
-        """Move the position; never backwards."""
-        writer.db.execute(
-            "UPDATE sink SET n = ?, sent = sent + ?, skipped = skipped + ?, thinned = thinned + ?, refused = refused + ? WHERE name = ? AND n < ?",
-            (self.n, self.sent, self.skipped, self.thinned, len(self.refused), self.sink, self.n))
-        writer.db.executemany("INSERT OR IGNORE INTO refused VALUES (?,?,?,?)", [(self.sink, *r) for r in self.refused])
+        """Move the position, from `after` only: what was said before counts once."""
+        moved = writer.db.execute("UPDATE sink SET n = ?, sent = sent + ?, skipped = skipped + ?, thinned = thinned + ? WHERE name = ? AND n = ?",
+                                  (self.n, self.sent, self.skipped, self.thinned, self.sink, self.after)).rowcount
+        if moved:
+            for low, high in self.owed:
+                if not writer.db.execute("UPDATE owed SET n_to = ? WHERE sink = ? AND n_to = ?", (high, self.sink, low)).rowcount:
+                    writer.db.execute("INSERT INTO owed VALUES (?,?,?)", (self.sink, low, high))
+            _set_aside(writer, self.sink, self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogMoved:
+    """Of the rows that a sink is owed, those from `n_from` up to `n` are dealt with."""
+
+    sink: str
+    n_from: int
+    """The first number of a range of the table `owed`."""
+    n: int
+    sent: int
+    skipped: int = 0
+    thinned: int = 0
+    refused: tuple[tuple[int, int, str], ...] = ()
+
+    def write(self, writer: Writer) -> None:
+        """Shorten the range; what was said before counts once."""
+        found = writer.db.execute("DELETE FROM owed WHERE sink = ? AND n_from = ? RETURNING n_to", (self.sink, self.n_from)).fetchone()
+        if not found:
+            return
+        if self.n + 1 < found[0]:
+            writer.db.execute("INSERT INTO owed VALUES (?,?,?)", (self.sink, self.n + 1, found[0]))
+        writer.db.execute("UPDATE sink SET sent = sent + ?, skipped = skipped + ?, thinned = thinned + ? WHERE name = ?",
+                          (self.sent, self.skipped, self.thinned, self.sink))
+        _set_aside(writer, self.sink, self.refused)
+
+
+def _set_aside(writer: Writer, sink: str, refused: tuple[tuple[int, int, str], ...]) -> None:
+    writer.db.executemany("INSERT INTO refused VALUES (?,?,?,?)", [(sink, *one) for one in refused])
+    writer.db.execute("UPDATE sink SET refused = refused + ? WHERE name = ?", (len(refused), sink))
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """So many bytes more have crossed the uplink for a sink on that day (ordinal of the local date)."""
+
+    sink: str
+    day: int
+    bytes: int
+
+    def write(self, writer: Writer) -> None:
+        """Add them; a month is kept."""
+        writer.db.execute("INSERT INTO traffic VALUES (?,?,?) ON CONFLICT(sink, day) DO UPDATE SET bytes = bytes + excluded.bytes",
+                          (self.sink, self.day, self.bytes))
+        writer.db.execute("DELETE FROM traffic WHERE sink = ? AND day < ?", (self.sink, self.day - _KEPT_DAYS))
 
 
 @dataclass(frozen=True, slots=True)
 class SinkSays:
-    """The state of a sink in words: ok, unavailable, halted."""
+    """The state of a sink in words: ok, unavailable, halted, spent."""
 
     sink: str
     state: str
     words: str
+    alert: str = ""
+    """The technical alert that this is; empty = none, and one that fires ends. The core raises it with the same commit."""
 
     def write(self, writer: Writer) -> None:
         """Keep the words."""

@@ -196,7 +196,17 @@ class Reader:
         """How far every sink has come."""
         return {r[0]: SinkRecord(*r) for r in self._db.execute(
             "SELECT name, n, sent, refused, skipped, thinned, state, words, "
-            "coalesce((SELECT value FROM meta WHERE key = ? || name), 0) FROM sink", (OWED,))}
+            "coalesce((SELECT value FROM meta WHERE key = ? || name), 0) + "
+            "coalesce((SELECT sum(n_to - n_from) FROM owed WHERE sink = name), 0) FROM sink", (OWED,))}
+
+    def backlog(self, sink: str) -> list[tuple[int, int]]:
+        """[from, to) of the arrival numbers that let newer ones go first, in order."""
+        return [(int(low), int(high)) for low, high in self._db.execute("SELECT n_from, n_to FROM owed WHERE sink = ? ORDER BY n_from", (sink,))]
+
+    def traffic(self, sink: str, day: int) -> int:
+        """Bytes that crossed the uplink for a sink on a day (ordinal of the local date)."""
+        found = self._db.execute("SELECT bytes FROM traffic WHERE sink = ? AND day = ?", (sink, day)).fetchone()
+        return int(found[0]) if found else 0
 
     def refused(self, sink: str = "", most: int = 1000) -> list[RefusedRow]:
         """The newest rows that a sink (or any) refused, by arrival number."""

@@ -47,7 +47,7 @@ class SinkRecord:
     state: str
     words: str
     owed: int = 0
-    """Rows that it refused and that are to be sent again."""
+    """Rows that let newer ones go first, or that it refused and that are to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)

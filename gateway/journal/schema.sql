@@ -20,6 +20,10 @@ CREATE TABLE aside(id INTEGER PRIMARY KEY, at INTEGER, line TEXT, topic TEXT, pa
 CREATE TABLE checkpoint(event INTEGER PRIMARY KEY, plan INTEGER, body BLOB) STRICT;
 CREATE TABLE sink(name TEXT PRIMARY KEY, n INTEGER, sent INTEGER, refused INTEGER, skipped INTEGER, thinned INTEGER, state TEXT, words TEXT) STRICT;
 CREATE TABLE refused(sink TEXT, n INTEGER, at INTEGER, words TEXT, PRIMARY KEY(sink, n)) STRICT, WITHOUT ROWID;
+-- rows n_from … n_to - 1 let newer ones go first: a sink gets them beside those, in order
+CREATE TABLE owed(sink TEXT, n_from INTEGER, n_to INTEGER, PRIMARY KEY(sink, n_from)) STRICT, WITHOUT ROWID;
+-- bytes that crossed the (metered) uplink for a sink; day = proleptic ordinal of the local date
+CREATE TABLE traffic(sink TEXT, day INTEGER, bytes INTEGER NOT NULL, PRIMARY KEY(sink, day)) STRICT, WITHOUT ROWID;
 CREATE TABLE alert(id INTEGER PRIMARY KEY, key TEXT, rule TEXT, series INTEGER, state TEXT, severity INTEGER, worst INTEGER, since INTEGER, "until" INTEGER,
                    body TEXT) STRICT;
 CREATE INDEX alert_state ON alert(state, since);

@@ -152,6 +152,10 @@ def _sinks(db: sqlite3.Connection) -> Iterator[Finding]:
     for name, n, sent, refused, skipped, thinned in db.execute("SELECT name, n, sent, refused, skipped, thinned FROM sink").fetchall():
         aside, owed = db.execute("SELECT count(words), count(*) - count(words) FROM refused WHERE sink = ?", (name,)).fetchone()
         noted = _one(db, "SELECT value FROM meta WHERE key = ? UNION ALL SELECT 0", OWED + name)
-        said = (f"{last} = sent {sent} + refused {refused} + skipped {skipped} + thinned {thinned} + owed {owed} + waiting {last - n}")
-        good = n == sent + refused + skipped + thinned + owed and aside == refused and owed == noted and n <= last
+        ranges = db.execute("SELECT n_from, n_to FROM owed WHERE sink = ? ORDER BY n_from", (name,)).fetchall()
+        behind = sum(high - low for low, high in ranges)
+        edges = [0, *(edge for one in ranges for edge in one), n + 1]
+        orderly = all(low < high for low, high in ranges) and edges == sorted(edges)
+        said = (f"{last} = sent {sent} + refused {refused} + skipped {skipped} + thinned {thinned} + owed {owed + behind} + waiting {last - n}")
+        good = n == sent + refused + skipped + thinned + owed + behind and aside == refused and owed == noted and n <= last and orderly
         yield Finding(f"sink {name}", good, said if good else f"{said} does not hold; {aside} are really set aside, {noted} noted as owed")

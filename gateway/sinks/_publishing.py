@@ -21,6 +21,9 @@ class Publishing:
         self._around = around
         self._timeout_s = options.timeout
         self._broker = Broker(options, around.secret, keepalive_s)
+        self.traffic = self._broker.traffic
+        self.in_order = True
+        self.unsure_s = 0.0
         self._table: tuple[Series, ...] = ()
         self._busy = Lock()
         self._visit: Visit | None = None
@@ -33,7 +36,7 @@ class Publishing:
             self._until = min(deadline, time.monotonic() + self._timeout_s)
             self._broker.errand.begin(self._until)
             self._learn(rows.series)
-            kept = self._visit is not None and time.monotonic() - self._used < _IDLE_S
+            kept = self._visit is not None and not self.traffic.has_moved() and time.monotonic() - self._used < _IDLE_S
             try:
                 self._publish(rows, kept)
             except Unavailable as error:

@@ -25,6 +25,7 @@ from gateway.row_table import Table as RowTable
 from gateway.sinks._day_files import DayFiles
 from gateway.sinks._line_protocol import Encoder, levels
 from gateway.spelling import spell
+from gateway.traffic import Traffic
 
 _log = logging.getLogger(__name__)
 _PLAIN_DAYS = 2
@@ -59,6 +60,9 @@ class Sink:
     """Writes rows to files; one thread, `close` from any."""
 
     def __init__(self, options: Options, around: Surroundings) -> None:
+        self.traffic = Traffic()
+        self.in_order = True
+        self.unsure_s = 0.0
         self._options = options
         self._name = around.name
         self._folder = Path(around.site.file).absolute().parent / options.folder

@@ -51,6 +51,8 @@ class Options(Table):
     gzip: bool = True
     max_body: Annotated[Size, Field(ge=10_000)] = 5_000_000
     """Longest body before compression; more is sent in several requests."""
+    confirm_after: Annotated[Duration, Field(ge=1, le=3600)] | None = None
+    """For servers that acknowledge before data are on disk: so old a row must be before it counts as sent."""
 
     @field_validator("url")
     @classmethod
@@ -90,6 +92,9 @@ class Sink:
         self._around = around
         self._encoder = Encoder(level_of=levels(around.site.stations))
         self._exchange = Exchange(f"EcoSentry/{around.version}", options.ca_file)
+        self.traffic = self._exchange.traffic
+        self.in_order = False
+        self.unsure_s = options.confirm_after or 0.0
         self._authorization = ""
         self._deadline = 0.0
         self._carrier = Carrier(self._post)

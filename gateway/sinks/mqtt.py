@@ -65,6 +65,7 @@ class Sink(Publishing):
     def __init__(self, options: Options, around: Surroundings) -> None:
         super().__init__(options, around)
         self._options = options
+        self.in_order = bool(options.retain or options.home_assistant)
         self._utc = LocalTime(zones({})(""))
         self._topics: list[str] = []
         self._heads: list[str] = []

@@ -52,6 +52,7 @@ class Sink(Publishing):
 
     def __init__(self, options: Options, around: Surroundings) -> None:
         super().__init__(options, around, _KEEPALIVE_S)
+        self.in_order = False  # what is older than the newest goes as history
         self._options = options
         self._command = topics.topic(options.group, "NCMD", options.node)
         self._state = topics.state_topic(options.primary_host) if options.primary_host else ""

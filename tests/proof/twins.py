@@ -109,13 +109,14 @@ TWINS = (
          "                pass\n\n    def remember",
          ("test_core.py::test_a_reading_with_its_own_time_enters_once_even_from_another_packet_and_another_life",)),
     Twin("moves the cursor before the store has accepted", "gateway/courier.py",
-         "chosen = rows.pick(self._chosen(rows))\n",
-         """chosen = rows.pick(self._chosen(rows))
-        self._intake.tell(SinkMoved(self._name, int(rows.n[-1]), len(chosen), len(rows) - len(chosen)))
+         "owed, rows = _runs(rows.n[late]), rows.pick(~late)\n        chosen = rows.pick(self._chosen(rows))\n",
+         """owed, rows = _runs(rows.n[late]), rows.pick(~late)
+        chosen = rows.pick(self._chosen(rows))
+        self._sending._tell(SinkMoved(self._name, position, int(rows.n[-1]), len(chosen), len(rows) - len(chosen)))
 """,
          ("test_onward.py::test_a_store_that_cannot_take_it_keeps_its_place_and_is_tried_later",
           "test_onward.py::test_a_store_that_dies_while_halving_gets_everything_again")),
-    Twin("drops the batch that a store refuses", "gateway/courier.py",
+    Twin("drops the batch that a store refuses", "gateway/sending.py",
          "            if len(rows) > 1:\n                half",
          "            if len(rows) > 1:\n                return\n                half",
          ("test_onward.py::test_refused_rows_are_found_by_halving_and_set_aside_with_the_store_s_words",)),

@@ -4,7 +4,7 @@ import { arrange, byId, el, shape } from "./elements.js";
 import { age, moment, ms, size, t, whole, zone } from "./words.js";
 
 const GOOD = new Set(["good", "open", "ok", "live", "sending", "idle", "up", "running"]);
-const WAITING = new Set(["starting", "waiting", "behind", "held", "new"]);
+const WAITING = new Set(["starting", "waiting", "behind", "held", "new", "spent"]);
 const shown = new Map();
 
 const count = (n) => (typeof n === "number" ? whole(n) : "–");
@@ -48,7 +48,8 @@ const total = (n) => (n !== null && typeof n === "object" ? Object.values(n).red
 function sinkBoard(rows) {
   const one = (sink) => el("li", { class: "sink", "data-name": text(sink.name), "data-state": text(sink.state) },
     el("div", { class: "sink-head" }, el("strong", {}, text(sink.name)), el("span", { class: "small" }, text(sink.kind)), state(sink.state),
-      el("span", { class: "small" }, `${t("behind")}: ${typeof sink.behind_s !== "number" ? "–" : sink.behind_s < 1 ? t("age_s", { n: 0 }) : age(sink.behind_s * 1000)}`)),
+      el("span", { class: "small" }, `${t("behind")}: ${typeof sink.behind_s !== "number" ? "–" : sink.behind_s < 1 ? t("age_s", { n: 0 }) : age(sink.behind_s * 1000)}`),
+      typeof sink.bytes_today === "number" ? el("span", { class: "small" }, `${t("sent_today")}: ${size(sink.bytes_today)}${sink.bytes_per_day ? ` / ${size(sink.bytes_per_day)}` : ""}`) : null),
     sum(term(t("in_journal"), sink.journalled), ["sent", "refused", "skipped", "thinned", "owed", "waiting"].map((key) => term(t(key).toLowerCase(), total(sink[key])))),
     sink.words ? el("p", { class: "small" }, text(sink.words)) : null);
   return el("section", { class: "panel board sinks" }, heading("sinks", rows), rows.length ? el("ul", {}, ...rows.map(one)) : el("p", { class: "calm" }, t("no_sinks")));
