@@ -2,6 +2,7 @@
 
 import resource
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,8 +162,7 @@ def test_rows_are_gathered_for_as_long_as_the_site_file_says(tmp_path):
 
 # ── 72 hours without a database ──────────────────────────────────────────────────────────────────────────────────────────
 def resident_mb():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
 def test_72_hours_without_a_database_cost_nothing_but_disk(tmp_path):

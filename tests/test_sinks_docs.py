@@ -13,6 +13,7 @@ from far_sides import SINKS, make
 from rows import T0, rows
 
 from config.series import Series
+from config.site import SinkTable
 from gateway.row_table import COLUMNS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -26,7 +27,10 @@ def tables(page: str) -> dict[str, list[dict[str, object]]]:
     found: dict[str, list[dict[str, object]]] = {}
     for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
         for keys in tomllib.loads(block).get("sinks", {}).values():
-            found.setdefault(keys.pop("kind"), []).append(keys)
+            if "kind" in keys:
+                found.setdefault(keys.pop("kind"), []).append(keys)
+            else:
+                SinkTable.model_validate(keys)  # what every kind has
     return found
 
 
