@@ -173,7 +173,12 @@ def _settle(db: sqlite3.Connection, last: int, lost: int) -> None:
         aside, owed = db.execute("SELECT count(words), count(*) - count(words) FROM refused WHERE sink = ? AND n > ?", (name, last)).fetchone()
         db.execute("DELETE FROM refused WHERE sink = ? AND n > ?", (name, last))
         db.execute("UPDATE meta SET value = value - ? WHERE key = ?", (owed, OWED + name))
-        db.execute("UPDATE sink SET n = ?, refused = refused - ?, sent = sent - ? WHERE name = ?", (last, aside, n - last - aside - owed, name))
+        [behind] = db.execute("SELECT coalesce(sum(n_to - max(n_from, ?)), 0) FROM owed WHERE sink = ? AND n_to > ?",
+                              (last + 1, name, last + 1)).fetchone()
+        db.execute("DELETE FROM owed WHERE sink = ? AND n_from > ?", (name, last))
+        db.execute("UPDATE owed SET n_to = ? WHERE sink = ? AND n_to > ?", (last + 1, name, last + 1))
+        db.execute("UPDATE sink SET n = ?, refused = refused - ?, sent = sent - ? WHERE name = ?",
+                   (last, aside, n - last - aside - owed - behind, name))
     if lost:
         db.execute("DELETE FROM receipt")
         db.execute("INSERT INTO counter VALUES ('lost', ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value", (lost,))
