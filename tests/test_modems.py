@@ -123,6 +123,7 @@ def test_heartbeats_in_the_middle_of_an_answer_are_no_part_of_it_however_they_ar
         modem.beats_inside, modem.pieces = len(heartbeat) > 1 or size > 3, size
         wire = opened(line, stop)
         assert [values(driver(of), wire) for _ in range(3)] == [[0x5049, -10.1]] * 3
+        assert modem.requests == 3, "each was understood at once"
 
 
 def test_an_answer_that_holds_the_bytes_of_a_heartbeat_is_still_read(port: int) -> None:
@@ -219,7 +220,8 @@ def test_several_lines_share_an_address_and_each_gets_its_own_modem(port: int) -
 
 
 def test_whoever_is_unknown_silent_or_from_elsewhere_is_turned_away_and_named(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_switchboard, "_REGISTER_S", 0.3)
+    monkeypatch.setattr(_switchboard, "_REGISTER_S", 0.2)
+    monkeypatch.setattr(tcp_server, "_WAIT_S", 0.1)
     monkeypatch.setattr(_switchboard, "_BURST", 300.0)
     of = options(port, heartbeat="PING")
     with listening(of) as (line, stop):

@@ -2,6 +2,7 @@
 
 import select
 from collections.abc import Callable
+from datetime import UTC, datetime
 from threading import Event
 
 from config.errors import LineError
@@ -80,6 +81,4 @@ class ModemWire(DescriptorWire):
 
 
 def _iso(utc_ns: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(utc_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

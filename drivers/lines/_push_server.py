@@ -60,7 +60,7 @@ class PushServer:
         for visit in [visit for visit in self._visits.values() if visit.state != "waiting"]:
             visit.close()
         self._sweep()
-        while self._visits and time.monotonic() < until:
+        while any(visit.state == "waiting" for visit in self._visits.values()) and time.monotonic() < until:
             select.select([self._receipts.ear], [], [], _SLICE_S)
             self._release(is_last=True)
             self._sweep()
