@@ -10,8 +10,9 @@ from pathlib import Path
 from config.device import Profile
 from config.find import Found
 from config.reading_profile import read_profile
-from drivers.codecs import dlt645, ezo, mhz19, plantower, sdi12, sds011, shdlc
+from drivers.codecs import dlt645, ezo, mhz19, modbus, modbus_ascii, plantower, sdi12, sds011, shdlc
 from drivers.driver import Asked, Device, Streamed, Told
+from drivers.simulated.modbus import ProfileSource, SimulatedDevice
 from gateway.plugins import KINDS
 
 PACKAGED = Path(str(files("config"))) / "devices"
@@ -23,11 +24,14 @@ def profile(of: Path | str) -> Profile:
     return read_profile(Found(path.stem, str(path), True, path.read_bytes()), KINDS)
 
 
-def device(of: Path | str, name: str = "probe", line: str = "serial", interval_s: float | None = None, **options: object) -> Device:
+def device(
+    of: Path | str, name: str = "probe", line: str = "serial", interval_s: float | None = None, framing: str = "rtu", **options: object,
+) -> Device:
     """A device by its profile (a file, or a shipped one by name) on a line as the profile leaves the factory."""
     read = profile(of)
     factory = {key: value for key, value in read.file.default.items() if key in ("baudrate", "format")}
-    places = {"serial": {"port": "none", **factory}, "tcp": {"host": "127.0.0.1", "port": 1, "framing": "rtu"}, "mqtt": {"url": "mqtt://127.0.0.1"}}
+    places = {"serial": {"port": "none", "framing": framing, **factory}, "tcp": {"host": "127.0.0.1", "port": 1, "framing": framing},
+              "mqtt": {"url": "mqtt://127.0.0.1"}}
     own = KINDS.options("protocols", read.file.protocol).model_validate(options)
     return Device("st", name, read, own, KINDS.options("lines", line).model_validate(places[line]), interval_s or read.file.interval)
 
@@ -61,6 +65,21 @@ def meter(request: bytes, address: str = "000000000161", volts: float = 223.3) -
     if frame.item not in values:
         return dlt645.build(dlt645.Frame(address, 0xD1, b"\x02"), 0)
     return dlt645.build(dlt645.Frame(address, 0x91, dlt645.item_bytes(frame.item) + values[frame.item]))
+
+
+class Probe:
+    """A Modbus slave of one profile: RTU, or in hex digits."""
+
+    def __init__(self, of: str, values: dict[str, float], *, is_ascii: bool = False, answers_as: int = 1) -> None:
+        self.device = SimulatedDevice(1, ProfileSource(profile(of), values.__getitem__))
+        self.device.faults.wrong_address = answers_as
+        self.is_ascii = is_ascii
+
+    def __call__(self, request: bytes) -> bytes | None:
+        body = bytes.fromhex(request[1:-2].decode())[:-1] if self.is_ascii else request[:-2]
+        wrap = modbus_ascii.seal if self.is_ascii else modbus.seal
+        reply = self.device.reply(body[1:], lambda unit, pdu: wrap(bytes([unit]) + pdu)) if body[0] == 1 else None
+        return reply.frame if reply else None
 
 
 def co2(request: bytes) -> bytes | None:

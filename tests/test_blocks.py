@@ -1,6 +1,8 @@
 """Registers are read in the blocks that take the least line time, and the forecast adds them up."""
 
+import importlib.util
 import itertools
+from pathlib import Path
 
 import modbus_devices
 import pytest
@@ -68,3 +70,27 @@ def test_the_forecast_is_the_share_of_the_lines_time():
     character = 10 / 9600
     seconds = 8 * character + 0.010 + 7 * character + 3.5 * character
     assert load(driver.groups()) == pytest.approx(seconds / 0.5)
+
+
+def _planning():
+    """The benchmark's own arithmetic."""
+    place = Path(__file__).parent.parent / "benchmarks/planning.py"
+    spec = importlib.util.spec_from_file_location("planning", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main()
+
+
+def test_no_shipped_profile_takes_more_line_time_than_simpler_ways_and_probes_take_a_third():
+    """Two cannot: their registers lie so far apart that the holes cost as much (their plan is the least there is all the same)."""
+    found = _planning()
+    profiles = found["profiles"]
+    assert len(profiles) >= 20
+    assert min(row["times_one_each"] for row in profiles.values()) >= 1.0
+    assert min(row["times_neighbours"] for row in profiles.values()) >= 1.0
+    many = {name: row["times_one_each"] for name, row in profiles.items() if row["quantities"] >= 5}
+    scattered = {"eastron_sdm230": 2.2, "soil_7in1_layout_b": 2.9}
+    assert {name for name, times in many.items() if times < 3.0} <= set(scattered)
+    assert all(many[name] >= least for name, least in scattered.items())
+    assert found["probes_mean_times_one_each"] >= 4.0
+    assert profiles["soil_7in1_layout_b"]["times_neighbours"] >= 1.7

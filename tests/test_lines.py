@@ -19,6 +19,7 @@ from config.errors import DeviceError, LineError
 from config.series import Reason
 from drivers.driver import AskedLine
 from drivers.lines import serial, tcp
+from drivers.lines._alarm import Alarm
 from drivers.reading import Batch, Delivery
 from drivers.simulated.modbus import SimulatedDevice, TableSource
 from drivers.simulated.modbus_pty import SerialBus
@@ -358,3 +359,86 @@ def test_stop_ends_the_poller_within_half_a_second():
             house.thread.join(5)
             assert time.monotonic() - began <= 0.5
     assert house.health.line()["state"] == "stopped"
+
+
+class FakePort:
+    """Stands where pyserial's port stands: a pty shows neither parity nor stop bits nor the kernel's RS-485 mode. What was set is kept."""
+
+    made: list["FakePort"]
+
+    def __init__(self, port: str, baudrate: int, bits: int, parity: str, stop: float, *, exclusive: bool, **_: object) -> None:
+        self.set = (baudrate, bits, parity, stop, exclusive)
+        self.rs485_mode: object = None
+        self.ends = os.pipe()
+        self.is_open = True
+        FakePort.made.append(self)
+
+    def reset_input_buffer(self) -> None:
+        """Nothing has come."""
+
+    def set_low_latency_mode(self, wished: bool) -> None:
+        raise NotImplementedError
+
+    def fileno(self) -> int:
+        return self.ends[0]
+
+    def close(self) -> None:
+        for end in self.ends:
+            os.close(end)
+        self.is_open = False
+
+
+@pytest.fixture
+def fake_port(monkeypatch):
+    FakePort.made = []
+    monkeypatch.setattr(serial.serial, "Serial", FakePort)
+    return FakePort
+
+
+@pytest.mark.parametrize(("written", "bits"), [("8N1", (8, "N", 1)), ("7E1", (7, "E", 1)), ("8O1", (8, "O", 1)), ("7O2", (7, "O", 2))])
+def test_parity_and_stop_bits_reach_the_port_and_nobody_else_may_open_it(fake_port, written, bits):
+    line, options = serial_line(Path("/dev/ttyAMA0"), format=written, baudrate=4800)
+    with opened(line):
+        (port,) = fake_port.made
+        assert port.set == (4800, *bits, True)
+        assert port.rs485_mode is None
+    assert not port.is_open
+    assert options.character_s == pytest.approx((1 + bits[0] + (bits[1] != "N") + bits[2]) / 4800)
+
+
+@pytest.mark.parametrize(("written", "mode"), [
+    (True, (True, False, False, None, None)),
+    ({"sending": "low"}, (False, True, False, None, None)),
+    ({"before": "2 ms", "after": "1 ms", "echo": "on"}, (True, False, True, 0.002, 0.001)),
+])  # fmt: skip
+def test_the_kernel_switches_the_direction_of_rs485_as_the_site_file_says(fake_port, written, mode):
+    line, options = serial_line(Path("/dev/ttyAMA0"), rs485=written)
+    with opened(line):
+        kept = fake_port.made[0].rs485_mode
+    assert (kept.rts_level_for_tx, kept.rts_level_for_rx, kept.loopback, kept.delay_before_tx, kept.delay_before_rx) == mode
+    assert options.round_trip_s == sum(part or 0.0 for part in mode[3:]), "the planner and the forecast know of it"
+
+
+def test_a_port_without_rs485_mode_says_what_to_do():
+    """A real pty: its driver refuses, as a USB adapter's does."""
+    with SerialBus([device()]) as bus:
+        line, _ = serial_line(bus.path, rs485=True)
+        with pytest.raises(LineError, match=r"no RS-485 mode in its driver.*leave rs485 out"):
+            line.open(Event(), SystemClock())
+        other, _ = serial_line(bus.path)
+        with opened(other):
+            pass
+
+
+def test_a_silence_is_never_cut_short_and_little_longer_than_asked():
+    """However late the box is woken, and whatever was learned of it; open eyes are kept for no more than 0.1 ms of each."""
+    alarm = Alarm()
+    over, spent = [], time.thread_time()
+    for _ in range(100):
+        until = time.monotonic() + 0.002
+        alarm.wait(until)
+        over.append(time.monotonic() - until)
+    assert min(over) >= 0
+    assert statistics.median(over) < 0.001
+    assert 0 <= alarm.late_s <= 0.00008
+    assert (time.thread_time() - spent) / 100 < 0.001

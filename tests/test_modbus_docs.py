@@ -12,7 +12,7 @@ from drivers.protocols import modbus
 PAGE = (Path(__file__).parent.parent / "docs/modbus.md").read_text("utf-8")
 
 
-TABLES = [serial.Options, tcp.Options, modbus.Options, modbus.Row, modbus.Timing, modbus.Command]
+TABLES = [serial.Options, serial.Rs485, tcp.Options, modbus.Options, modbus.Row, modbus.Timing, modbus.Command]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table.__module__}.{table.__name__}")

@@ -77,7 +77,7 @@ class DescriptorWire:
         self._alarm.doze(min(here, until))
         if here > until or not may_look:
             return False
-        until = min(until, here + _EYES_OPEN_S)
+        until = min(until, time.monotonic() + _EYES_OPEN_S)
         while self._waiting() < more and time.monotonic() < until:
             pass
         return True

@@ -7,6 +7,7 @@ from threading import Event
 from typing import Annotated, Any, Literal, Self
 
 import serial
+import serial.rs485
 from pydantic import Field
 
 from config.errors import LineError
@@ -23,6 +24,25 @@ _BAUDRATE = 9600
 _FORMAT = "8N1"
 
 
+class Rs485(Table):
+    """Keys of `rs485 = { … }`: the port's driver switches the transmitter on and off by the RTS line, for boards that have no circuit for it."""
+
+    sending: Literal["high", "low"] = "high"
+    """Level of RTS while we send; the other one while we listen."""
+    before: Annotated[Duration, Field(ge=0, le=0.1)] = 0.0
+    """From RTS to the first bit of a request."""
+    after: Annotated[Duration, Field(ge=0, le=0.1)] = 0.0
+    """From the last bit of a request to RTS."""
+    echo: Literal["off", "on"] = "off"
+    """on: the receiver stays on while we send, our own bytes come back (and are recognised)."""
+
+    @property
+    def settings(self) -> "serial.rs485.RS485Settings":
+        """As pyserial hands them to the kernel (TIOCSRS485)."""
+        is_high = self.sending == "high"
+        return serial.rs485.RS485Settings(is_high, not is_high, self.echo == "on", self.before or None, self.after or None)
+
+
 class Options(Table):
     """Keys of a line of kind serial. `baudrate` and `format` left out come from the profiles of its devices."""
 
@@ -31,6 +51,8 @@ class Options(Table):
     baudrate: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
     format: Annotated[str, Field(pattern=r"^[5678][NEO][12]$")] | None = None
     """Data bits, parity (N, E, O), stop bits."""
+    rs485: bool | Rs485 = False
+    """true or a table: the kernel switches between sending and receiving; left out for RS-232 and for adapters that switch by themselves."""
     framing: Literal["rtu", "ascii"] = "rtu"
     """How Modbus is written on it: bytes, or hex digits."""
     mode: Literal["ask", "listen"] = "ask"
@@ -69,8 +91,8 @@ class Options(Table):
 
     @property
     def round_trip_s(self) -> float:
-        """A wire adds none."""
-        return 0.0
+        """A wire adds none, but the switching of its direction may."""
+        return self.rs485.before + self.rs485.after if isinstance(self.rs485, Rs485) else 0.0
 
 
 class Line:
@@ -91,12 +113,25 @@ class Line:
             self._port = serial.Serial(options.port, options.baudrate or _BAUDRATE, int(bits[0]), bits[1], int(bits[2]),
                                        timeout=0, write_timeout=0, exclusive=True)
             self._port.reset_input_buffer()
+            self._switch(self._port)
         except (OSError, ValueError, termios.error) as error:
             self.close()
             raise LineError(_words(options.port, error)) from error
         self._hasten(self._port)
         wire = MuteWire if options.mode == "listen" else DescriptorWire
         return wire(self._port.fileno(), clock, stop, options.character_s, options.silence_s)
+
+    def _switch(self, port: "serial.Serial") -> None:
+        """Kernel RS-485 mode. Raises LineError if the port has none."""
+        wished = self._options.rs485
+        if not wished:
+            return
+        try:
+            port.rs485_mode = (wished if isinstance(wished, Rs485) else Rs485()).settings
+        except (OSError, ValueError) as error:
+            self.close()
+            raise LineError(f"{self._options.port} has no RS-485 mode in its driver ({error}): leave rs485 out if the adapter or board"
+                            " switches by itself, as USB adapters do") from error
 
     def close(self) -> None:
         """See AskedLine."""

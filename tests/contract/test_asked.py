@@ -1,7 +1,7 @@
 """The contract of drivers that ask: late, short, wrong, noisy, silent, echoed, in pieces, pulled, stopped.
 
-It runs on every protocol of `drivers/protocols/` whose devices are asked; Modbus, which numbers and plans, has its own
-(`test_modbus_driver.py`, `test_lines.py`).
+It runs on every protocol of `drivers/protocols/` whose devices are asked. What Modbus alone can do, number and plan, is in
+`test_modbus_driver.py`.
 """
 
 import random
@@ -14,7 +14,7 @@ from threading import Event
 
 import field_devices
 import pytest
-from field_devices import FarEnd, Sdi12Sensor, Sps30
+from field_devices import FarEnd, Probe, Sdi12Sensor, Sps30
 from virtual import VirtualClock, VirtualWire
 
 from config.errors import DeviceError
@@ -47,6 +47,7 @@ class Kind:
     residual: float | None = 1 / 256
     """Share of damaged answers that its checksum cannot tell; None = it has none."""
     options: dict[str, object] = field(default_factory=dict)
+    framing: str = "rtu"
 
 
 def _dlt645_stranger(request: bytes) -> bytes | None:
@@ -74,7 +75,20 @@ def _old_sps30() -> Respond:
     return sensor
 
 
+SOIL = "cwt_soil_thc_s"
+NOW = {"soil_moisture": 33.2, "soil_temperature": -10.1, "soil_ec": 512.0}
+BEFORE = {"soil_moisture": 11.1, "soil_temperature": 11.1, "soil_ec": 111.0}
+
+
+def _modbus(framing: str, residual: float) -> Kind:
+    is_ascii = framing == "ascii"
+    return Kind(SOIL, lambda: Probe(SOIL, NOW, is_ascii=is_ascii), list(NOW.values()), lambda: Probe(SOIL, BEFORE, is_ascii=is_ascii),
+                Probe(SOIL, BEFORE, is_ascii=is_ascii, answers_as=9), residual, framing=framing)
+
+
 KINDS_ASKED = {
+    "modbus": _modbus("rtu", 1 / 65536),
+    "modbus_ascii": _modbus("ascii", 1 / 256),
     "dlt645": Kind("dlt645_2007", lambda: field_devices.meter, [1234.56, 223.3, 1.234],
                    lambda: lambda request: field_devices.meter(request, volts=111.1),
                    _dlt645_stranger, options={"address": "161"}),
@@ -101,7 +115,7 @@ class PieceWire(VirtualWire):
 
 
 def driver_of(kind: Kind) -> Asked:
-    return field_devices.asked(kind.profile, **kind.options)
+    return field_devices.asked(kind.profile, framing=kind.framing, **kind.options)
 
 
 def wire(respond: Respond, delay_s: float = 0.01) -> VirtualWire:
@@ -124,7 +138,7 @@ def every(test: Callable[..., None]) -> Callable[..., None]:
 
 def test_every_protocol_that_asks_is_in_this_contract():
     told = {"frames", "nmea", "text_lines", "mqtt_json", "sparkplug", "fleet"}
-    assert set(KINDS.names("protocols")) - told == set(KINDS_ASKED) | {"modbus"}
+    assert set(KINDS.names("protocols")) - told == set(KINDS_ASKED) - {"modbus_ascii"}
 
 
 @every
@@ -312,8 +326,8 @@ class House:
     def __init__(self, far: FarEnd, kind: Kind, interval_s: float = 0.1) -> None:
         self.taken: list[Delivery] = []
         self.health = LineHealth("bus", "serial", {"probe": "st"})
-        options = serial.Options(port=str(far.link), baudrate=115200)
-        driver = field_devices.asked(kind.profile, interval_s=interval_s, **kind.options)
+        options = serial.Options(port=str(far.link), baudrate=115200, framing=kind.framing)
+        driver = field_devices.asked(kind.profile, interval_s=interval_s, framing=kind.framing, **kind.options)
         self.poller = Poller("bus", serial.Line("bus", options, str), {"probe": driver}, SystemClock(), self.take, self.health)
         self.stop = Event()
         self.thread = threading.Thread(target=self.poller.run, args=(self.stop,))
