@@ -45,6 +45,10 @@ class Reason(IntEnum):
     """Another gateway measured it and called it suspect."""
     REJECTED = ord("r")
     """Another gateway measured it and called it failed."""
+    WARMING = ord("w")
+    """The instrument was powered up a short while ago."""
+    RESTING = ord("y")
+    """It is put to sleep between measurements: its duty cycle."""
     INCOMPLETE = ord("i")
     """Something that the standard asks for is missing, so there is no index and no class."""
 

@@ -17,6 +17,7 @@ WORDS = {
     Reason.FAULT: "the instrument reports a fault", Reason.MAINTENANCE: "maintenance", Reason.CALIBRATION: "calibration",
     Reason.OUT_OF_SERVICE: "out of service", Reason.POWER: "power", Reason.HELD: "the clock was not yet true",
     Reason.BEGUN: "a counter began anew", Reason.OVER_RANGE: "over range", Reason.MANUAL: "set by hand", Reason.NORMAL: "no value in the answer",
+    Reason.WARMING: "warming up", Reason.RESTING: "duty cycle",
     Reason.DOUBTED: "doubted where it was measured", Reason.REJECTED: "rejected where it was measured",
 }
 """Why something is missing, for people."""

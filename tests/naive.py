@@ -25,7 +25,7 @@ def flags(rows, limits):
             then, before = newest[series]
             if abs(value - before) * 1e9 > rate * (at - then):
                 grades.append(3)
-        if chr(reason) in "DBFr":
+        if chr(reason) in "DBFrMCwy":
             grades.append(4)
         elif chr(reason) != "N":
             grades.append(3)

@@ -53,6 +53,8 @@ def flag_rows(
         word = reason[i]
         if word == 68 or word == 66 or word == 70 or word == 114:  # D fault, B communication, F out of service, r rejected where it was measured
             worst = 4
+        elif word == 77 or word == 67 or word == 119 or word == 121:  # M maintenance, C calibration, w warming up, y asleep: not what is measured here
+            worst = 4
         elif word != 78 and worst < 3:  # any other word of the instrument than N
             worst = 3
         flag[i] = worst
