@@ -22,6 +22,8 @@ class ProfileFile(Table):
     """A maker's text, B two sources, C one, M memory; S our own simulated device."""
     evidence: Literal["example", "layout"] = "layout"
     interval: Duration
+    ready: Annotated[Duration, Field(ge=0, le=7 * 86400)] | None = None
+    """It needs so long after power-up; a site file may say otherwise."""
     default: dict[str, Any] = {}
     """As it leaves the factory: baudrate, format, address … the site file overrides."""
     timing: dict[str, Any] = {}

@@ -4,7 +4,6 @@ from config.kinds import Section
 
 TABLES = frozenset({"maintenance", "heartbeat"})
 KEYS: dict[str, frozenset[str]] = {
-    "devices": frozenset({"ready"}),
     "quality": frozenset({"flat"}),
     "rules": frozenset({"at_least", "of", "together", "anomaly", "within", "probability"}),
     "subscriptions": frozenset({"language", "escalate", "quiet", "format"}),

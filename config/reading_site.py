@@ -133,7 +133,7 @@ class _Reader:
         if options is None:
             return None
         both = self.tables.split(path, rest, DeviceTable, options)
-        return SiteDevice(common=both[0], options=both[1]) if both else None
+        return SiteDevice(common=_completed(both[0], profile), options=both[1]) if both and profile else None
 
     def _profile(self, path: Path, raw: Mapping[str, object]) -> Profile | None:
         name = raw.get("profile")
@@ -200,3 +200,8 @@ class _Reader:
             else:
                 found[quantity] = limits
         return found
+
+
+def _completed(device: DeviceTable, profile: Profile) -> DeviceTable:
+    """With what it leaves out and its profile says."""
+    return device.model_copy(update={"ready": profile.file.ready}) if device.ready is None else device

@@ -145,6 +145,8 @@ class DeviceTable(Table):
     """Of the instrument in this place today."""
     interval: Duration | None = None
     """How often to ask, or how often it is expected to speak; left out = as the profile says."""
+    ready: Annotated[Duration, Field(ge=0, le=7 * 86400)] | None = None
+    """After power-up its values are kept for so long, but are no measurement yet; left out = as the profile says."""
     orders: bool = False
     """It may be told what its profile has in [commands] (`ecosentry order`); without this nothing is ever written to it."""
     quality: dict[str, Quality] = {}

@@ -24,7 +24,7 @@ from gateway.intake import Awaited, Intake, Note
 from gateway.journal import keeping, progress
 from gateway.journal.orders import end_left_over
 from gateway.journal.reader import Reader
-from gateway.journal.writer import READINGS, START, TICK, UNDONE, JournalError, Writer
+from gateway.journal.writer import BOOTED, READINGS, START, STARTS, TICK, UNDONE, JournalError, Writer
 from gateway.relayed import MARK
 from gateway.restoring import restore_state
 from gateway.sorting import Sorter, Taken
@@ -99,9 +99,10 @@ class Core:
             self._now = last.now if last else 0
             self._steady = last.steady if last else 0
             self._careful = last is not None and reader.meta("clean_stop") != last.id
+            booted = reader.meta("boot") not in (None, stamp.boot)
             self._state = carry(self._redo(reader), self._plan.layout)
         self._sorter = Sorter(self._writer, self._register)  # after the redo: rows of an event under way are not shown before it is done
-        self._commit_event(START, Taken([], []), stamp)
+        self._commit_event(BOOTED if booted else START, Taken([], []), stamp)
 
     def _make_plan(self) -> None:
         self._plan, self._watches = self._wiring.wire(self._writer.series, self._writer.ids, self._off)
@@ -255,7 +256,7 @@ class Core:
             self._now, self._steady, self._event = event.now, event.steady, self._writer.next_event - 1
         self._sorter.held = (0 if taken.unheld else self._sorter.held) + len(taken.held)
         _say(lines)
-        if kind == START:
+        if kind in STARTS:
             with self._writer.transaction():
                 self._checkpoint()
 
@@ -297,7 +298,8 @@ class Core:
             writer.event(event.kind, event.now, event.sure, event.steady, self._version, unevaluated(self._plan, event), NOTHING, UNDONE)
         if effects is not None:
             number = writer.event(event.kind, event.now, event.sure, event.steady, self._version, effects.rows, effects.derived)
-            if event.kind == START:
+            if event.kind in STARTS:
+                writer.meta("boot", self._clock.now().boot)
                 lines += self._alerts.orphans(writer, number, state, event.now)
                 lines += [self._alerts.skipped(writer, number, event.now, skipped) for skipped in self._skipped]
             lines += self._alerts.write(writer, number, self._plan, self._watches, effects.transitions)

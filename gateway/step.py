@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics import gaps, means, quality, rules, signals, station_indices
+from analytics import gaps, means, quality, rules, signals, station_indices, warming
 from analytics.kernels.rules import LEVELS
 from analytics.state import Layout, Per, State
 from config.series import Flag, Origin, Reason
 from gateway.journal.columns import Columns
-from gateway.journal.writer import START
+from gateway.journal.writer import BOOTED, START, STARTS
 from gateway.wiring import COLUMNS, Plan
 
 NOTHING = Columns(*(np.empty(0, t) for t in ("i4", "i8", "i8", "f8", "f8", "u1", "u1", "u4", "i4", "u1", "f8")))
@@ -99,7 +99,7 @@ def warm_up() -> None:
     plan = Plan(
         quality.Limits(none, none, none, none, none), means.Kinds(two, far),
         rules.Watches(one, one + np.int32(1), np.ones(LEVELS), number, far, number, far, far, number, far),
-        rules.Expectations(two, far, one, far), one, Layout(COLUMNS, keys), signals=signals.none(1))
+        rules.Expectations(two, far, one, far), one, Layout(COLUMNS, keys), signals=signals.none(1), warming=warming.none(1))
     rows = {"which": one, "at": far, "span": far, "raw": number, "reason": two, "origin": two}
     state, _ = step(plan, State(plan.layout), [Event(START, 1, True, 1, **rows)])
     step(plan, state, [Event(START, 100 * _HOUR_NS, True, 1000 * _HOUR_NS, **rows)])
@@ -108,9 +108,10 @@ def warm_up() -> None:
 def _one(plan: Plan, state: State, event: Event) -> Effects:
     regained = event.sure and not state["sure"][0]
     state["sure"][0] = event.sure
-    if event.kind == START:
+    if event.kind in STARTS:
         gaps.start(state, event.now)
-    if event.kind == START or regained:
+        warming.start(state, event.steady, booted=event.kind == BOOTED)
+    if event.kind in STARTS or regained:
         _guard("rules", plan, lambda: rules.start(plan.expect, state, event.steady), None)
     hours = [_guard("means", plan, lambda: means.close(plan.kinds, state, event.now), None)] if event.sure else []
     nobody = (np.empty(0, np.int32), np.empty(0, np.int64), list[rules.Transition]())
@@ -123,6 +124,8 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     rows = unevaluated(plan, event)
     if plan.signals is not None:
         rows = _meant(plan, plan.signals, state, event, rows)
+    if plan.warming is not None:
+        rows = _ready(plan, plan.warming, state, event, rows)
     value = rows.value
     flag, tests = _guard("quality", plan, lambda: quality.flags(plan.limits, state, event.which, event.at, value, rows.reason),
                          (rows.flag, rows.tests))
@@ -144,6 +147,12 @@ def _meant(plan: Plan, table: signals.Signals, state: State, event: Event, rows:
     found = _guard("signals", plan, lambda: signals.values(table, state, event.which, event.at, event.span, event.raw, event.reason), as_they_are)
     flag = np.where(np.isnan(found.value), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED))
     return replace(rows, value=found.value, span=found.span, reason=found.reason, flag=flag)
+
+
+def _ready(plan: Plan, table: warming.Warming, state: State, event: Event, rows: Columns) -> Columns:
+    """The rows with the reason of those that an instrument gave before it was ready."""
+    return replace(rows, reason=_guard("warming", plan, lambda: warming.reasons(
+        table, state, event.steady, event.which, event.at, rows.value, rows.reason), rows.reason))
 
 
 def _gaps(

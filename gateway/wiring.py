@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from analytics import gaps, means, quality, rules, signals, station_indices
+from analytics import gaps, means, quality, rules, signals, station_indices, warming
 from analytics.kernels.rules import LEVELS
 from analytics.signals import Signals
 from analytics.state import Column, Layout
+from analytics.warming import Warming
 from config.live_standards import classes_of, limit_of, limit_series
 from config.quantity import vocabulary
 from config.series import GAP, Series
@@ -25,14 +26,15 @@ from config.site import TARGET, Colour, Rule, Severity, Site, severity
 from config.units import Limit
 from gateway.wiring_indices import computed_series, laws_of, plain, recalled, wire_indices
 from gateway.wiring_signals import wire_signals
+from gateway.wiring_warming import wire_warming
 
 _S = 1_000_000_000
 _BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.ANGLE, "amount": means.AMOUNT, "peak": means.PEAK}
 _STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum", means.PEAK: "max"}
-COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *quality.COLUMNS, *gaps.COLUMNS, *means.COLUMNS, *rules.COLUMNS,
+COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *warming.COLUMNS, *quality.COLUMNS, *gaps.COLUMNS, *means.COLUMNS, *rules.COLUMNS,
            *station_indices.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
-_PARTS = ("signals", "ledger")
+_PARTS = ("signals", "ledger", "warming")
 """Parts of a plan that it may lack, in the order in which they are kept."""
 Part = TypeVar("Part")
 _AT_ONCE_S = 0.2
@@ -81,6 +83,8 @@ class Plan:
     """What input modules give; None = every series is what its device says."""
     ledger: gaps.Ledger | None = None
     """Whose gaps are written down."""
+    warming: Warming | None = None
+    """Whose instruments need time after power-up; None = all measure at once."""
 
     def dump(self) -> bytes:
         """Everything numeric, for the journal."""
@@ -116,9 +120,10 @@ def restore(body: bytes) -> Plan:
     hourly = arrays.pop(0)
     kept = head.get("parts", ())
     signals_, ledger = part(Signals) if "signals" in kept else None, part(gaps.Ledger) if "ledger" in kept else None
+    warming_ = part(Warming) if "warming" in kept else None
     layout = Layout(COLUMNS, {per: tuple(keys) for per, keys in head["keys"].items()})
     return Plan(limits, kinds, watches, expect, hourly, layout, frozenset(head["off"]),
-                recalled(head.get("indices", ())), head.get("laws", {}), signals_, ledger)
+                recalled(head.get("indices", ())), head.get("laws", {}), signals_, ledger, warming_)
 
 
 class Wiring:
@@ -161,9 +166,10 @@ class Wiring:
             hourly[i], behaves[i] = target, kind
         period = self._periods(table)
         step = np.maximum(period, np.array([s.period_s * _S if s.method else 0 for s in table], np.int64))
+        expect = self._expectations(table, active, devices, period)
         plan = Plan(self._limits(table, active), means.Kinds(behaves, period), self._arrays(count, watches, step),
-                    self._expectations(table, active, devices, period), hourly, layout, off, indices, laws_of(indices),
-                    wire_signals(self.site, table, active), self._ledger(count, watched, period))
+                    expect, hourly, layout, off, indices, laws_of(indices), wire_signals(self.site, table, active),
+                    self._ledger(count, watched, period), wire_warming(self.site, table, active, expect))
         return plan, watches
 
     @staticmethod

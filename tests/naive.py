@@ -233,3 +233,32 @@ def gaps(rows, period, started):
         came = sum(1 for known, at in late if number < known <= number + 4 and since < at < until)
         out[since, until] = (reason, min(1.0, came / missing))
     return out
+
+
+def warming(rows, devices, starts):
+    """rows: (device, at, value, reason, steady) in order of arrival; devices: name -> (ready, patience).
+
+    `starts`: (position, steady, whether the box was booted). Gives the reasons.
+    """
+    out, heard, spells = [], {}, {}
+    for place, (device, at, value, reason, steady) in enumerate(rows):
+        ready, patience = devices[device]
+        out.append(reason)
+        if not ready or math.isnan(value):
+            continue
+        before = [start for start in starts if start[0] <= place]
+        if device not in heard or at > heard[device][0]:
+            if device not in heard:
+                cold = True
+            else:
+                heard_at, heard_steady = heard[device]
+                cold = any(booted and heard_steady < then for _, then, booted in before)
+                listened = max([heard_steady, *(then for _, then, _ in before)])
+                cold = cold or (0 < patience < at - heard_at and steady - listened > patience)
+            if cold:
+                spells[device] = (at, at + ready)
+            heard[device] = (at, steady)
+        since, until = spells[device]
+        if since <= at < until and reason == ord("N"):
+            out[-1] = ord("w")
+    return out

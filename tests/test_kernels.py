@@ -43,7 +43,7 @@ def build(request, monkeypatch):
     return request.param
 
 
-row = st.tuples(st.integers(0, 1), st.integers(0, 40), values, st.sampled_from(b"NNNNDMT"))
+row = st.tuples(st.integers(0, 1), st.integers(0, 40), values, st.sampled_from(b"NNNNNNDMTCwy"))
 
 
 @quick

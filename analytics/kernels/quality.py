@@ -51,9 +51,10 @@ def flag_rows(
             done |= grade << 2
             worst = max(worst, 1 if grade == 1 else grade + 1)
         word = reason[i]
-        if word == 68 or word == 66 or word == 70 or word == 114:  # D fault, B communication, F out of service, r rejected where it was measured
-            worst = 4
-        elif word == 77 or word == 67 or word == 119 or word == 121:  # M maintenance, C calibration, w warming up, y asleep: not what is measured here
+        if (
+            word == 68 or word == 66 or word == 70 or word == 114  # D fault, B communication, F out of service, r rejected where it was measured
+            or word == 77 or word == 67 or word == 119 or word == 121  # M maintenance, C calibration, w warming, y resting: not the river's
+        ):
             worst = 4
         elif word != 78 and worst < 3:  # any other word of the instrument than N
             worst = 3

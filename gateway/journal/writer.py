@@ -22,7 +22,9 @@ from gateway.journal.tidying import numbers, tidy
 
 log = logging.getLogger("ecosentry.journal")
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_SEQUENCE")
-START, READINGS, TICK = 1, 2, 3
+START, READINGS, TICK, BOOTED = 1, 2, 3, 4
+"""Kinds of event. BOOTED is a start, and the first of a boot of the box."""
+STARTS = frozenset({START, BOOTED})
 UNDONE, DONE, SKIPPED = 0, 1, 2
 _KEEP_ASIDE = 1000
 _PAGE = 1024
