@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
-from config import site_links, site_rules
+from config import site_links, site_power, site_rules
 from config.device import Profile
 from config.document import Document, key_names
 from config.errors import ConfigError
@@ -26,6 +26,7 @@ from config.site import (
     Journal,
     Line,
     LineTable,
+    Power,
     Rule,
     Sink,
     SinkTable,
@@ -103,9 +104,14 @@ class _Reader:
         site = Site.model_construct(
             file=self.document.file, stations=stations, lines=lines, devices=devices, rules=rules, channels=channels,
             subscriptions=subscriptions, sinks=sinks, journal=self.tables.single("journal", Journal),
-            console=self.tables.single("console", Console), clock=self.tables.single("clock", ClockTable))
+            console=self.tables.single("console", Console), clock=self.tables.single("clock", ClockTable),
+            power=self.tables.single("power", Power))
         site_links.addresses(known, site, self.profiles, self.tables.plugins)
         site_links.references(known, site)
+        before = len(self.document.problems)
+        site_power.check(known, site, self.profiles)
+        if site.power.device and len(self.document.problems) == before:
+            rules.setdefault(site_power.RULE, site_power.rule_of(site.power))
         site_rules.check(known, site, self.profiles)
         return site
 

@@ -302,6 +302,25 @@ class ClockTable(Table):
     """plausible: later than this software and everything journalled. synchronised: only what the kernel calls so."""
 
 
+class Power(Table):
+    """What the box lives on, watched through a series that a device measures: a battery's voltage, or a contact that says "failed"."""
+
+    device: str = ""
+    """Left out = not watched."""
+    quantity: str = "battery_voltage"
+    channel: str = ""
+    low: LimitField | None = None
+    """Below it what can wait is stopped: sinks and console. People are told."""
+    critical: LimitField | None = None
+    """Below it the daemon stops in good order."""
+    back: LimitField | None = None
+    """From here on everything goes on, after `back_for`."""
+    back_for: Annotated[Duration, Field(ge=0, le=86400)] = 300.0
+    """So long it must have been good before everything goes on."""
+    stop_after: Annotated[Duration, Field(ge=1, le=86400)] = 600.0
+    """Of a contact: so long after it failed the daemon stops in good order."""
+
+
 class Line(Table):
     """A line: its kind, the keys that all lines have, and those of its kind."""
 
@@ -347,3 +366,4 @@ class Site(Table):
     journal: Journal = Journal()
     console: Console = Console()
     clock: ClockTable = ClockTable()
+    power: Power = Power()

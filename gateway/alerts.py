@@ -145,7 +145,7 @@ class Alerts:
             key, since, worst = known.key, known.since, max(known.worst, t.severity)
             alert_tables.change_alert(writer, t.alert, t.severity, t.at if t.kind == ENDED else None)
         number = alert_tables.log_alert(writer, t.alert, event, t.at, kind, t.severity, facts)
-        technical = t.watch < 0
+        technical = t.watch < 0 or (series.quantity in vocabulary() and vocabulary()[series.quantity].medium == "technical")
         data = {
             "alert": key, "no": number, "rule": rule, "about": "technical" if technical else "environment",
             "state": "ended" if t.kind == ENDED else "firing",

@@ -9,18 +9,21 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import cast
 
 from config.errors import ConfigError, Halted
 from config.reading_site import SiteFile
+from config.site import SinkTable
 from drivers.driver import Asked, Told, ToldLine
 from gateway.alerts import iso
 from gateway.alone import AlreadyRunning, alone
 from gateway.bell import Bell
 from gateway.building import VERSION, Builder, journal_folder, load_site
 from gateway.clock import SystemClock
+from gateway.contracts import Sink
 from gateway.control import ControlServer, socket_path
 from gateway.core import Core
 from gateway.courier import Courier
@@ -37,6 +40,7 @@ from gateway.ordering import Ordering
 from gateway.orders import Orders
 from gateway.outbox import Messenger
 from gateway.overview import Overview
+from gateway.power import EXIT_POWER, STOPPED, PowerWatch, Stopped, await_supply
 from gateway.step import warm_up
 from gateway.supervisor import Supervisor
 from gateway.timetable import Nightly, Timetable
@@ -44,7 +48,8 @@ from gateway.visiting import Place, Visited, Visiting
 from gateway.wiring import Expected
 
 log = logging.getLogger("ecosentry")
-_LINES, _ONWARD, _CORE = 0, 1, 2
+_LINES, _CAN_WAIT, _ONWARD, _CORE = 0, 1, 2, 3
+"""In this order they stop; what can wait also when the supply is low."""
 _STOP_S = 5.0
 _STUCK_S = 20.0
 """A core that has not turned for so long is stuck: the watchdog is no longer fed."""
@@ -71,6 +76,9 @@ class Daemon:
         self._visited: dict[str, Visited] = {}
         self._told: dict[str, str] = {}
         self._obeying: dict[str, Orders] = {}
+        self._first: dict[str, Sink] = {}
+        self._for_power = False
+        self._power = PowerWatch(site, folder, self.bell, self._shed, self.supervisor.start, self._halt) if site.power.device else None
         self._notes = [site.console.note] if site.console.note else []
         self._lines()
         self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION, self._words_of)
@@ -104,12 +112,16 @@ class Daemon:
         with Reader(self._folder) as reader:
             journal = str(reader.meta("journal_id"))
         for name, table in self.site.sinks.items():
-            courier = Courier(name, self._build.sink(name, journal), table.common, self.site, self._folder, self.intake, self.bell,
-                              clock=self.clock)
-            self.supervisor.add(f"sink {name}", courier.run, _ONWARD)
+            self._first[name] = self._build.sink(name, journal)  # what is wrong with it is said now
+            self.supervisor.add(f"sink {name}", partial(self._carry, name, table.common, journal), _CAN_WAIT)
         for recipient in sorted({to for s in self.site.subscriptions.values() for to in s.to}):
             messenger = Messenger(recipient, self._build.channel(recipient), self._folder, self.intake, self.bell, self.clock)
             self.supervisor.add(f"to {recipient}", messenger.run, _ONWARD)
+
+    def _carry(self, name: str, choice: SinkTable, journal: str, stop: Event) -> None:
+        """The worker of one sink; each run has a sink of its own, for a run closes it."""
+        sink = self._first.pop(name, None) or self._build.sink(name, journal)
+        Courier(name, sink, choice, self.site, self._folder, self.intake, self.bell, clock=self.clock).run(stop)
 
     def _faces(self) -> Overview:
         overview = Overview(self._folder, self.site, VERSION, self.clock, self.health, self._facts)
@@ -119,13 +131,12 @@ class Daemon:
         self.supervisor.add("control", control.run, _ONWARD)
         zone = next(iter(self.site.stations.values())).time_zone
         self._check = Nightly("check of the journal", 3, 30, self._verify)
-        self.supervisor.add("sealing", Sealer(self._folder, self.site.journal, self.intake.tell).run, _ONWARD)
+        self.supervisor.add("sealing", Sealer(self._folder, self.site.journal, self.intake.tell).run, _CAN_WAIT)
         self.supervisor.add("timetable", Timetable(zone, [self._check]).run, _ONWARD)
         if self.site.console.enabled:
             from gateway.console.server import ConsoleServer
 
-            console = ConsoleServer(overview, self.site.console.listen, VERSION)
-            self.supervisor.add("console", console.run, _ONWARD)
+            self.supervisor.add("console", lambda stop: ConsoleServer(overview, self.site.console.listen, VERSION).run(stop), _CAN_WAIT)
         return overview
 
     def _words_of(self, device: str) -> str:
@@ -157,13 +168,16 @@ class Daemon:
 
     def _facts(self) -> dict[str, object]:
         workers = [{"name": w.name, "restarts": w.restarts, "words": w.words} for w in self.supervisor.workers if w.restarts]
-        return {"since": iso(self._began), "trouble": self.core.trouble, "queue": self.intake.rows, "workers": workers, "notes": self._notes,
+        return {"since": iso(self._began), "trouble": self.core.trouble, "queue": self.intake.rows, "workers": workers,
+                "notes": self._notes + ([self._power.words] if self._power and self._power.words else []),
                 "gaps": [plain(gap) for gap in self.core.open_gaps()], "checked": self._check.words}
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def run(self, stop: Event) -> int:
-        """Run until `stop`; gives the exit code: 0 a clean end, 70 the core failed, 74 the journal cannot be written."""
+        """Run until `stop`; gives the exit code: 0 a clean end, 75 the supply is low, 70 the core failed, 74 the journal cannot be written."""
+        self._stop_wanted = stop
         with alone(self._folder):
+            self._await_supply(stop)
             began = time.monotonic()
             warm_up()
             self.core.start()
@@ -174,13 +188,42 @@ class Daemon:
             gc.freeze()  # else the collector walks through all modules whenever many rows are read, and a commit waits for it
             self.failed = Event()
             self.supervisor.add("core", self._core, _CORE)
-            self.supervisor.start()
+            self._start()
             notify("READY=1", f"STATUS={len(self.site.devices)} devices on {len(self.site.lines)} lines")
             log.info("ready: %d devices on %d lines, %d rules", len(self.site.devices), len(self.site.lines), len(self.site.rules))
             self._wait(stop)
             code = self._stop()
             overview.close()
             return code
+
+    def _await_supply(self, stop: Event) -> None:
+        """After a stop for the supply: nothing starts before it is back."""
+        with Reader(self._folder) as reader:
+            waits = self.site.power.device and reader.meta(STOPPED)
+        if waits:
+            notify("READY=1", "STATUS=waiting for the supply")
+            await_supply(self.site, self._build, self.clock, stop, lambda: notify("WATCHDOG=1"))
+            self.intake.tell(Stopped(stop.is_set()))
+
+    def _start(self) -> None:
+        if self._power is not None:
+            self.supervisor.add("supply", self._power.run, _ONWARD)
+        self.supervisor.start()
+
+    def _shed(self) -> None:
+        """The supply is low: what can wait stops."""
+        self.supervisor.rest(_CAN_WAIT, time.monotonic() + _STOP_S)
+
+    def _halt(self) -> None:
+        """The supply is as good as gone: all that is known is committed, and the daemon stops until it is back."""
+        self.intake.tell(Stopped(True))
+        self._for_power = True
+        self._stop_wanted.set()
+
+    def _fed(self) -> None:
+        """Feed the watchdog while the core turns."""
+        if watchdog_s() and time.monotonic() - self._turned < _STUCK_S:
+            notify("WATCHDOG=1")
 
     def _core(self, stop: Event) -> None:
         try:
@@ -197,14 +240,14 @@ class Daemon:
     def _wait(self, stop: Event) -> None:
         every = watchdog_s()
         while not stop.wait(min(1.0, every / 3 if every else 1.0)) and not self.failed.is_set():
-            if every and time.monotonic() - self._turned < _STUCK_S:
-                notify("WATCHDOG=1")
+            self._fed()
 
     def _stop(self) -> int:
         """Lines first, then those who send, then the core commits what is left and keeps its state."""
         notify("STOPPING=1")
         deadline = time.monotonic() + _STOP_S
         self.supervisor.stop(_LINES, deadline - 3.0)
+        self.supervisor.stop(_CAN_WAIT, deadline - 2.0)
         self.supervisor.stop(_ONWARD, deadline - 1.5)
         self.core.give_up.set()
         stuck = self.supervisor.stop(_CORE, deadline - 1.0)
@@ -217,7 +260,7 @@ class Daemon:
             log.critical("journal: %s", error)
             return 74
         log.info("stopped")
-        return 0
+        return EXIT_POWER if self._for_power else 0
 
 
 def run(path: str) -> int:

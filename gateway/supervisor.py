@@ -39,9 +39,11 @@ class Supervisor:
         self.workers.append(Worker(name, run, stage))
         self._stops.setdefault(stage, Event())
 
-    def start(self) -> None:
-        """Start all, the last stage first: who receives is there before who sends."""
+    def start(self, *names: str) -> None:
+        """Start all that do not run, or only these; the last stage first: who receives is there before who sends."""
         for worker in sorted(self.workers, key=lambda w: -w.stage):
+            if worker.thread is not None or (names and worker.name not in names):
+                continue
             worker.thread = Thread(target=self._watch, args=(worker,), name=worker.name[:15], daemon=True)
             worker.thread.start()
 
@@ -61,6 +63,14 @@ class Supervisor:
                 pause_s = _FIRST_PAUSE_S
             stop.wait(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+    def rest(self, stage: int, deadline: float) -> None:
+        """Stop the workers of one stage, so that `start` starts them again. Those that do not end are left alone."""
+        stuck = self.stop(stage, deadline)
+        self._stops[stage] = Event()
+        for worker in self.workers:
+            if worker.stage == stage and worker.name not in stuck:
+                worker.thread = None
 
     def stop(self, stage: int, deadline: float) -> list[str]:
         """Ask the workers of one stage to end by `deadline` (monotonic); gives the names of those that did not."""

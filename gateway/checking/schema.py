@@ -18,6 +18,7 @@ from config.site import (
     DeviceTable,
     Journal,
     LineTable,
+    Power,
     Quality,
     Rule,
     Secret,
@@ -41,7 +42,7 @@ def site_schema(kinds: Kinds) -> Json:
     tables = {model: _resolved(made[model, "validation"], definitions, model) for model in models}
     properties: Json = {
         "stations": _named(tables[Station]), "rules": _named(_rule(tables[Rule])), "subscriptions": _named(tables[Subscription]),
-        "journal": tables[Journal], "console": tables[Console], "clock": tables[ClockTable],
+        "journal": tables[Journal], "console": tables[Console], "clock": tables[ClockTable], "power": tables[Power],
         "devices": _named(found.devices(tables)),
     }
     for section, common in _COMMON.items():
@@ -68,7 +69,7 @@ class _Found:
                     continue
 
     def models(self) -> list[type[Table]]:
-        own: list[type[Table]] = [Station, Rule, Subscription, Journal, Console, ClockTable, DeviceTable, *_COMMON.values()]
+        own: list[type[Table]] = [Station, Rule, Subscription, Journal, Console, ClockTable, Power, DeviceTable, *_COMMON.values()]
         return [*own, *dict.fromkeys(self.options.values())]
 
     def of_kind(self, section: Section, common: type[Table], tables: dict[type[Table], Json]) -> Json:
