@@ -30,6 +30,8 @@ class ProfileFile(Table):
     """What the planner needs; the protocol's `Timing` checks it."""
     commands: dict[str, dict[str, Any]] = {}
     """What it can be told, `[commands.NAME]`; the protocol's `Command` checks them."""
+    status: dict[str, dict[str, Any]] = {}
+    """What it says of itself, `[status.NAME]`; the protocol's `Status` checks them."""
     quantities: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     recognise: dict[str, Any] = {}
     siblings: dict[str, Any] = {}
@@ -47,3 +49,5 @@ class Profile(Table):
     timing: Table | None = None
     commands: dict[str, Table] = {}
     """Name → the protocol's `Command`."""
+    status: dict[str, Table] = {}
+    """Name → the protocol's `Status`."""

@@ -36,6 +36,10 @@ class Kinds(Protocol):
         """The keys of a `[commands.NAME]` in its profiles; None = its devices can be told nothing."""
         ...
 
+    def status(self, protocol: str) -> type[Table] | None:
+        """The keys of a `[status.NAME]` in its profiles; None = it reads none."""
+        ...
+
     def lines(self, protocol: str) -> frozenset[str]:
         """The kinds of line that it works on; empty = any."""
         ...

@@ -37,13 +37,16 @@ def read_profile(file: Found, kinds: Kinds) -> Profile:
     rows: dict[str, Table] = {}
     timing: Table | None = None
     commands: dict[str, Table] = {}
+    status: dict[str, Table] = {}
     if isinstance(protocol, str) and _is_spoken(document, protocol, kinds):
         rows = _rows(document, kinds.row(protocol))
         timing = _timing(document, protocol, kinds)
-        commands = _commands(document, protocol, kinds)
+        commands = _named(document, "commands", "command", protocol, kinds.command(protocol))
+        status = _named(document, "status", "status", protocol, kinds.status(protocol))
     document.finish()
     assert head is not None
-    return Profile(name=file.name, path=file.path, packaged=file.packaged, file=head, rows=rows, timing=timing, commands=commands)
+    return Profile(name=file.name, path=file.path, packaged=file.packaged, file=head, rows=rows, timing=timing, commands=commands,
+                   status=status)
 
 
 def _is_spoken(document: Document, protocol: str, kinds: Kinds) -> bool:
@@ -105,16 +108,17 @@ def _timing(document: Document, protocol: str, kinds: Kinds) -> Table | None:
     return None
 
 
-def _commands(document: Document, protocol: str, kinds: Kinds) -> dict[str, Table]:
-    raw, model = document.table(("commands",)), kinds.command(protocol)
+def _named(document: Document, section: str, what: str, protocol: str, model: type[Table] | None) -> dict[str, Table]:
+    """The tables [section.NAME] that are right."""
+    raw = document.table((section,))
     if raw and model is None:
-        document.complain(("commands",), f"[commands] is nothing that {protocol} knows", "leave it out")
+        document.complain((section,), f"[{section}] is nothing that {protocol} knows", "leave it out")
         return {}
     found = {}
     for name, table in raw.items():
-        path = ("commands", name)
+        path = (section, name)
         if not _VERB.fullmatch(name):
-            document.complain(path, f'commands."{name}": a command is written in a-z 0-9 _', "as in [commands.clean]")
-        elif isinstance(table, dict) and model is not None and (command := document.read(model, path, table)) is not None:
-            found[name] = command
+            document.complain(path, f'{section}."{name}": a {what} is written in a-z 0-9 _', f"as in [{section}.clean]")
+        elif isinstance(table, dict) and model is not None and (one := document.read(model, path, table)) is not None:
+            found[name] = one
     return found

@@ -7,6 +7,7 @@ was asked, the payload is the registers. Of a request that covers a part of the 
 import math
 import struct
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from config.errors import Undecodable
 from config.series import Reason, Series
@@ -40,11 +41,30 @@ def asked(heard: Heard) -> Question:
     return Question(unit, function, first, count)
 
 
+class Statuses(Protocol):
+    """What the device said of itself last."""
+
+    def hear(self, number: int, contents: float) -> None:
+        """The status of this number was heard."""
+        ...
+
+    def reason(self, series: Series) -> Reason:
+        """Of a value of this series that is well."""
+        ...
+
+
 class OverheardDriver:
     """See Told: pure, and asks nothing."""
 
-    def __init__(self, unit: int, forms: Sequence[Form], wants: Sequence[Want], series: Sequence[Series], groups: Iterable[Group]) -> None:
-        """`forms`, `wants` and `series` belong together, one a quantity; `groups` say how often each is expected."""
+    def __init__(
+        self, unit: int, forms: Sequence[Form], wants: Sequence[Want], series: Sequence[Series], groups: Iterable[Group],
+        words: Sequence[tuple[Form, Want]] = (), statuses: Statuses | None = None,
+    ) -> None:
+        """`forms`, `wants` and `series` belong together, one a quantity; `groups` say how often each is expected.
+
+        `words`: how each of the `statuses` is read.
+        """
+        self._words, self._statuses = tuple(words), statuses
         self.unit = unit
         self._rows = tuple(zip(forms, wants, series, strict=True))
         self._expected = tuple((one, group.interval_s) for group in groups for one in group.series)
@@ -63,14 +83,23 @@ class OverheardDriver:
         question = asked(heard)
         registers = struct.unpack(f">{len(heard.payload) // 2}H", heard.payload)
         readings = Readings(heard.stamp)
+        for number, (form, want) in enumerate(self._words):
+            if self._statuses is not None and (part := _part(want, question, registers)):
+                self._statuses.hear(number, decode(form, part))
         for form, want, series in self._rows:
-            at = want.first - question.first
-            if want.function == question.function and at >= 0 and at + want.count <= question.count:
-                value = decode(form, registers[at : at + want.count])
-                readings.add(series, value, Reason.FAULT if math.isnan(value) else Reason.NORMAL)
+            if part := _part(want, question, registers):
+                value = decode(form, part)
+                well = self._statuses.reason(series) if self._statuses is not None else Reason.NORMAL
+                readings.add(series, value, Reason.FAULT if math.isnan(value) else well)
         batch = readings.batch()
         return [batch] if len(batch) else []
 
     def expected(self) -> tuple[tuple[Series, float], ...]:
         """See Told."""
         return self._expected
+
+
+def _part(want: Want, question: Question, registers: Sequence[int]) -> Sequence[int]:
+    """The registers that are wanted, of those that were asked for; empty = they were not, or not all of them."""
+    at = want.first - question.first
+    return registers[at : at + want.count] if want.function == question.function and at >= 0 and at + want.count <= question.count else ()

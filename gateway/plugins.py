@@ -62,6 +62,10 @@ class Plugins:
         """Its `Command`, if its devices can be told something."""
         return cast("type[Table] | None", getattr(self.module("protocols", protocol), "Command", None))
 
+    def status(self, protocol: str) -> type[Table] | None:
+        """Its `Status`, if it reads what its devices say of themselves."""
+        return cast("type[Table] | None", getattr(self.module("protocols", protocol), "Status", None))
+
     def lines(self, protocol: str) -> frozenset[str]:
         """The kinds of line that it works on, its `LINES`; empty = any."""
         return frozenset(getattr(self.module("protocols", protocol), "LINES", ()))

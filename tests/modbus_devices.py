@@ -31,7 +31,8 @@ def from_file(path: Path) -> Profile:
 def checked(name: str, file: ProfileFile) -> Profile:
     rows: dict[str, Table] = {key: modbus.Row.model_validate(row) for key, row in file.quantities.items()}
     return Profile(name=name, path="", packaged=True, file=file, rows=rows, timing=modbus.Timing.model_validate(file.timing),
-                   commands={key: modbus.Command.model_validate(command) for key, command in file.commands.items()})
+                   commands={key: modbus.Command.model_validate(command) for key, command in file.commands.items()},
+                   status={key: modbus.Status.model_validate(status) for key, status in file.status.items()})
 
 
 def driver(

@@ -12,7 +12,7 @@ from drivers.protocols import modbus
 PAGE = (Path(__file__).parent.parent / "docs/modbus.md").read_text("utf-8")
 
 
-TABLES = [serial.Options, serial.Rs485, tcp.Options, modbus.Options, modbus.Row, modbus.Timing, modbus.Command]
+TABLES = [serial.Options, serial.Rs485, tcp.Options, modbus.Options, modbus.Row, modbus.Timing, modbus.Command, modbus.Status]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table.__module__}.{table.__name__}")
@@ -22,12 +22,14 @@ def test_every_key_is_named(table):
 
 
 def test_the_example_rows_and_lines_are_accepted():
-    lines, devices, orders, listening, profile = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
+    lines, devices, orders, status, listening, profile = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
     lines["lines"] |= listening["lines"]
     for row in profile["quantities"].values():
         modbus.Row.model_validate(row)
     for command in orders["commands"].values():
         modbus.Command.model_validate(command)
+    for word in status["status"].values():
+        modbus.Status.model_validate(word)
     modbus.Timing.model_validate(profile["timing"])
     for device in devices["devices"].values():
         modbus.Options.model_validate({key: value for key, value in device.items() if key in modbus.Options.model_fields})

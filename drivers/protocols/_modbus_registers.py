@@ -11,6 +11,7 @@ from drivers.blocks import Block, Cost, Want, divide, plan
 from drivers.codecs.modbus import DeclinedError, Question
 from drivers.decode import Form
 from drivers.driver import Group, Wire
+from drivers.protocols._modbus_status import Word, speak
 from drivers.protocols._modbus_talk import Talk
 from drivers.readers import Reader, reader
 from drivers.reading import Batch, Columns
@@ -50,9 +51,11 @@ class Registers:
 
     def __init__(
         self, name: str, unit: int, group: Group, forms: Sequence[Form], wants: Sequence[Want], price: Cost, limits: Limits, talk: Talk,
+        words: Sequence[Word] = (),
     ) -> None:
-        """`forms` and `wants` belong together, one a series of the group. Raises ValueError if they cannot be read."""
+        """`forms` and `wants` belong together: one a series of the group, and then those of `words`. Raises ValueError if they cannot be read."""
         self.name, self._unit, self._wants, self._price, self._limits, self._talk = name, unit, wants, price, limits, talk
+        self._words = words
         self._readers = [reader(form) for form in forms]
         self._columns = Columns(group.series)
         self._prepared: dict[Block, _Prepared] = {}
@@ -107,10 +110,12 @@ class Registers:
 
     def _batch(self, done: _Poll, wire: Wire) -> Batch:
         raw, reason = [], bytearray()
-        for place in range(len(self._wants)):
+        for place in range(len(self.group.series)):
             value = done.values.get(place, math.nan)
             raw.append(value)
             reason.append(self._reason(done.failures.get(place), value))
+        if self._words:
+            speak(self._words, done.values, reason)
         return self._columns.batch(wire.clock.now(), raw, reason)
 
     @staticmethod

@@ -23,11 +23,12 @@ from drivers.order import Outcome, Verb
 from drivers.overheard import OverheardDriver
 from drivers.protocols._modbus_orders import Command, Commands
 from drivers.protocols._modbus_registers import Limits, Registers
+from drivers.protocols._modbus_status import Newest, Status, Word, places, statuses
 from drivers.protocols._modbus_talk import Talk
 from drivers.protocols._priority import RANKS, Priority
 from drivers.reading import Batch
 
-__all__ = ["Command", "Driver", "Options", "Row", "Timing"]
+__all__ = ["Command", "Driver", "Options", "Row", "Status", "Timing"]
 LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 
@@ -130,13 +131,17 @@ class Driver:
         self._wants = {name: Want(options.function or row.function if row.function == 3 else row.function, row.first, row.form.registers)
                        for name, row in self._rows.items()}
         self._series = {name: device.series(*name.split(":", 1)) for name in self._rows}
+        self._statuses = statuses(device)
         price = cost(speed, timing.turnaround)
         talk = Talk(device.name, speed, options.answer or timing.answer)
         self._parts: dict[str, Registers] = {}
         for group, names in self._shared(device, options):
             forms, wants = [self._rows[name].form for name in names], [self._wants[name] for name in names]
             limits = Limits(timing.max_registers, timing.forbidden)
-            self._parts[group.name] = Registers(device.name, self._unit, group, forms, wants, price, limits, talk)
+            about = [(status, there) for status in self._statuses if (there := places(status, names))]
+            words = tuple(Word(len(names) + number, status, there) for number, (status, there) in enumerate(about))
+            forms, wants = forms + [word.status.form for word in words], wants + [_want(word.status) for word in words]
+            self._parts[group.name] = Registers(device.name, self._unit, group, forms, wants, price, limits, talk, words)
         blocks = [block for part in self._parts.values() for block in part.blocks]
         shortest = min(blocks, key=lambda block: price.of(block.function, block.count))
         self._commands = Commands(device.profile.commands if device.may_obey else {}, self._unit, talk,
@@ -174,8 +179,14 @@ class Driver:
 
     def overheard(self) -> OverheardDriver:
         """See Overhears."""
-        return OverheardDriver(self._unit, [row.form for row in self._rows.values()], list(self._wants.values()), tuple(self._series.values()),
-                               self.groups())
+        series = tuple(self._series.values())
+        newest = Newest(self._statuses, list(self._rows), series)
+        return OverheardDriver(self._unit, [row.form for row in self._rows.values()], list(self._wants.values()), series, self.groups(),
+                               [(status.form, _want(status)) for status in self._statuses], newest)
+
+
+def _want(status: Status) -> Want:
+    return Want(status.function, status.first, status.form.registers)
 
 
 def _address(device: Device, options: Options, speed: LineSpeed) -> int:
