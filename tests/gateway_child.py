@@ -47,8 +47,8 @@ class MarkedSink:
         self._sink.send(rows, deadline)
         mark(b"s")
 
-    def close(self):
-        self._sink.close()
+    def __getattr__(self, name):
+        return getattr(self._sink, name)
 
 
 make = courier.Courier.__init__
