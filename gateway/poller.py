@@ -201,7 +201,7 @@ class Poller:
         return None
 
     def _good(self, turn: Turn, batch: Batch) -> None:
-        gone = int(np.isnan(batch.raw).sum())
+        gone = int(np.count_nonzero(np.isnan(batch.raw)))
         self._has_answered = True
         self._reopen.reset()
         turn.missing_ns = None
