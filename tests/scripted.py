@@ -68,6 +68,7 @@ class ScriptedServer:
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener: socket.socket | None = None
+        self.address = "127.0.0.1"
         self.port = 0
         self.connections = 0
 
@@ -78,7 +79,7 @@ class ScriptedServer:
     def start(self) -> Self:
         """Listen, on the same port as before if there was one."""
         self._ended.clear()
-        self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
+        self._listener = socket.create_server((self.address, self.port), reuse_port=False)
         self._listener.settimeout(0.05)
         self.port = self._listener.getsockname()[1]
         self._spawn(self._accept, self._listener)
