@@ -11,7 +11,7 @@ import time
 
 from gateway import core, courier, daemon
 
-pipe = int(sys.argv[2])
+pipe = -1
 PAUSE_S = float(os.environ.get("MARK_PAUSE_S", "0.003"))
 
 
@@ -63,4 +63,5 @@ if __name__ == "__main__":
     import logging
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    pipe = int(sys.argv[2])
     sys.exit(daemon.run(sys.argv[1]))

@@ -1,9 +1,13 @@
 """Lives and deaths of a gateway process, and what its sources say that they sent: the harness of the kill tests."""
 
 import collections
+import contextlib
 import os
 import random
 import select
+import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -13,6 +17,10 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 
 CHILD = Path(__file__).with_name("gateway_child.py")
+NURSERY = CHILD.with_name("gateway_nursery.py")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHILD.parents[1])}
+WHOLE_STARTS = 5
+"""Where lives come from a nursery, every so many-th is a start of its own all the same."""
 PHASES = {b"b": "before the commit", b"p": "between commit and PUBACK", b"s": "between POST and cursor", b"c": "after a cycle"}
 
 
@@ -95,15 +103,74 @@ class CommandLinePublisher:
         return self.ledger
 
 
-class Life:
-    """One life of the gateway: started, watched through its marks, killed or ended."""
+class Nursery:
+    """Gives lives that need no loading; see gateway_nursery.py. One at a time."""
 
-    def __init__(self, site: Path, log: Path, child: Path = CHILD) -> None:
+    def __init__(self, site: Path, log: Path) -> None:
+        self._wire, theirs = socket.socketpair()
+        with log.open("ab") as err, theirs:
+            self._process = subprocess.Popen([sys.executable, str(NURSERY), str(site), str(theirs.fileno())], pass_fds=[theirs.fileno()],
+                                             stderr=err, stdout=err, env=ENVIRONMENT, cwd=site.parent)
+        self.said(60)
+
+    def said(self, within_s: float) -> int:
+        """The next number from there. Raises TimeoutError."""
+        self._wire.settimeout(within_s)
+        return int(struct.unpack("!q", self._wire.recv(8, socket.MSG_WAITALL))[0])
+
+    def bear(self, marks: int, log: int) -> "Born":
+        """A new life, which writes to these descriptors."""
+        socket.send_fds(self._wire, [b"+"], [marks, log])
+        return Born(self, self.said(20))
+
+    def __enter__(self) -> "Nursery":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wire.close()
+        self._process.wait(20)
+
+
+class Born:
+    """A process of the nursery, as `Popen` would show it."""
+
+    def __init__(self, nursery: Nursery, pid: int) -> None:
+        self._nursery, self.pid = nursery, pid
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it lives."""
+        with contextlib.suppress(TimeoutError):
+            return self.wait(0.001)
+        return None
+
+    def wait(self, timeout: float) -> int:
+        """Its exit code; a signal's number is negative. Raises TimeoutError."""
+        if self._code is None:
+            self._code = os.waitstatus_to_exitcode(self._nursery.said(timeout))
+        return self._code
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._send(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._send(signal.SIGTERM)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+class Life:
+    """One life of the gateway: started, watched through its marks, killed or ended. With a nursery it begins loaded."""
+
+    def __init__(self, site: Path, log: Path, child: Path = CHILD, nursery: Nursery | None = None) -> None:
         self._read, write = os.pipe()
-        environment = {**os.environ, "PYTHONPATH": str(CHILD.parents[1])}
         with log.open("ab") as err:
-            self.process = subprocess.Popen([sys.executable, str(child), str(site), str(write)], pass_fds=[write], stderr=err, stdout=err,
-                                            env=environment, cwd=site.parent)
+            self.process = nursery.bear(write, err.fileno()) if nursery else subprocess.Popen(
+                [sys.executable, str(child), str(site), str(write)], pass_fds=[write], stderr=err, stdout=err, env=ENVIRONMENT, cwd=site.parent)
         os.close(write)
         self.marks: collections.Counter[str] = collections.Counter()
 
@@ -157,14 +224,14 @@ class Drain:
         self._thread.join()
 
 
-def kill_often(site: Path, kills: int, seed: int, log: Path, child: Path = CHILD) -> collections.Counter[str]:
+def kill_often(site: Path, kills: int, seed: int, log: Path, child: Path = CHILD, nursery: Nursery | None = None) -> collections.Counter[str]:
     """So many lives, each killed at a mark drawn by chance; gives how often each phase was hit."""
     chance = random.Random(seed)
     hit: collections.Counter[str] = collections.Counter()
     letters = list(PHASES)
     for k in range(kills):
         letter = letters[k % 3] if k % 4 else chance.choice(letters)
-        life = Life(site, log, child)
+        life = Life(site, log, child, nursery if k % WHOLE_STARTS else None)
         try:
             life.until(b"p", 1)  # every life commits something before it may die
             life.until(letter, chance.randint(1, 6))

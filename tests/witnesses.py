@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from killing import CommandLinePublisher, Drain, Life, Publisher, kill_often
+from killing import CommandLinePublisher, Drain, Life, Nursery, Publisher, kill_often
 from servers import InfluxDB1, Mosquitto, VictoriaMetrics
 
 from config.reading_profile import load_profile
@@ -130,8 +130,11 @@ class Testimony:
     """Of the last life, which was asked to end."""
 
 
-def through_kills(folder: Path, kills: int, seed: int) -> Testimony:
-    """Kill a gateway so many times at its worst moments, let it finish its work, and compare the witnesses."""
+def through_kills(folder: Path, kills: int, seed: int, *, quickly: bool = False) -> Testimony:
+    """Kill a gateway so many times at its worst moments, let it finish its work, and compare the witnesses.
+
+    `quickly`: four of five lives come loaded out of a nursery, or most of the time would go into importing modules.
+    """
     answered: list[tuple[str, float]] = []
 
     def value(quantity: str) -> float:
@@ -147,7 +150,8 @@ def through_kills(folder: Path, kills: int, seed: int) -> Testimony:
         publisher, shell = Publisher(broker.port, "river/node"), CommandLinePublisher(broker.port, "river/shell")
         try:
             first.kill()
-            hit = kill_often(site, kills, seed, log)
+            with Nursery(site, log) if quickly else contextlib.nullcontext() as nursery:
+                hit = kill_often(site, kills, seed, log, nursery=nursery)
         finally:
             typed = shell.end()
             published = publisher.end()
@@ -173,8 +177,8 @@ def through_kills(folder: Path, kills: int, seed: int) -> Testimony:
 
 def is_proof(found: Testimony, kills: int) -> None:
     """Was it hard enough to prove anything? Raises AssertionError where it was not."""
-    assert found.published > 20 * kills, "the publisher hardly published"
-    assert found.typed > 2 * kills, "mosquitto_pub hardly published"
+    assert found.published > 10 * kills, "the publisher hardly published"
+    assert found.typed > kills / 2, "mosquitto_pub hardly published"
     assert found.polled, "the polled device was hardly polled"
     assert len(found.commits) == kills + 2
     assert min(found.commits) >= 1, "a life committed nothing: its kill proves nothing"
