@@ -26,6 +26,22 @@ def lines(*written: str) -> tuple[int, list[dict[str, object]]]:
 
 PM = '{"standard":"HJ633-2026","report":"daily","pollutant":"PM2.5","averaging":"24h","concentration":%s,"unit":"ug/m3"}'
 
+AQHI = '{"standard":"CA-AQHI","report":"hourly","pollutant":"O3|NO2|PM2.5","averaging":"3h","concentration":%s,"unit":"%s"}'
+
+
+def test_parts_of_a_combined_index_have_their_own_units_and_none_may_be_missing():
+    ppb, ppm = "ppb|ppb|ug/m3", "ppm|ppm|mg/m3"
+    found = lines(*(AQHI % row for row in (('"90|80|150"', ppb), ('"0.09|0.08|0.15"', ppm), ('"90|null|150"', ppb), ('"90||150"', ppb), ("null", ppb))))
+    empty = {"subindex": None, "level": None, "category": None}
+    assert found == (0, [{"result": item} for item in [{"subindex": 19, "level": 4, "category": "Very High Risk"}] * 2 + [empty] * 3])
+
+
+def test_a_pollutant_named_with_the_mean_that_is_judged_counts_as_itself():
+    row = '{"standard":"HJ633-2012","report":"realtime","inputs":{"SO2%s":"8","PM10%s":"88","PM2.5%s":"52","CO":"1","NO2":"9","O3":"9"}}'
+    plain, named = lines(row % ("", "", ""), row % ("_1h", "_24h", "_24h"))[1]
+    assert plain == named
+    assert plain["result"]["iaqi"]["PM10"] == 69
+
 
 def test_a_concentration_may_be_text_or_number_and_is_taken_as_written():
     assert lines(PM % '"35.5"', PM % "35.5", PM % '"36"', PM % "null") == (0, [
@@ -61,6 +77,10 @@ def test_an_id_without_edition_is_judged_by_the_day_of_the_data():
     (PM % "[1]", "is not a number"), (PM % '"1e99999999"', "beyond what is measured"),
     ('{"standard":"HJ633-2026","report":"daily","inputs":{"H2S":"1"}}', '"H2S" is not a pollutant of HJ633-2026'),
     ('{"standard":"HJ633-2026","report":"weekly","inputs":{}}', "report"),
+    ('{"standard":"HJ633-2012","report":"realtime","inputs":{"SO2":"8","SO2_24h":"35"}}', '"SO2_24h" is not a pollutant of HJ633-2012 (realtime)'),
+    ('{"standard":"HJ633-2026","report":"daily","inputs":{"SO2":"8"},"not_monitored":["PM25"]}', 'not_monitored: "PM25" is not a pollutant'),
+    ('{"standard":"US-EPA-AQI-2024","inputs":{"PM2.5":"5"}}', "PM2.5: US-EPA-AQI-2024 needs its averaging time, one of: 24 h (daily)"),
+    (AQHI % ('"90|80|150"', "ug/m3|ppb|ug/m3"), "judges O3 in ppb; convert it first"), (AQHI % ('"90|80|150"', "ppb"), "with three values"),
     ('{"function":"gb3838_clas","args":{}}', 'there is no function "gb3838_clas"'),
     ('{"function":"gb3838_class","args":{"param":"nh3n"}}', "value: is missing"),
     ('{"function":"gb3838_class","args":{"param":"nh3n","value":1,"lake":1}}', "lake: is not an argument"),

@@ -173,6 +173,8 @@ def scale_of(law: Standard, pollutant: str, averaging: str, report: str = "") ->
             if same_mean(mean, averaging) and (not reports or its_report in reports):
                 return scale
     known = "; ".join(f"{mean} ({its_report})" for scale in named for its_report, mean in scale.means.items())
+    if not averaging:
+        raise ValueError(f"{pollutant}: {law.name} needs its averaging time, one of: {known}")
     raise ValueError(f"{law.name} has no {pollutant} {averaging}" + (f" in the report {report}" if report else "") + f"; it has: {known}")
 
 

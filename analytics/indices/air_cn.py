@@ -12,9 +12,10 @@ from config.standard_tables import Pollutant
 def aqi_cn(report: Literal["daily", "realtime"], inputs: Mapping[str, Figure | None], not_monitored: Sequence[str] = (), *, law: Standard) -> Result:
     """AQI with its sub-indices, primary pollutants, level and category; AQI = max(IAQI_1 … IAQI_n).
 
-    inputs : concentration by pollutant, µg/m³ (CO mg/m³), None = missing. HJ 633-2012 judges ozone twice, as `O3` (8 h)
-    and `O3_1h`. In 2026 a missing pollutant that is in the monitoring plan leaves the AQI unpublished (NA) unless the rest
-    already gives more than 100 (5.3.1). Primary: the largest sub-index, ties all, only above 50. Source: HJ 633 4.3, 5.3.
+    inputs : concentration by pollutant, µg/m³ (CO mg/m³), None = missing; `PM2.5` or, with the mean that the report judges,
+    `PM2.5_24h`. HJ 633-2012 judges ozone twice, as `O3` (8 h) and `O3_1h`. In 2026 a missing pollutant that is in the
+    monitoring plan leaves the AQI unpublished (NA) unless the rest already gives more than 100 (5.3.1). Primary: the
+    largest sub-index, ties all, only above 50. Source: HJ 633 4.3, 5.3.
 
     >>> from config.reading_standards import standards
     >>> law = standards().named("HJ633-2026")
@@ -25,9 +26,11 @@ def aqi_cn(report: Literal["daily", "realtime"], inputs: Mapping[str, Figure | N
     """
     scales = [scale for scale in law.pollutants if report in scale.means]
     known = dict.fromkeys(scale.shown for scale in scales)
-    for name in inputs:
-        if name.split("_")[0] not in known:
-            raise ValueError(f'inputs: "{name}" is not a pollutant of {law.name}; it has: {", ".join(known)}')
+    names = {*known, *(_named(scale, report) for scale in scales)}
+    for place, given in (("inputs", inputs), ("not_monitored", not_monitored)):
+        for name in given:
+            if name not in names:
+                raise ValueError(f'{place}: "{name}" is not a pollutant of {law.name} ({report}); it has: {", ".join(sorted(names))}')
     iaqi: dict[str, int | None] = {}
     for pollutant in known:
         iaqi.update(_score(law, pollutant, report, [scale for scale in scales if scale.shown == pollutant], inputs))
@@ -41,14 +44,19 @@ def aqi_cn(report: Literal["daily", "realtime"], inputs: Mapping[str, Figure | N
             "primary": _primary(law, scored) if published else [], "published": "AQI" if published else "NA"}
 
 
+def _named(scale: Pollutant, report: str) -> str:
+    """A pollutant with the mean that a report judges: PM2.5_24h."""
+    return f"{scale.shown}_{scale.means[report].replace(' ', '')}"
+
+
 def _score(law: Standard, pollutant: str, report: str, scales: list[Pollutant], inputs: Mapping[str, Figure | None]) -> dict[str, int | None]:
     rules = law.rounding
     assert rules is not None, "an index standard has rounding rules, or it would not have been read"
     if len(scales) == 1:
-        return {pollutant: subindex(scales[0], rules, maybe(inputs.get(pollutant))).index}
+        return {pollutant: subindex(scales[0], rules, maybe(inputs.get(pollutant, inputs.get(_named(scales[0], report))))).index}
     found: dict[str, int | None] = {}
     for scale in scales:
-        key = f"{pollutant}_{scale.means[report].replace(' ', '')}"
+        key = _named(scale, report)
         written = inputs.get(key)
         if written is None and _bare_is(scale.means[report], pollutant, report, inputs):
             written = inputs.get(pollutant)

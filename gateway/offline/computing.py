@@ -18,7 +18,6 @@ from analytics.indices._exact import category_words, exact, maybe, scale_of, sub
 from config.errors import ConfigError
 from config.reading_standards import standards as known_standards
 from config.standard import Standard
-from config.standard_tables import Pollutant
 from config.units import unit
 
 Row = dict[str, object]
@@ -133,13 +132,12 @@ def _law(row: Row) -> Standard:
 def _one_pollutant(law: Standard, row: Row) -> Row:
     concentration, pollutant = row["concentration"], _text(row, "pollutant")
     if "|" in pollutant:
-        return _combined(law, pollutant, str(concentration))
+        return _combined(law, pollutant, row)
     scale = scale_of(law, pollutant, _text(row, "averaging"), _text(row, "report", ""))
     if concentration is not None and not isinstance(concentration, str | int | Decimal):
         raise ValueError(f'concentration {concentration} is not a number; write a decimal string such as "35.4"')
     value, given = maybe(concentration), unit(_text(row, "unit", scale.unit))
-    if given != scale.unit:
-        value = _in_unit(law, scale, value, given)
+    value = _in_unit(f"{law.name} judges {scale.shown}", scale.unit, value, given)
     assert law.rounding is not None, "an index standard has rounding rules, or it would not have been read"
     found = subindex(scale, law.rounding, value)
     level, name = category_words(law, found)
@@ -150,22 +148,34 @@ _POWERS = {"mass": {"ng/m³": -9, "µg/m³": -6, "mg/m³": -3, "g/m³": 0}, "rat
 """Units that differ by a power of ten only; from ratio to mass needs a temperature, which the sender must state."""
 
 
-def _in_unit(law: Standard, scale: Pollutant, value: Decimal | None, given: str) -> Decimal | None:
-    powers = next((kind for kind in _POWERS.values() if scale.unit in kind), {})
-    if given not in powers:
-        raise ValueError(f'unit "{given}": {law.name} judges {scale.shown} in {scale.unit}; convert it first (function ppb_to_ugm3)')
-    return None if value is None else value.scaleb(powers[given] - powers[scale.unit])
+def _in_unit(judged: str, wanted: str, value: Decimal | None, given: str) -> Decimal | None:
+    powers = next((kind for kind in _POWERS.values() if wanted in kind), {})
+    if given != wanted and given not in powers:
+        raise ValueError(f'unit "{given}": {judged} in {wanted}; convert it first (function ppb_to_ugm3)')
+    return value if value is None or given == wanted else value.scaleb(powers[given] - powers[wanted])
 
 
-def _combined(law: Standard, pollutants: str, concentrations: str) -> Row:
-    """An index of several pollutants at once, written with bars: O3|NO2|PM2.5."""
-    names, values = pollutants.split("|"), concentrations.split("|")
-    order = {"O3": "o3_ppb", "NO2": "no2_ppb", "PM2.5": "pm2_5_ugm3"}
-    if sorted(names) != sorted(order) or len(values) != len(names):
-        raise ValueError(f'pollutant "{pollutants}" and concentration "{concentrations}" need O3|NO2|PM2.5 with three values')
+_COMBINED = {"O3": ("o3_ppb", "ppb"), "NO2": ("no2_ppb", "ppb"), "PM2.5": ("pm2_5_ugm3", "µg/m³")}
+"""The argument and the unit of each part of an index of several pollutants at once."""
+
+
+def _combined(law: Standard, pollutants: str, row: Row) -> Row:
+    """An index of several pollutants at once, written with bars: O3|NO2|PM2.5; `null` or nothing between two bars is a missing one."""
+    names, written = pollutants.split("|"), row["concentration"]
+    values = ["null"] * len(names) if written is None else str(written).split("|")
+    units = _text(row, "unit", "|".join(_COMBINED.get(name, ("", ""))[1] for name in names)).split("|")
+    if sorted(names) != sorted(_COMBINED) or not len(values) == len(units) == len(names):
+        raise ValueError(f'pollutant "{pollutants}", concentration "{written}" and unit "{"|".join(units)}" need O3|NO2|PM2.5 with three values')
     if law.functions[:1] != ("aqhi",):
         raise ValueError(f"{law.name} judges one pollutant at a time")
-    found = cast("Row", call("aqhi", {order[name]: exact(value) for name, value in zip(names, values, strict=True)}, law=law))
+    given: Row = {}
+    for name, value, stated in zip(names, values, units, strict=True):
+        argument, wanted = _COMBINED[name]
+        number = None if value.strip() in ("", "null") else exact(value)
+        given[argument] = _in_unit(f"{law.name} judges {name}", wanted, number, unit(stated))
+    if None in given.values():
+        return {"subindex": None, "level": None, "category": None}
+    found = cast("Row", call("aqhi", given, law=law))
     return {"subindex": found["index"], "level": found["level"], "category": found["category"]}
 
 
