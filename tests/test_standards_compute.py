@@ -31,7 +31,8 @@ AQHI = '{"standard":"CA-AQHI","report":"hourly","pollutant":"O3|NO2|PM2.5","aver
 
 def test_parts_of_a_combined_index_have_their_own_units_and_none_may_be_missing():
     ppb, ppm = "ppb|ppb|ug/m3", "ppm|ppm|mg/m3"
-    found = lines(*(AQHI % row for row in (('"90|80|150"', ppb), ('"0.09|0.08|0.15"', ppm), ('"90|null|150"', ppb), ('"90||150"', ppb), ("null", ppb))))
+    rows = (('"90|80|150"', ppb), ('"0.09|0.08|0.15"', ppm), ('"90|null|150"', ppb), ('"90||150"', ppb), ("null", ppb))
+    found = lines(*(AQHI % row for row in rows))
     empty = {"subindex": None, "level": None, "category": None}
     assert found == (0, [{"result": item} for item in [{"subindex": 19, "level": 4, "category": "Very High Risk"}] * 2 + [empty] * 3])
 
