@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from config.regime import DutyTable, Ready
 from config.table import Table
 from config.units import Duration
 
@@ -22,8 +23,10 @@ class ProfileFile(Table):
     """A maker's text, B two sources, C one, M memory; S our own simulated device."""
     evidence: Literal["example", "layout"] = "layout"
     interval: Duration
-    ready: Annotated[Duration, Field(ge=0, le=7 * 86400)] | None = None
+    ready: Ready | None = None
     """It needs so long after power-up; a site file may say otherwise."""
+    duty: DutyTable | None = None
+    """It is to sleep between measurements; a site file may say otherwise."""
     default: dict[str, Any] = {}
     """As it leaves the factory: baudrate, format, address … the site file overrides."""
     timing: dict[str, Any] = {}

@@ -210,4 +210,5 @@ class _Reader:
 
 def _completed(device: DeviceTable, profile: Profile) -> DeviceTable:
     """With what it leaves out and its profile says."""
-    return device.model_copy(update={"ready": profile.file.ready}) if device.ready is None else device
+    own = {key: getattr(profile.file, key) for key in ("ready", "duty") if getattr(device, key) is None and getattr(profile.file, key) is not None}
+    return device.model_copy(update=own) if own else device

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, WithJsonSchema, model_validator
 
 from config.inputs import Input
+from config.regime import DutyTable, Ready
 from config.series import Series
 from config.table import Table
 from config.units import Duration, LimitField, RangeField, RateField, Size
@@ -145,8 +146,10 @@ class DeviceTable(Table):
     """Of the instrument in this place today."""
     interval: Duration | None = None
     """How often to ask, or how often it is expected to speak; left out = as the profile says."""
-    ready: Annotated[Duration, Field(ge=0, le=7 * 86400)] | None = None
+    ready: Ready | None = None
     """After power-up its values are kept for so long, but are no measurement yet; left out = as the profile says."""
+    duty: DutyTable | None = None
+    """It sleeps between measurements; left out = as the profile says, else it never does."""
     orders: bool = False
     """It may be told what its profile has in [commands] (`ecosentry order`); without this nothing is ever written to it."""
     quality: dict[str, Quality] = {}

@@ -49,6 +49,8 @@ class Group:
     """How long the exchange occupies the line, for the load forecast."""
     series: tuple[Series, ...]
     """What comes out: these are MISSING when nothing is answered."""
+    expected_s: float = 0.0
+    """A value is due so often, where that is not `interval_s`: the device sleeps in between. 0 = it is."""
 
 
 class Wire(Protocol):

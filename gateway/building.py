@@ -11,7 +11,9 @@ from config.inputs import wired
 from config.reading_site import SiteFile, read_site_file
 from config.site import Site
 from drivers.driver import Asked, AskedLine, Device, Overhears, Told, ToldLine
+from drivers.duty import Cycle, Duty
 from drivers.order import Obeys
+from drivers.resting import RestingAsked, RestingObedient, RestingTold
 from gateway.contracts import Channel, Sink, Surroundings
 from gateway.listening_first import ListenFirst
 from gateway.plugins import Plugins
@@ -20,6 +22,8 @@ from gateway.secrets import Secrets
 VERSION = version("ecosentry")
 SERVICE_STATE = Path("/var/lib/ecosentry")
 """systemd/ecosentry.service: StateDirectory."""
+_DIRECTING = frozenset({"serial", "tcp", "tcp_server"})
+"""Kinds of line on which a device can be told something."""
 
 
 def load_site(path: Path) -> SiteFile:
@@ -96,12 +100,37 @@ class Builder:
             Device(device.common.station, name, profile, device.options, line.options, self.interval_s(name), device.common.orders))
         if device.common.orders and not (isinstance(driver, Obeys) and driver.verbs):
             raise ValueError(f"device {name}: orders = true, but the profile {profile.name} has no [commands]; leave it out")
-        return _overheard(device.common.line, name, driver) if getattr(line.options, "mode", "") == "listen" else driver
+        if getattr(line.options, "mode", "") == "listen":
+            driver = _overheard(device.common.line, name, driver)
+        return self._regulated(name, driver)
+
+    def _regulated(self, name: str, driver: Asked | Told) -> Asked | Told:
+        """The driver of a device that sleeps between measurements. Raises ValueError where that cannot be."""
+        device = self._site.devices[name].common
+        if device.duty is None:
+            return driver
+        line, ready_s = self._site.lines[device.line], device.ready or 0.0
+        if getattr(line.options, "mode", "") == "listen" or line.kind not in _DIRECTING:
+            raise ValueError(f"device {name}: duty needs a line that it can be told on, and line {device.line} is none; leave it out")
+        if ready_s + device.duty.on >= device.duty.every:
+            raise ValueError(f"device {name}: duty leaves no time for sleep: ready and on together must be shorter than every")
+        cycle = Cycle(Duty(device.duty.every, device.duty.on, ready_s))
+        try:
+            if isinstance(driver, Told):
+                return RestingTold(driver, cycle)
+            return RestingObedient(driver, cycle) if isinstance(driver, Obeys) else RestingAsked(driver, cycle)
+        except ValueError as error:
+            raise ValueError(f"device {name}: duty: {error}") from error
 
     def interval_s(self, name: str) -> float:
         """How often a device is asked, or is expected to speak: the site file's word, else the profile's."""
         device = self._site.devices[name]
         return device.common.interval or self._file.profiles[device.common.profile].file.interval
+
+    def expected_s(self, name: str) -> float:
+        """How often a device gives something at least: once in its duty cycle, or as often as it is asked."""
+        duty = self._site.devices[name].common.duty
+        return duty.every if duty is not None else self.interval_s(name)
 
     def sink(self, name: str, journal: str = "") -> Sink:
         """A sink, not yet connected; `journal` is the identity of the journal that it will follow."""

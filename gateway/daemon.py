@@ -95,10 +95,10 @@ class Daemon:
             self.health.append(health)
             asked = {device: driver for device, driver in mine.items() if isinstance(driver, Asked)}
             told = {device: driver for device, driver in mine.items() if isinstance(driver, Told)}
-            self._expected += [Expected(s, g.interval_s, False) for d in asked.values() for g in d.groups() for s in g.series]
+            self._expected += [Expected(s, g.expected_s or g.interval_s, False) for d in asked.values() for g in d.groups() for s in g.series]
             self._expected += [Expected(s, period, True) for d in told.values() for s, period in d.expected()]
             if told:
-                intervals_s = {device: self._build.interval_s(device) for device in told}
+                intervals_s = {device: self._build.expected_s(device) for device in told}
                 self._told[name] = table.kind
                 listener = Listener(name, cast("ToldLine", self._build.line(name)), told, self.clock, self.intake.deliver, health, intervals_s)
                 self.supervisor.add(f"line {name}", listener.run, _LINES)

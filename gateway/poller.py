@@ -196,8 +196,12 @@ class Poller:
             return None
         if stop.is_set() and np.any(batch.reason == Reason.COMMUNICATION):
             return Reason.COMMUNICATION  # cut short by the stop, not by the device: say nothing of the rest
-        self._good(turn, batch)
-        self._hand_over(batch, stop)
+        if not len(batch) or (batch.reason[0] == Reason.RESTING and math.isnan(batch.raw[0])):
+            turn.missing_ns = None  # it sleeps: that is no answer, and no failure
+        else:
+            self._good(turn, batch)
+        if len(batch):
+            self._hand_over(batch, stop)
         return None
 
     def _good(self, turn: Turn, batch: Batch) -> None:

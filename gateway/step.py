@@ -130,7 +130,7 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     flag, tests = _guard("quality", plan, lambda: quality.flags(plan.limits, state, event.which, event.at, value, rows.reason),
                          (rows.flag, rows.tests))
     if len(value):
-        hours += _guard("means", plan, lambda: means.take(plan.kinds, state, event.now, event.which, event.at, value, flag), no_hours)
+        hours += _guard("means", plan, lambda: _means(plan, state, event, rows, flag), no_hours)
         transitions = transitions + _guard("rules", plan, lambda: _rules(plan, state, event, value, flag), no_transitions)
     missed = _guard("gaps", plan, lambda: _gaps(plan, state, rows, flag, silent, silent_at), None)
     issued = [h for h in hours if h is not None and len(h)]
@@ -147,6 +147,14 @@ def _meant(plan: Plan, table: signals.Signals, state: State, event: Event, rows:
     found = _guard("signals", plan, lambda: signals.values(table, state, event.which, event.at, event.span, event.raw, event.reason), as_they_are)
     flag = np.where(np.isnan(found.value), np.uint8(Flag.MISSING), np.uint8(Flag.NOT_EVALUATED))
     return replace(rows, value=found.value, span=found.span, reason=found.reason, flag=flag)
+
+
+def _means(plan: Plan, state: State, event: Event, rows: Columns, flag: NDArray[np.uint8]) -> list[means.Hours]:
+    """Hours that these rows end. What a sleeper gives, and one that warms up, was never expected: it makes no hour incomplete."""
+    wanted = (rows.reason != Reason.WARMING) & (rows.reason != Reason.RESTING)
+    if wanted.all():
+        return means.take(plan.kinds, state, event.now, event.which, event.at, rows.value, flag)
+    return means.take(plan.kinds, state, event.now, event.which[wanted], event.at[wanted], rows.value[wanted], flag[wanted])
 
 
 def _ready(plan: Plan, table: warming.Warming, state: State, event: Event, rows: Columns) -> Columns:

@@ -130,6 +130,69 @@ class Sdi12Sensor:
         return sdi12.answer(self.address, f"{self.ready_s:03d}{len(self.values):0{2 if body[0] == 'C' else 1}d}")
 
 
+class SleepySps30(Sps30):
+    """Sleeps and wakes too; asleep it answers to nothing but the command that wakes it, and to that only after any byte."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asleep = self.stirred = False
+
+    def __call__(self, request: bytes) -> bytes | None:
+        if self.asleep and request == b"\xff":
+            self.stirred = True
+        if request == b"\xff":
+            return None
+        command = shdlc.read_request(request).command
+        if self.asleep:
+            if command != shdlc.WAKE or not self.stirred:
+                return None
+            self.asleep = self.stirred = self.started = False
+            return shdlc.build(shdlc.Frame(0, command, b"", 0))
+        if command in (shdlc.STOP, shdlc.SLEEP, shdlc.WAKE):
+            is_wrong = self.started is (command == shdlc.SLEEP)
+            self.started = self.started and command != shdlc.STOP
+            self.asleep = command == shdlc.SLEEP and not is_wrong
+            return shdlc.build(shdlc.Frame(0, command, b"", shdlc.NOT_NOW if is_wrong or command == shdlc.WAKE else 0))
+        return super().__call__(request)
+
+
+class SleepySensor:
+    """An SDS011 or a Plantower that obeys sleep and wake, and gives nonsense for its first seconds after it woke. `deaf`: words it misses."""
+
+    def __init__(self, kind: str, nonsense_s: int = 25) -> None:
+        self.kind, self.nonsense_s = kind, nonsense_s
+        self.awake_s: int | None = nonsense_s
+        self.heard: list[bytes] = []
+        self.deaf = 0
+        self.awake_in_all_s = 0
+
+    def obey(self, words: bytes) -> None:
+        self.heard.append(words)
+        if self.deaf:
+            self.deaf -= 1
+            return
+        if self.kind == "sds011":
+            frame = sds011.read(words)
+            assert (frame.kind, frame.action, frame.body[1], frame.id) == (sds011.COMMAND, sds011.SLEEP, 1, sds011.ANY_ID)
+            awake = frame.body[2] == 1
+        else:
+            code, value = plantower.read_command(words)
+            assert code == 0xE4
+            awake = value == 1
+        self.awake_s = (self.awake_s or 0) if awake else None
+
+    def second(self) -> bytes:
+        """What it says in this second."""
+        if self.awake_s is None:
+            return b""
+        self.awake_s += 1
+        self.awake_in_all_s += 1
+        value = 20.0 if self.awake_s > self.nonsense_s else 900.0
+        if self.kind == "sds011":
+            return sds011.data(value, value, 0xA160)
+        return plantower.build(28, dict.fromkeys(("pm1_atm", "pm25_atm", "pm10_atm"), value))
+
+
 # ── streams: one frame a call ──
 def plantower_frame(number: int) -> bytes:
     return plantower.build(28, {"pm1_atm": 10 + number, "pm25_atm": 20 + number, "pm10_atm": 30 + number, "n03": 300})

@@ -85,3 +85,7 @@ def read_command(frame: bytes) -> tuple[int, int]:
     if not is_good(frame):
         raise NotAFrame("the checksum does not fit")
     return frame[2], int.from_bytes(frame[3:5])
+
+
+SLEEP, WAKE = command(0xE4, 0), command(0xE4, 1)
+"""Laser and fan off; on again, and it sends by itself as before."""

@@ -70,6 +70,15 @@ def build(kind: int, body: bytes, id_: int = ANY_ID) -> bytes:
     return bytes((0xAA, kind)) + inner + bytes((sum(inner) & 0xFF, 0xAB))
 
 
+def mode(*, awake: bool, id_: int = ANY_ID) -> bytes:
+    """The command that wakes it (fan and laser on, it sends again) or puts it to sleep.
+
+    >>> mode(awake=False, id_=0xA160).hex(" ")
+    'aa b4 06 01 00 00 00 00 00 00 00 00 00 00 00 a1 60 08 ab'
+    """
+    return build(COMMAND, bytes((SLEEP, 1, awake)), id_)
+
+
 def data(pm25: float, pm10: float, id_: int) -> bytes:
     """The frame that a sensor sends for these values."""
     return build(DATA, round(pm25 * 10).to_bytes(2, "little") + round(pm10 * 10).to_bytes(2, "little"), id_)

@@ -10,6 +10,7 @@ import numpy as np
 from config.errors import LineError
 from drivers.driver import AskedLine, Called, Deliver, Heard, Report, Streamed, Told, Wire
 from drivers.reading import Batch, Clock, Delivery
+from drivers.resting import MOST_WORDS, Directed
 
 _SLICE_S = 0.2
 """No wait is longer than this without a look at `stop`."""
@@ -26,6 +27,7 @@ class StreamListener:
     def __init__(self, name: str, line: AskedLine, drivers: Mapping[str, Told], deliver: Deliver, stop: Event, clock: Clock, report: Report) -> None:
         self._name, self._line, self._drivers = name, line, drivers
         self._deliver, self._stop, self._clock, self._report = deliver, stop, clock, report
+        self._directed = [driver for driver in drivers.values() if isinstance(driver, Directed)]
 
     def run(self) -> None:
         """Until `stop` is set. A line that is lost is opened again by its name, with a growing pause."""
@@ -66,10 +68,20 @@ class StreamListener:
                     self._take(piece)
                     self._stop.wait(_BREATH_S)
                 self._idle()
+                self._direct(wire)
         except LineError as error:
             if not self._stop.is_set():
                 self._report.lost(str(error))
         return has_heard
+
+    def _direct(self, wire: Wire) -> None:
+        """Tell devices what they are to be told just now: to sleep, to wake."""
+        for driver in self._directed:
+            said = driver.direct(self._clock.now())
+            if said.words:
+                wire.send(said.words[:MOST_WORDS])
+            if said.batches:
+                self._hand_over(said.batches)
 
     def _take(self, piece: bytes) -> None:
         self._hear_message(Heard("", piece, self._clock.now()))

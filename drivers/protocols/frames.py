@@ -29,6 +29,9 @@ class _Kind:
     cutter: Callable[[], Cutter]
     read: Callable[[bytes], Mapping[str, float]]
     fields: tuple[str, ...]
+    sleep: bytes = b""
+    wake: bytes = b""
+    """Commands, where the model has them."""
 
 
 def _sds011(frame: bytes) -> Mapping[str, float]:
@@ -37,9 +40,9 @@ def _sds011(frame: bytes) -> Mapping[str, float]:
 
 _KINDS: dict[FrameName, _Kind] = {
     "pms3003": _Kind(lambda: plantower.cutter(20), plantower.read, plantower.FIELDS[20]),
-    "pms5003": _Kind(lambda: plantower.cutter(28), plantower.read, plantower.FIELDS[28]),
-    "pms5003st": _Kind(lambda: plantower.cutter(36), plantower.read, plantower.FIELDS[36]),
-    "sds011": _Kind(sds011.cutter, _sds011, sds011.FIELDS),
+    "pms5003": _Kind(lambda: plantower.cutter(28), plantower.read, plantower.FIELDS[28], plantower.SLEEP, plantower.WAKE),
+    "pms5003st": _Kind(lambda: plantower.cutter(36), plantower.read, plantower.FIELDS[36], plantower.SLEEP, plantower.WAKE),
+    "sds011": _Kind(sds011.cutter, _sds011, sds011.FIELDS, sds011.mode(awake=False), sds011.mode(awake=True)),
 }
 
 
@@ -77,6 +80,16 @@ class Driver(StreamDriver):
             raise ValueError(f"device {device.name}: one sensor sends one kind of frame, {device.profile.name} names {' and '.join(names) or 'none'}")
         self._kind = _KINDS[names[0]]
         self._cutter = self._kind.cutter()
+
+    @property
+    def sleep_word(self) -> bytes:
+        """See SleepsByWord; empty for models that know none."""
+        return self._kind.sleep
+
+    @property
+    def wake_word(self) -> bytes:
+        """See SleepsByWord."""
+        return self._kind.wake
 
     def _read(self, piece: bytes) -> Iterable[Found]:
         for frame in self._cutter.feed(piece):

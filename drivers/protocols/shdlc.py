@@ -24,6 +24,7 @@ from drivers.reading import Batch
 LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 _START_FLOAT = bytes((1, 3))
+_ANY_BYTE = b"\xff"
 _NEW_VALUES_S = 1.1
 """It has new values every second."""
 
@@ -87,6 +88,22 @@ class Driver:
         got = Gathered(tuple(self._places))
         got.values.update({series: _decimal(floats[place]) for series, place in self._places.items()})
         return got.batch(wire)
+
+    def sleep(self, wire: Wire) -> None:
+        """See SleepsWhenAsked. Only one that has stopped measuring can be put to sleep."""
+        self._stopped(self._command(shdlc.STOP, b"", 0, wire))
+        self._stopped(self._command(shdlc.SLEEP, b"", 0, wire))
+
+    def wake(self, wire: Wire) -> None:
+        """See SleepsWhenAsked. Any byte wakes its interface for a moment, the command its rest; then it has to be started."""
+        wire.send(_ANY_BYTE)
+        self._stopped(self._command(shdlc.WAKE, b"", 0, wire))
+        self._stopped(self._command(shdlc.START, _START_FLOAT, 0, wire))
+
+    def _stopped(self, frame: shdlc.Frame) -> None:
+        """It did it, or was so already."""
+        if frame.state is None or frame.state & 0x7F != shdlc.NOT_NOW:
+            self._accepted(frame)
 
     def _command(self, command: int, data: bytes, answer_bytes: int, wire: Wire) -> shdlc.Frame:
         request = shdlc.Frame(self._address, command, data)

@@ -1,0 +1,245 @@
+"""Devices that sleep between measurements, or whose supply is switched: the ordinary driver, and around it when it is awake.
+
+While it sleeps nothing is asked, and one row says so (`y`); what it gives while warming up has the reason `w`.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from config.series import Reason, Series
+from drivers.driver import Asked, Group, Heard, Pause, Streamed, Told, Trouble, Wire
+from drivers.duty import Cycle
+from drivers.order import Obeys, Order, Outcome, Verb
+from drivers.reading import Batch, Readings, Stamp
+
+MOST_WORDS = 64
+"""No device is told more bytes than these at once."""
+_AGAIN_NS = 5_000_000_000
+"""A word that shows no effect is said again after so long."""
+_LAST_WORDS_NS = 2_000_000_000
+"""What a device says so soon after it was put to sleep was on its way."""
+_NEVER_NS = -(2**62)
+
+
+class Switch(Protocol):
+    """What gives a device its supply. Never waits."""
+
+    def turn(self, on: bool) -> None:
+        """It is to be on, or off; said again and again."""
+        ...
+
+    @property
+    def is_on(self) -> bool | None:
+        """What is known; None = nothing, or it is under way."""
+        ...
+
+
+@runtime_checkable
+class SleepsByWord(Protocol):
+    """A Told device on a line of bytes that can be put to sleep."""
+
+    @property
+    def sleep_word(self) -> bytes:
+        """Puts it to sleep; harmless if it sleeps."""
+        ...
+
+    @property
+    def wake_word(self) -> bytes:
+        """Wakes it, so that it speaks by itself again; harmless if it is awake."""
+        ...
+
+
+@runtime_checkable
+class SleepsWhenAsked(Protocol):
+    """An Asked device that can be put to sleep."""
+
+    def sleep(self, wire: Wire) -> None:
+        """Harmless if it sleeps. Raises DeviceError, LineError."""
+        ...
+
+    def wake(self, wire: Wire) -> None:
+        """Wake it and let it measure; harmless if it is awake. Raises DeviceError, LineError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is to be sent to a device now, and what it would say of itself if it could."""
+
+    words: bytes = b""
+    batches: tuple[Batch, ...] = ()
+
+
+@runtime_checkable
+class Directed(Protocol):
+    """A Told device that has to be told something now and then. The line asks it a few times a second."""
+
+    def direct(self, now: Stamp) -> Said:
+        """At most MOST_WORDS bytes; it limits its own pace to a word in some seconds."""
+        ...
+
+
+def asleep(series: Iterable[Series], now: Stamp) -> Batch:
+    """One row a series: it sleeps."""
+    readings = Readings(now)
+    for one in series:
+        readings.add(one, math.nan, Reason.RESTING)
+    return readings.batch()
+
+
+def marked(batch: Batch, reason: Reason) -> Batch:
+    """A batch whose values that are well have this reason."""
+    if reason == Reason.NORMAL:
+        return batch
+    well = (batch.reason == Reason.NORMAL) & ~np.isnan(batch.raw)
+    return replace(batch, reason=np.where(well, np.uint8(reason), batch.reason).astype(np.uint8))
+
+
+class RestingTold:
+    """See Told, Streamed and Directed: a device that speaks by itself while it is awake."""
+
+    def __init__(self, driver: Told, cycle: Cycle, switch: Switch | None = None) -> None:
+        """Without a `switch` the driver is one that SleepsByWord. Raises ValueError if it is not."""
+        self._sleep, self._wake = (driver.sleep_word, driver.wake_word) if isinstance(driver, SleepsByWord) else (b"", b"")
+        if switch is None and not self._sleep:
+            raise ValueError("it knows no word for sleep; give it a switched supply")
+        self._driver, self._cycle, self._switch = driver, cycle, switch
+        self._series = tuple(series for series, _ in driver.expected())
+        self._said_ns = self._heard_ns = _NEVER_NS
+        self._is_told = False
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """See Told."""
+        return self._driver.topics
+
+    def wants(self, heard: Heard) -> bool:
+        """See Told."""
+        return self._driver.wants(heard)
+
+    def hear(self, heard: Heard) -> Iterable[Batch]:
+        """See Told."""
+        for batch in self._driver.hear(heard):
+            self._heard_ns = heard.stamp.mono_ns
+            yield marked(batch, self._cycle.reason(heard.stamp))
+
+    def expected(self) -> tuple[tuple[Series, float], ...]:
+        """See Told: once a cycle."""
+        return tuple((series, self._cycle.duty.every_s or period) for series, period in self._driver.expected())
+
+    def begin(self) -> None:
+        """See Streamed. What was told before may be lost."""
+        if self._switch is None:
+            self._cycle.forget()
+        self._said_ns = _NEVER_NS
+        if isinstance(self._driver, Streamed):
+            self._driver.begin()
+
+    def trouble(self) -> Trouble | None:
+        """See Streamed."""
+        return self._driver.trouble() if isinstance(self._driver, Streamed) else None
+
+    def direct(self, now: Stamp) -> Said:
+        """See Directed."""
+        awake = self._cycle.wants_awake(now)
+        words = self._switched(now, awake) if self._switch is not None else self._told(now, awake)
+        tells = not awake and not self._is_told
+        self._is_told = not awake
+        return Said(words, (asleep(self._series, now),) if tells and self._series else ())
+
+    def _switched(self, now: Stamp, awake: bool) -> bytes:
+        assert self._switch is not None
+        self._switch.turn(awake)
+        if self._switch.is_on is awake:
+            self._cycle.told(now, awake)
+        return b""
+
+    def _told(self, now: Stamp, awake: bool) -> bytes:
+        """The word, when it is time for it, and again while it shows no effect."""
+        if self._cycle.is_awake is awake:
+            if not self._is_deaf(now, awake):
+                return b""
+            self._cycle.forget()
+        self._said_ns = now.mono_ns
+        self._cycle.told(now, awake)
+        return self._wake if awake else self._sleep
+
+    def _is_deaf(self, now: Stamp, awake: bool) -> bool:
+        """The last word had its time, and shows no effect."""
+        if now.mono_ns - self._said_ns < _AGAIN_NS:
+            return False
+        return self._heard_ns < self._said_ns if awake else self._heard_ns > self._said_ns + _LAST_WORDS_NS
+
+
+class RestingAsked:
+    """See Asked: a device that is asked only while it is awake."""
+
+    def __init__(self, driver: Asked, cycle: Cycle, switch: Switch | None = None) -> None:
+        """Without a `switch` the driver is one that SleepsWhenAsked. Raises ValueError if it is not."""
+        if switch is None and not isinstance(driver, SleepsWhenAsked):
+            raise ValueError("it knows no command for sleep; give it a switched supply")
+        self._driver, self._cycle, self._switch = driver, cycle, switch
+        self._told: set[str] = set()
+        every_s = cycle.duty.every_s
+        self._groups = tuple(replace(group, expected_s=every_s) if every_s else group for group in driver.groups())
+
+    def groups(self) -> tuple[Group, ...]:
+        """See Asked: polled at its own pace while it is awake."""
+        return self._groups
+
+    def poll(self, group: Group, wire: Wire) -> Batch | Pause:
+        """See Asked. Empty while it sleeps, but for the one row that says so."""
+        now = wire.clock.now()
+        awake = self._cycle.wants_awake(now)
+        self._bring(now, wire, awake)
+        if not (awake and self._cycle.is_awake):
+            tells = group.name not in self._told
+            self._told.add(group.name)
+            return asleep(group.series if tells else (), now)
+        self._told.discard(group.name)
+        return self._reasoned(self._driver.poll(group, wire), wire)
+
+    def _bring(self, now: Stamp, wire: Wire, awake: bool) -> None:
+        """Wake it or put it to sleep, if it is not so already."""
+        if self._switch is not None:
+            self._switch.turn(awake)
+            if self._switch.is_on is awake:
+                self._cycle.told(now, awake)
+        elif self._cycle.is_awake is not awake:
+            assert isinstance(self._driver, SleepsWhenAsked)
+            (self._driver.wake if awake else self._driver.sleep)(wire)
+            self._cycle.told(wire.clock.now(), awake)
+
+    def _reasoned(self, outcome: Batch | Pause, wire: Wire) -> Batch | Pause:
+        if isinstance(outcome, Pause):
+            then = outcome.then
+            return Pause(outcome.for_s, lambda later: self._reasoned(then(later), later))
+        return marked(outcome, self._cycle.reason(outcome.stamp))
+
+
+class RestingObedient(RestingAsked):
+    """One that may be told something as well. See Obeys; while it sleeps an order finds nobody and has failed."""
+
+    def __init__(self, driver: Asked, cycle: Cycle, switch: Switch | None = None) -> None:
+        """Raises ValueError as RestingAsked, and if the driver obeys nothing."""
+        super().__init__(driver, cycle, switch)
+        if not isinstance(driver, Obeys):
+            raise ValueError("it obeys nothing")
+        self._obedient: Obeys = driver
+
+    @property
+    def verbs(self) -> Mapping[str, Verb]:
+        """See Obeys."""
+        return self._obedient.verbs
+
+    def check(self, order: Order) -> None:
+        """See Obeys."""
+        self._obedient.check(order)
+
+    def obey(self, order: Order, wire: Wire) -> Outcome:
+        """See Obeys."""
+        return self._obedient.obey(order, wire)

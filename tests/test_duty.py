@@ -1,0 +1,278 @@
+"""A device that sleeps between measurements sleeps, is believed only when it is ready, and is not missing meanwhile."""
+
+import threading
+import time
+from pathlib import Path
+from threading import Event
+
+import field_devices
+import pytest
+from field_devices import SleepySensor, SleepySps30
+from house import NOON, House, S, TurnedClock, site
+from polled import House as Line
+from polled import every
+from virtual import VirtualClock, VirtualWire
+
+from config.errors import ConfigError
+from config.reading_site import read_site_text
+from config.series import Flag, Reason
+from config.site import DeviceTable, SiteDevice
+from config.table import Table
+from drivers.driver import Heard
+from drivers.duty import Cycle, Duty
+from drivers.lines import serial
+from drivers.reading import Delivery, Stamp
+from drivers.resting import RestingAsked, RestingTold, marked
+from gateway.building import Builder
+from gateway.checking.check import prove
+from gateway.clock import SystemClock
+from gateway.gap_ledger import gaps_between
+from gateway.health import LineHealth
+from gateway.listener import Listener
+from gateway.plugins import Plugins
+from gateway.wiring import Expected
+
+DUTY = Duty(300.0, 30.0, 30.0)
+PROFILES = {"sds011": "nova_sds011", "plantower": "plantower_pms5003"}
+
+
+class Station:
+    """A sleepy sensor, its driver and a core; `live` lets seconds pass, one frame each while it is awake."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.sensor, self.kind = SleepySensor(kind), kind
+        plain = site()
+        devices = {"probe": SiteDevice(common=DeviceTable(profile="x", line="l", station="st"), options=Table())}
+        stations = {"st": plain.stations["river"]}
+        self.begin()
+        expected = [Expected(series, period_s, True) for series, period_s in self.driver.expected()]
+        made = plain.model_copy(update={"devices": devices, "stations": stations})
+        self.house = House(folder, made, TurnedClock(NOON), expected)
+        self.pm2_5 = next(e.series for e in expected if e.series.quantity == "pm2_5")
+
+    def begin(self) -> None:
+        """The driver, anew."""
+        self.driver = RestingTold(field_devices.told(PROFILES[self.kind]), Cycle(DUTY))
+        self.driver.begin()
+
+    def live(self, seconds: int) -> None:
+        house = self.house
+        for _ in range(seconds):
+            house.clock.forward(1)
+            now = house.clock.now()
+            said = self.driver.direct(now)
+            if said.words:
+                self.sensor.obey(said.words)
+            piece = self.sensor.second()
+            heard = tuple(self.driver.hear(Heard("", piece, now))) if piece else ()
+            batches = (*said.batches, *heard)
+            if batches:
+                house.intake.deliver(Delivery("l", batches), 0)
+            house.turn()
+
+    def rows(self, **which: object):
+        with self.house.reader() as reader:
+            table = reader.series()
+            return reader.rows_of_series(table.index(self.pm2_5._replace(**which)), 0, 2**62, 100_000)
+
+    def ledger(self):
+        with self.house.reader() as reader:
+            return gaps_between(reader, 0, 2**62, [reader.series().index(self.pm2_5)])
+
+
+@pytest.mark.parametrize("kind", PROFILES)
+def test_it_sleeps_most_of_the_time_and_means_hold_what_it_measured_when_ready(tmp_path, kind):
+    station = Station(tmp_path / "journal", kind)
+    station.live(3720)
+    rows = station.rows()
+    good = rows.value[rows.flag == Flag.GOOD]
+    assert set(good.tolist()) == {20.0}
+    assert len(good) == pytest.approx(13 * 30, abs=14)
+    early = rows.value[rows.reason == Reason.WARMING]
+    assert 900.0 in early.tolist(), "kept all the same"
+    assert set(rows.flag[rows.reason == Reason.WARMING].tolist()) == {Flag.FAIL}
+    assert station.sensor.awake_in_all_s <= 13 * 62, "asleep four fifths of the time"
+    hour = station.rows(statistic="mean", period_s=3600)
+    assert [(value, flag) for value, flag in zip(hour.value.tolist(), hour.flag.tolist(), strict=True)] == [(20.0, Flag.GOOD)]
+    with station.house.reader() as reader:
+        assert reader.alerts(10) == []
+    gaps = station.ledger()
+    assert {gap.words for gap in gaps if gap.since > NOON + 60 * S} == {"duty cycle"}
+    assert [round((gap.until - gap.since) / S) for gap in gaps[1:]] == pytest.approx([271] * 12, abs=3)
+    station.house.kill()
+
+
+@pytest.mark.parametrize("seconds", [10, 45, 100])
+def test_a_kill_anywhere_in_the_cycle_lets_no_cold_value_count(tmp_path, seconds):
+    station = Station(tmp_path / "journal", "sds011")
+    station.live(300 + seconds)
+    station.begin()
+    station.house.again()
+    station.live(900)
+    rows = station.rows()
+    assert set(rows.value[rows.flag == Flag.GOOD].tolist()) == {20.0}
+    assert station.sensor.awake_in_all_s < 300
+    station.house.kill()
+
+
+def test_a_word_that_is_lost_is_said_again_and_the_time_to_get_ready_begins_anew(tmp_path):
+    station = Station(tmp_path / "journal", "sds011")
+    station.live(280)
+    station.sensor.deaf = 2
+    station.live(200)
+    rows = station.rows()
+    assert set(rows.value[rows.flag == Flag.GOOD].tolist()) == {20.0}
+    assert len(station.sensor.heard) == 6, "wake, sleep, three times wake, sleep"
+    assert all(len(words) <= 19 for words in station.sensor.heard)
+    station.house.kill()
+
+
+def test_one_that_goes_on_speaking_is_told_again_to_sleep_and_not_believed(tmp_path):
+    station = Station(tmp_path / "journal", "plantower")
+    station.live(20)
+    station.sensor.deaf = 3
+    station.live(70)
+    rows = station.rows()
+    assert Reason.RESTING in rows.reason.tolist()
+    assert set(rows.flag[rows.reason == Reason.RESTING].tolist()) == {Flag.FAIL, Flag.MISSING}
+    assert station.sensor.awake_s is None
+    station.house.kill()
+
+
+def test_a_dead_one_is_missed_as_any_other(tmp_path):
+    station = Station(tmp_path / "journal", "sds011")
+    station.live(400)
+    station.sensor.second = lambda: b""  # type: ignore[method-assign]
+    station.live(1200)
+    with station.house.reader() as reader:
+        assert [alert["rule"] for alert in reader.alerts(10)] != []
+    station.house.kill()
+
+
+def test_an_sps30_is_put_to_sleep_and_started_again_on_a_line_of_its_own():
+    clock, sensor = VirtualClock(), SleepySps30()
+    asleep_s = []
+
+    def respond(request: bytes) -> tuple[float, bytes] | None:
+        answer = sensor(request)
+        return None if answer is None else (0.01, answer)
+
+    wire = VirtualWire(clock, respond)
+    driver = RestingAsked(field_devices.asked("sensirion_sps30", interval_s=10.0), Cycle(DUTY))
+    (group,) = driver.groups()
+    assert (group.interval_s, group.expected_s) == (10.0, 300.0)
+    found = []
+    for _ in range(360):
+        batch = driver.poll(group, wire)
+        found += list(zip(batch.reason.tolist(), batch.raw.tolist(), strict=True))
+        asleep_s.append(10 if sensor.asleep else 0)
+        clock.go_on(10 - clock.mono_ns / S % 10)
+    assert sum(asleep_s) >= 3600 * 0.75
+    assert {chr(reason) for reason, _ in found} == {"w", "N", "y"}
+    assert sum(reason == Reason.NORMAL for reason, _ in found) == 12 * 2 * 3
+    assert sum(reason == Reason.RESTING for reason, _ in found) == 12 * 3, "one row a series and night"
+
+
+def test_the_poller_takes_sleep_neither_for_an_answer_nor_for_a_failure():
+    line = Line(probe=every(10))
+    device = line.devices["probe"]
+    awake = device.poll
+    device.poll = lambda group, wire: marked(awake(group, wire), Reason.NORMAL)
+    resting = RestingAsked(device, Cycle(Duty(100.0, 20.0)), Always())
+    line.devices["probe"] = resting  # type: ignore[assignment]
+    line.begin_anew(lambda note: None)
+    line.run_for(1000)
+    reasons = bytes(reason for _, _, reason in line.taker.rows("probe")).decode()
+    assert reasons.strip("y").replace("NNy", "") in ("", "N", "NN")
+    assert reasons.count("y") == 10
+    assert line.view("probe")["state"] == "good"
+
+
+class Always:
+    """A supply that is as it is wanted at once."""
+
+    def __init__(self) -> None:
+        self.is_on: bool | None = None
+
+    def turn(self, on: bool) -> None:
+        self.is_on = on
+
+
+def test_the_line_carries_the_words_to_a_real_port(tmp_path):
+    far = field_devices.FarEnd(tmp_path / "port", lambda request: None)
+    far.plug()
+    clock, taken, stop = SystemClock("plausible", 0), [], Event()
+    driver = RestingTold(field_devices.told("nova_sds011"), Cycle(Duty(3600.0, 3500.0, 0.0)))
+    driver._cycle.wants_awake = lambda now: False  # type: ignore[method-assign]
+    line = serial.Line("l", serial.Options(port=str(tmp_path / "port"), baudrate=9600), str)
+    health = LineHealth("l", "serial", {"probe": "st"})
+
+    def deliver(delivery: Delivery, wait_s: float) -> bool:
+        taken.append(delivery)
+        return True
+
+    listener = Listener("l", line, {"probe": driver}, clock, deliver, health)
+    thread = threading.Thread(target=listener.run, args=(stop,))
+    thread.start()
+    until = time.monotonic() + 5
+    while not (b"".join(far.heard) and taken) and time.monotonic() < until:
+        time.sleep(0.02)
+    stop.set()
+    thread.join()
+    far.pull()
+    assert b"".join(far.heard) == bytes.fromhex("aa b4 06 01 00 00 00 00 00 00 00 00 00 00 00 ff ff 05 ab")
+    (batch,) = taken[0].batches
+    assert set(batch.reason.tolist()) == {Reason.RESTING}
+
+
+def test_the_cycle_stands_on_utc_at_its_begin_and_then_on_the_steady_clock():
+    cycle = Cycle(DUTY)
+    begin = NOON // S
+    states = [cycle.wants_awake(Stamp("b", (1000 + s) * S, (begin + s) * S)) for s in (0, 59, 60, 299, 300, 359, 360)]
+    assert states == [True, True, False, False, True, True, False]
+    assert cycle.wants_awake(Stamp("b", 1659 * S, 5 * S)) is True, "a clock that jumps changes nothing"
+
+
+SITE = """
+[stations.river]
+[lines.usb]
+kind = "serial"
+port = "/dev/serial/by-path/x"
+[devices]
+dust = { profile = "nova_sds011", ready = "30 s", duty = { every = "5 min", on = "30 s" } }
+"""
+
+
+def built(tmp_path, text=SITE):
+    (tmp_path / "site.toml").write_text(text)
+    from gateway.building import load_site
+
+    return Builder(load_site(tmp_path / "site.toml"))
+
+
+def test_the_site_file_makes_it_so(tmp_path):
+    build = built(tmp_path)
+    (driver,) = build.drivers("usb").values()
+    assert isinstance(driver, RestingTold)
+    assert {period for _, period in driver.expected()} == {300.0}
+    assert build.expected_s("dust") == 300.0
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ('on = "30 s"', 'on = "300 s"', "no time for sleep"), ('ready = "30 s"', 'ready = "280 s"', "no time for sleep"),
+    ('profile = "nova_sds011"', 'profile = "plantower_pms3003"', "knows no word for sleep"),
+    ('port = "/dev/serial/by-path/x"', 'port = "/dev/serial/by-path/x"\nmode = "listen"', "needs a line that it can be told on"),
+    ('every = "5 min"', 'every = "1 s"', "every")])
+def test_a_duty_that_cannot_be_is_refused(tmp_path, old, new, words):
+    with pytest.raises((ConfigError, ValueError), match=words):
+        built(tmp_path, SITE.replace(old, new)).drivers("usb")
+
+
+def test_check_says_what_is_wrong_with_it(tmp_path):
+    file = read_site_text(SITE, Plugins())
+    assert file.devices["dust"].common.duty is not None
+    (tmp_path / "site.toml").write_text(SITE.replace('ready = "30 s"', 'ready = "280 s"'))
+    from gateway.building import load_site
+
+    with pytest.raises(ConfigError, match="no time for sleep"):
+        prove(load_site(tmp_path / "site.toml"))
