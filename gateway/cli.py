@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
+from gateway.influx_setup.words import add_influx_words
 from gateway.journal_words.words import add_journal_words
 from gateway.scanning.words import add_probe, add_scan, probe, scan
 
@@ -105,6 +106,13 @@ def _gaps(args: argparse.Namespace) -> int:
     return run_gaps(args, _site_path(args))
 
 
+def _influx(args: argparse.Namespace) -> int:
+    from gateway.influx_setup.command import run_setup
+
+    args.site = None
+    return run_setup(args, Path(_site_path(args)))
+
+
 def _standards(args: argparse.Namespace) -> int:
     from gateway.offline.showing_standards import standards
 
@@ -183,6 +191,7 @@ def parser() -> argparse.ArgumentParser:
     journal = words.add_parser("journal", help="Look into the journal: show, export, backup, refused, requeue, verify",
                                description="Look into the journal, take it along, put it right; the daemon goes on.")
     add_journal_words(journal, _site_path)
+    add_influx_words(word("influx", _influx, "Make the database of the site's influxdb sinks ready", "ecosentry influx setup --dry-run"))
     standards = word("standards", _standards, "The standards, with source and verification mark", "ecosentry standards show HJ633")
     standards.add_argument("words", nargs="*", metavar="WORD", help='nothing, or "show" and an id or a file')
     _json(standards)

@@ -53,6 +53,12 @@ class Options(Table):
     """Longest body before compression; more is sent in several requests."""
     confirm_after: Annotated[Duration, Field(ge=1, le=3600)] | None = None
     """For servers that acknowledge before data are on disk: so old a row must be before it counts as sent."""
+    keep: Annotated[Duration, Field(ge=7 * 86400)] | None = None
+    """How long the server keeps readings, once `ecosentry influx setup` has told it so; left out = as the server has it."""
+    keep_hourly: Annotated[Duration, Field(ge=7 * 86400)] | None = None
+    """With keep: how long it keeps hourly means, in a place of their own; left out = for ever."""
+    keep_daily: Annotated[Duration, Field(ge=7 * 86400)] | None = None
+    """The same for daily means."""
 
     @field_validator("url")
     @classmethod
@@ -81,6 +87,13 @@ class Options(Table):
             raise ValueError("would send the secret in the clear; write https:// or allow_plain_password = true")
         if self.ca_file and parts.scheme == "http":
             raise ValueError("ca_file needs https://")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_means_longer(self) -> Self:
+        for key, kept in (("keep_hourly", self.keep_hourly), ("keep_daily", self.keep_daily)):
+            if kept is not None and (self.keep is None or kept < self.keep):
+                raise ValueError(f'has {key} without a keep that is shorter; write how long readings are kept, keep = "90 d"')
         return self
 
 
@@ -194,9 +207,9 @@ class Sink:
             case 403:
                 return f"InfluxDB does not let this login write to {place} ({said}); give it the right to"
             case 404 if options.database:
-                return f'InfluxDB has no {place} ({said}); make it: influx -execute "CREATE DATABASE {options.database}"'
+                return f"InfluxDB has no {place} ({said}); make it:  ecosentry influx setup  (or CREATE DATABASE {options.database})"
             case 404:
-                return (f"InfluxDB has no {place} ({said}); make it or correct the names. InfluxDB 1.x does not know "
+                return (f"InfluxDB has no {place} ({said}); make it,  ecosentry influx setup,  or correct the names. InfluxDB 1.x does not know "
                         "/api/v2/write: for it write database instead of org and bucket")
             case status if 300 <= status < 400:
                 return (f"{options.url} sends us on to {answer.headers.get('location', 'nowhere')!r}, which is not followed; "
