@@ -10,7 +10,7 @@ from config.standard import Standard
 
 _STANDARD_PA, _ZERO = 101325, Decimal(273)
 """The standard state of the texts: 273 K, 101325 Pa, dry."""
-_MASS = {"so2": Decimal("64.06"), "no": Decimal("30.006"), "no2": Decimal("46.005")}
+_MASS = {"so2": Decimal("64.06"), "no": Decimal("30.006"), "no2": Decimal("46.005"), "nox": Decimal("46.005"), "co": Decimal("28.010")}
 _LITRES = Decimal("22.4")
 
 
@@ -64,11 +64,11 @@ def to_standard(c_actual: Figure, t_c: Figure, p_abs_pa: Figure) -> Decimal:
     return exact(c_actual) * _STANDARD_PA * (_ZERO + exact(t_c)) / (pressure * _ZERO)
 
 
-def ppm_to_mg(ppm: Figure, gas: Literal["so2", "no", "no2"]) -> Decimal:
-    """mg/m³ at 0 °C from ppm: ppm M / 22.4 (not 24.45, which is 25 °C).
+def ppm_to_mg(ppm: Figure, gas: Literal["so2", "no", "no2", "nox", "co"]) -> Decimal:
+    """mg/m³ at 0 °C from ppm: ppm M / 22.4 (not 24.45, which is 25 °C); `nox` is NO + NO2 counted as NO2.
 
-    >>> ppm_to_mg(224, "no2")
-    Decimal('460.05')
+    >>> ppm_to_mg(224, "no2"), ppm_to_mg(224, "co")
+    (Decimal('460.05'), Decimal('280.10'))
     """
     return exact(ppm) * _MASS[gas] / _LITRES
 

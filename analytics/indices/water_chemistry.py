@@ -100,6 +100,8 @@ def nernst_slope_mv(temp_c: float) -> float:
     >>> round(nernst_slope_mv(25.0), 3)
     59.159
     """
+    if temp_c <= -_ZERO:
+        raise ValueError(f"temp_c {temp_c} °C is not above absolute zero")
     return 1000 * _GAS * (temp_c + _ZERO) * log(10) / _FARADAY
 
 

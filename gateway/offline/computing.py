@@ -1,7 +1,7 @@
 """`ecosentry compute`: the law's arithmetic on JSON lines, without a daemon, a site or a network."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -12,6 +12,7 @@ from pkgutil import iter_modules
 from typing import TextIO, cast
 
 from pydantic import ConfigDict, ValidationError, validate_call
+from pydantic_core import ErrorDetails
 
 import analytics.indices
 from analytics.indices._exact import category_words, exact, maybe, scale_of, subindex
@@ -51,7 +52,7 @@ def compute(lines: Iterable[str], out: TextIO) -> int:
 
 def _told(error: ValueError | ArithmeticError | RecursionError | ConfigError) -> str:
     if isinstance(error, ValidationError):
-        return "; ".join(".".join(str(part) for part in found["loc"]) + f": {_said(found['type'], found['msg'])}" for found in error.errors())
+        return "; ".join(dict.fromkeys(f"{_place(found['loc'])}: {_said(found)}" for found in error.errors()))
     if isinstance(error, ConfigError):
         return str(error)
     if isinstance(error, ZeroDivisionError):
@@ -61,10 +62,23 @@ def _told(error: ValueError | ArithmeticError | RecursionError | ConfigError) ->
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def _said(kind: str, message: str) -> str:
+_FIGURE = ("decimal", "int", "float", "str")
+"""The ways in which a figure may be written, which pydantic names as the last part of a mistake's place."""
+
+
+def _place(parts: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in (parts[:-1] if len(parts) > 1 and parts[-1] in _FIGURE else parts))
+
+
+def _said(found: ErrorDetails) -> str:
+    kind = found["type"]
     if kind.startswith("missing"):
         return "is missing"
-    return "is not an argument of this function" if kind == "unexpected_keyword_argument" else message.removeprefix("Value error, ")
+    if kind == "unexpected_keyword_argument":
+        return "is not an argument of this function"
+    if found["loc"][-1] in _FIGURE:
+        return "null is no value here; leave a missing item out" if found["input"] is None else 'is not a number; write it like "35.4"'
+    return found["msg"].removeprefix("Value error, ")
 
 
 def plain(value: object) -> object:
