@@ -30,11 +30,11 @@ def tracked() -> tuple[Path, ...]:
     return tuple(p for p in HOUSE.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(HOUSE).parts))
 
 
-def sources() -> Iterator[tuple[Path, ast.Module]]:
+@functools.cache
+def sources() -> tuple[tuple[Path, ast.Module], ...]:
     """Every module of the product, parsed."""
-    for package in PACKAGES:
-        for path in sorted((HOUSE / package).rglob("*.py")):
-            yield path.relative_to(HOUSE), ast.parse(path.read_text("utf-8"))
+    paths = [path for package in PACKAGES for path in sorted((HOUSE / package).rglob("*.py"))]
+    return tuple((path.relative_to(HOUSE), ast.parse(path.read_text("utf-8"))) for path in paths)
 
 
 def passes(*command: str) -> None:

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.server
 PH, PM = Series("st", "probe", "ph"), Series("st", "air", "pm2_5")
 MOISTURE = Series("st", "probe", "soil_moisture", "10cm")
 HOUR = PH._replace(statistic="mean", period_s=3600)
-NOW_NS = time.time_ns() // 10**9 * 10**9
 
 
 def sink(broker: Broker, **more):
@@ -33,7 +32,8 @@ def soon() -> float:
 
 
 def some(*values: float, series=(PH,), which=None, ago_s=(), **columns):
-    at = [NOW_NS - round(s * 1e9) for s in (ago_s or range(len(values) - 1, -1, -1))]
+    now_ns = time.time_ns() // 10**9 * 10**9
+    at = [now_ns - round(s * 1e9) for s in (ago_s or range(len(values) - 1, -1, -1))]
     return rows(series, which or [0] * len(values), values, at=at, **columns)
 
 

@@ -298,8 +298,8 @@ def test_the_deadline_is_kept_however_slow_the_answer(name: str, how: str) -> No
     with ScriptedServer(SLOW[how]) as server, sink(name, server.url) as far:
         began = time.monotonic()
         with pytest.raises(Unavailable, match="in time"):
-            far.send(ten(), began + 1.5)
-        assert 1.4 < time.monotonic() - began < 2.5
+            far.send(ten(), began + 0.4)
+        assert 0.35 < time.monotonic() - began < 1.9
 
 
 @wired
@@ -352,7 +352,7 @@ def test_an_answer_that_is_no_answer_keeps_everything(name: str, what: str) -> N
 @pytest.mark.parametrize("said", [b"\x00" * 100, b"220 mail ESMTP\r\n\r\n", bytes(range(256)), b"\xff" * 5])
 def test_garbage_instead_of_an_answer_keeps_everything(name: str, said: bytes) -> None:
     with ScriptedServer(greeting=said) as server, sink(name, server.url) as far, pytest.raises(Unavailable):
-        far.send(ten(), soon(2))
+        far.send(ten(), soon(0.4))
 
 
 @http_only
