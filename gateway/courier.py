@@ -124,9 +124,10 @@ class Courier:
         newest = reader.rows_after(max(position, last - _NEWEST), 1)
         if len(newest) and newest.n[0] - 1 > position:
             border = int(newest.n[0])
+            log.log(logging.INFO if sending.standing.backlog else logging.WARNING,
+                    "sink %s: %d rows have waited; live rows go first, the backlog beside them", self._name, border - 1 - position)
             sending.done(SinkMoved(self._name, position, border - 1, 0, owed=((position + 1, border),)))
             self._caught_up = now_s
-            log.warning("sink %s: %d rows have waited; live rows go first, the backlog beside them", self._name, border - 1 - position)
 
     def carry(self, rows: Rows, position: int) -> float | None:
         """Deliver the rows after `position` and note the new one; None = done, else nothing moved: pause so many seconds.
