@@ -40,6 +40,14 @@ def standing(series: Series, value: float, end_ns: int, zone: str) -> Standing |
     return Standing(row.name.en, row.name.zh, row.colour, row.level) if row else None
 
 
+def verified(series: Series, end_ns: int, zone: str) -> str:
+    """Verification marks of the figures that a computed number rests on, and of its category's name and colour; "" for what was measured."""
+    found = given(series.method, series.quantity) if series.method else None
+    named = found[0].category if found and found[1] and found[1].category else ""
+    laws = [law for one in (series.method, named) if one and (law := law_at(one, end_ns, zone))]
+    return " ".join(sorted({mark for law in laws for mark in law.marks().split()}))
+
+
 def report_of(series: Series) -> Live | None:
     """The report that gives the series of a limit."""
     return next((live for live in reports(series.method)

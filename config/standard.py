@@ -89,10 +89,11 @@ class Standard(Table):
             yield name, constant.value, constant.unit, constant.clause, constant.verified or self.verified
 
     def marks(self) -> str:
-        """The marks of all figures, best first: "A", or "A M" where some figure rests on memory."""
+        """The marks of all figures and of categories' names and colours, best first: "A", or "A M" where some figure rests on memory."""
         found = {self.verified, *(mark for *_, mark in self.figures())}
         rounding = (self.rounding.concentration.verified, self.rounding.subindex.verified) if self.rounding else ()
-        found.update(mark for mark in (*rounding, *(window.verified for window in self.completeness.windows)) if mark)
+        others = (*(window.verified for window in self.completeness.windows), *(row.verified for row in self.categories))
+        found.update(mark for mark in (*rounding, *others) if mark)
         return " ".join(sorted(found))
 
     def table(self, name: str, on: date | None = None) -> Limits:

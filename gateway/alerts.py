@@ -10,7 +10,7 @@ from analytics.kernels.rules import CLIMBED, ENDED, FELL, RAISED
 from analytics.rules import Transition
 from analytics.state import State
 from analytics.station_inputs import law_at
-from analytics.station_standing import limit_for, report_of, standing
+from analytics.station_standing import limit_for, report_of, standing, verified
 from config.quantity import vocabulary
 from config.series import Series
 from config.site import CLASSES, Severity, Site
@@ -126,8 +126,9 @@ class Alerts:
         """Category and standard of a computed number."""
         if law is None:
             return {}
-        row = standing(series, value, end_ns, self._zone(series))
-        return {"standard": law.name, "verified": law.marks(), "category": {"en": row.en, "zh": row.zh} if row else None,
+        zone = self._zone(series)
+        row = standing(series, value, end_ns, zone)
+        return {"standard": law.name, "verified": verified(series, end_ns, zone), "category": {"en": row.en, "zh": row.zh} if row else None,
                 "category_colour": row.colour if row else None}
 
     def tell(

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 
-from analytics.station_standing import standing
+from analytics.station_inputs import law_at
+from analytics.station_standing import standing, verified
 from config.quantity import vocabulary
 from config.series import GAP, Series
 from config.site import Severity, Site
@@ -72,7 +73,11 @@ class Overview:
             statistic=series.statistic, period_s=series.period_s, medium=known.medium, unit=known.unit, decimals=known.decimals,
             label={"en": known.en, "zh": known.zh}, at=at, value=_plain(value), flag=flag, reason=chr(reason), share=_plain(share))
         station = self._site.stations.get(series.station)
-        row_of_law = standing(series, value, at, station.time_zone if station else "UTC")
+        zone = station.time_zone if station else "UTC"
+        law = law_at(series.method, at, zone) if series.method else None
+        if law:
+            found["standard"], found["verified"] = law.number, verified(series, at, zone)
+        row_of_law = standing(series, value, at, zone)
         if row_of_law:
             found["category"] = {"en": row_of_law.en, "zh": row_of_law.zh}
             found["colour"] = row_of_law.colour

@@ -35,6 +35,10 @@ class Live(TypedDict):
     """en, zh: of a number that a standard gives a name, as in Good."""
     colour: NotRequired[str]
     """Of the category, as the standard has it: a web colour."""
+    standard: NotRequired[str]
+    """Number of the standard by which it was computed, in the edition of its time; absent for what was measured."""
+    verified: NotRequired[str]
+    """How far that edition's figures were verified: the marks in it, as in "A M"; M = not verified."""
 
 
 class Point(TypedDict):

@@ -140,7 +140,7 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
 - Means are rounded to 6 decimals before they are judged: what lies beyond is the dust of binary sums.
 - A number rests on its means: it is SUSPECT where one of them is, and MISSING with the reason `i` (incomplete) where it may not be given.
 - Hours more than 96 h older than the newest of a station are not judged any more, days more than 8 days.
-- Figures marked M: messages say `partly not verified`.
+- Figures marked M: messages and the console say `partly not verified` beside the standard.
 """
 
 

@@ -161,6 +161,11 @@ def test_the_list_shows_editions_dates_and_marks():
     assert code == 0
     assert ["HJ633", "2012", "until", "2026-02-28", "CN"] in [row[:5] for row in rows]
     assert ["HJ633", "2026", "since", "2026-03-01", "CN"] in [row[:5] for row in rows]
+    for law in standards().all:
+        line = next(line for line in text.splitlines() if line.split()[:2] == [law.id, str(law.edition)])
+        assert law.marks() in line, "each says how far it was verified"
+        assert line.endswith(law.source), "and where it comes from"
+        assert ("(M)" in line) == (law.in_force_verified == "M" and law.in_force is not None and law.in_force_until is None)
     assert sum(line.startswith("GB12348 ") for line in text_of(["noise", "cn"], show=False)[1].splitlines()) == 1
     assert "HJ633" not in text_of(["noise"], show=False)[1]
 

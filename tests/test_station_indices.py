@@ -218,6 +218,10 @@ def test_live_values_carry_the_name_and_colour_of_their_category(tmp_path):
     assert (aqi["value"], aqi["category"]["zh"], aqi["colour"]) == (172, "中度污染", "#FF0000")
     assert (aqi["device"], aqi["series"], aqi["medium"]) == ("", "yard/aqi/index/3600 s/HJ633", "air")
     assert found["gb3838_class", "", "class"]["colour"] == "blue"
+    assert (aqi["standard"], aqi["verified"]) == ("HJ 633-2026", "A")
+    water = found["gb3838_class", "", "class"]
+    assert (water["standard"], water["verified"]) == ("GB 3838-2002", "A B C M"), "the colour is from memory, and the console says so"
+    assert "standard" not in found["pm2_5", "", "mean"]
     assert "category" not in found["pm2_5", "", "mean"]
     primary = found["primary_pollutant", "", "index"]
     assert (primary["value"], primary["category"], primary["colour"]) == (32, {"en": "PM2.5", "zh": "PM2.5"}, "")

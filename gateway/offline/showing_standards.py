@@ -65,15 +65,15 @@ def _listed(known: Standards, words: Sequence[str]) -> list[Standard]:
 def _force(law: Standard) -> str:
     if law.in_force_until:
         return f"until {law.in_force_until}"
-    return f"since {law.in_force}" if law.in_force else ""
+    return f"since {law.in_force}" + (" (M)" if law.in_force_verified == "M" else "") if law.in_force else ""
 
 
 def _list(chosen: list[Standard], out: TextIO) -> None:
     wide = max(len(law.id) for law in chosen)
     title = max(len(law.title.en) for law in chosen)
     for law in chosen:
-        about = f"{_force(law):16}  {law.jurisdiction:5}  {law.medium:10}"
-        out.write(f"{law.id:{wide}}  {law.edition}  {about}  {law.title.en:{title}}  {law.marks()}\n")
+        about = f"{_force(law):20}  {law.jurisdiction:5}  {law.medium:10}"
+        out.write(f"{law.id:{wide}}  {law.edition}  {about}  {law.title.en:{title}}  {law.marks():7}  {law.source}\n")
     out.write("\n" + "   ".join(f"{mark} {words}" for mark, words in MARKS.items()) + "\nNext:  ecosentry standards show " + chosen[0].id + "\n")
 
 

@@ -184,16 +184,19 @@ def test_a_new_series_and_a_new_station_appear_without_a_reload(serve, look):
 
 def test_a_number_of_the_law_stands_with_the_name_and_colour_of_its_category(serve, look):
     view, series = realistic(now=time.time_ns()), "yard/air/pm2_5"
-    view.rows[series] = {"value": 84.0, "category": {"en": "Good", "zh": "良"}, "colour": "#FFFF00"}
+    view.rows[series] = {"value": 84.0, "category": {"en": "Good", "zh": "良"}, "colour": "#FFFF00", "standard": "HJ 633-2012", "verified": "A M"}
     page = look(serve(view).server.address)
     settle(page)
     name = value(page, series).locator("xpath=following-sibling::*[1]")
     border = "e => getComputedStyle(e).borderBottomColor"
     assert (name.inner_text(), name.evaluate(border)) == ("Good", "rgb(255, 255, 0)")
+    assert "HJ 633-2012 · partly not verified" in value(page, series).locator("xpath=ancestor::li[1]").text_content()
     with view.lock:
-        view.rows[series] = {"value": 172.0, "category": {"en": "Moderately polluted", "zh": "中度污染"}, "colour": "#FF0000"}
+        view.rows[series] = {"value": 172.0, "category": {"en": "Moderately polluted", "zh": "中度污染"}, "colour": "#FF0000",
+                             "standard": "HJ 633-2026", "verified": "A"}
     page.wait_for_function("e => e.textContent === 'Moderately polluted'", arg=name.element_handle())
     assert name.evaluate(border) == "rgb(255, 0, 0)"
+    assert "not verified" not in value(page, series).locator("xpath=ancestor::li[1]").text_content()
     with view.lock:
         view.rows[series] = {"value": None, "flag": 9, "reason": "i"}
     page.wait_for_function("e => e.textContent === ''", arg=name.element_handle())

@@ -15,6 +15,8 @@ const flagWord = (flag) => t(`flag_${flag}`, {}, String(flag));
 const siblings = (row) => [row.station, row.device, row.quantity, row.channel].join("\u0000");
 const isMeasured = (row) => row.statistic === "" && row.period_s === 0;
 
+const doubt = (row) => (row.verified?.includes("M") ? t("partly_unverified") : "");
+
 /** What a series is called beside its siblings: "mean 1 h". */
 export const statistic = (row) => [t(`statistic_${row.statistic}`, {}, row.statistic), row.period_s ? span(row.period_s) : ""].join(" ").trim();
 
@@ -56,7 +58,7 @@ function show(row, made) {
   const isMissing = row.value === null;
   say(made.pick, made.means ? label(row) : statistic(row));
   const reason = row.reason && row.reason !== "N" ? t(`reason_${row.reason}`, {}, "") : "";
-  if (made.device) say(made.device, [row.device, row.channel, row.method, reason].filter(Boolean).join(" · "));
+  if (made.device) say(made.device, [row.device, row.channel, row.standard, doubt(row), reason].filter(Boolean).join(" · "));
   say(made.value, isMissing ? "–" : number(row.value, row.decimals));
   mark(made.value, "data-series", row.series);
   mark(made.value, "data-value", exact(row.value));
