@@ -104,11 +104,11 @@ class Delivery:
     batches: tuple[Batch, ...] = ()
     receipt: Receipt | None = None
     aside: Aside | None = None
+    rows: int = field(init=False)
+    """Number of readings in it."""
 
-    @property
-    def rows(self) -> int:
-        """Number of readings in it."""
-        return sum(map(len, self.batches))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", sum([len(batch.which) for batch in self.batches]))
 
 
 class Columns:
@@ -125,6 +125,10 @@ class Columns:
         at = np.empty(count, np.int64)
         at.fill(stamp.utc_ns)
         return Batch(self._series, self._which, at, self._span, np.array(raw, np.float64), np.frombuffer(reason, np.uint8, count), stamp)
+
+
+_ONE_FIRST, _ONE_INSTANT = np.zeros(1, np.int32), np.zeros(1, np.int64)
+_ONE_FIRST.flags.writeable = _ONE_INSTANT.flags.writeable = False
 
 
 @dataclass(slots=True)
@@ -144,6 +148,12 @@ class Readings:
 
     def batch(self) -> Batch:
         """The columns."""
+        if len(self._rows) == 1:  # most messages bring one value: an array costs more than all else that is done with it
+            _, one_at, one_span, one_raw, one_reason = self._rows[0]
+            return Batch(
+                tuple(self._index), _ONE_FIRST, np.array((one_at,), np.int64), np.array((one_span,), np.int64) if one_span else _ONE_INSTANT,
+                np.array((one_raw,), np.float64), np.array((one_reason,), np.uint8), self.stamp, self.own_time, self.origin,
+            )
         which, at, span, raw, reason = zip(*self._rows, strict=True) if self._rows else ((), (), (), (), ())
         return Batch(
             tuple(self._index), np.array(which, np.int32), np.array(at, np.int64), np.array(span, np.int64),

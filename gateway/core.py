@@ -166,7 +166,8 @@ class Core:
         ends, gathered = time.monotonic() + wait_s, self._gathered
         while True:
             left = min(ends - time.monotonic(), self._until_due_s(), self._until_time_s())
-            more, others = self._intake.take(max(0.0, left), max(1, _MOST_ROWS - gathered.rows))
+            room = max(1, _MOST_ROWS - gathered.rows)
+            more, others = self._intake.take(max(0.0, left), room, room if gathered.deliveries else 1)
             gathered.deliveries += more
             gathered.notes += others
             gathered.is_urgent |= any(isinstance(note, Awaited) for note in others)

@@ -36,23 +36,36 @@ class Intake:
     def __init__(self, most_rows: int = 4000) -> None:
         self._most_rows = most_rows
         self._changed = Condition()
+        """Its lock may be taken twice by one thread."""
         self._deliveries: deque[Delivery] = deque()
         self._notes: deque[Note] = deque()
         self._rows = 0
+        self._enough = 0
+        """The core sleeps until so many rows wait; 0 = it does not sleep."""
         self._awake = False
 
     def deliver(self, delivery: Delivery, wait_s: float) -> bool:
         """True: taken. False: full for `wait_s`, nothing taken. Always taken if a receipt is owed."""
         deadline = time.monotonic() + wait_s
         with self._changed:
-            while delivery.receipt is None and self._rows and self._rows + delivery.rows > self._most_rows:
+            if self._has_no_room(delivery):
+                self.wake()
+            while self._has_no_room(delivery):
                 rest = deadline - time.monotonic()
                 if rest <= 0 or not self._changed.wait(rest):
                     return False
             self._deliveries.append(delivery)
             self._rows += delivery.rows
-            self._changed.notify_all()
+            if self._is_enough():
+                self._changed.notify_all()
         return True
+
+    def _has_no_room(self, delivery: Delivery) -> bool:
+        return delivery.receipt is None and self._rows > 0 and self._rows + delivery.rows > self._most_rows
+
+    def _is_enough(self) -> bool:
+        """Is there what the core sleeps for?"""
+        return self._enough == 1 or 0 < self._enough <= self._rows
 
     def tell(self, note: Note) -> None:
         """Never waits: notes are few and small."""
@@ -66,11 +79,16 @@ class Intake:
             self._awake = True
             self._changed.notify_all()
 
-    def take(self, wait_s: float, most_rows: int) -> tuple[list[Delivery], list[Note]]:
-        """What is there, oldest first, at most about `most_rows` rows; waits for the first thing."""
+    def take(self, wait_s: float, most_rows: int, enough: int = 1) -> tuple[list[Delivery], list[Note]]:
+        """What is there, oldest first, at most about `most_rows` rows; waits for a note or for `enough` rows, 1 = for any delivery.
+
+        Who gathers anyway asks for many: to wake up for each message costs more than the message.
+        """
         with self._changed:
-            if not (self._deliveries or self._notes or self._awake) and wait_s > 0:
+            if wait_s > 0 and not (self._notes or self._awake or (self._deliveries and (enough == 1 or self._rows >= enough))):
+                self._enough = enough
                 self._changed.wait(wait_s)
+                self._enough = 0
             self._awake = False
             taken: list[Delivery] = []
             rows = 0

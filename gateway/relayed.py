@@ -51,6 +51,8 @@ class Relayed:
     def follow(self, taken: _Taken, delivery: Delivery) -> None:
         """After all batches of a delivery: note how far it came, and say what is missing before it."""
         numbered = [batch.numbered for batch in delivery.batches if batch.numbered is not None and len(batch)]
+        if not numbered:
+            return
         for journal in dict.fromkeys(one.journal for one in numbered):
             mine = [one for one in numbered if one.journal == journal]
             known, after = self._known(journal), mine[0].after

@@ -20,6 +20,7 @@ _OLDEST_NS = 1_577_836_800 * _S
 _YOUNGEST_NS = 600 * _S
 """An own time further ahead than this is a clock that is wrong."""
 _REMEMBERED = 20_000
+_LATE = int(Origin.LATE)
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ class Sorter:
     def _sort_batch(self, taken: Taken, index: dict[Series, int], line: str, batch: Batch, stamp: Stamp) -> None:
         places = [index.setdefault(s, len(index)) for s in batch.series]
         columns = (batch.which.tolist(), batch.at.tolist(), batch.span.tolist(), batch.raw.tolist(), batch.reason.tolist())
-        origin = int(batch.origin)
+        origin, before = int(batch.origin), len(taken.rows)
         ids = self._known_ids(batch.series)
         fresh = self._relayed.fresh(batch)
         for (which, at, span, raw, reason), is_fresh in zip(zip(*columns, strict=True), fresh, strict=True):
@@ -108,15 +109,15 @@ class Sorter:
                 if met == "again":
                     taken.count("duplicate")
                     continue
-                late = int(Origin.LATE) if met == "late" else 0
+                late = _LATE if met == "late" else 0
             elif not batch.stamp.sure:
                 taken.count("held")
                 taken.held.append((batch.stamp.boot, batch.stamp.mono_ns, at, places[which], span, raw, reason, origin))
                 continue
             else:
                 self._recent.remember(ids[which], at, raw)
-            taken.count("journalled")
             taken.rows.append((places[which], at, span, raw, reason, origin | late))
+        taken.count("journalled", len(taken.rows) - before)
 
     def _known_ids(self, series: tuple[Series, ...]) -> list[int]:
         new = [s for s in series if s not in self._writer.known]

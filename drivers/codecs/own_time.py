@@ -22,7 +22,7 @@ def own_time_ns(written: object) -> int:
         raise ValueError("is not a time")
     if isinstance(written, str) and not _FIGURE.fullmatch(written):
         return _iso_ns(written)
-    figure = Decimal(str(written))
+    figure = written if isinstance(written, int) else Decimal(str(written))
     for per_s in (1, 10**3, 10**6, 10**9):
         if _FIRST_S * per_s <= figure < _LAST_S * per_s:
             return int(figure * (10**9 // per_s))

@@ -8,6 +8,9 @@ from typing import NamedTuple
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _KNOWN = ("quantity", "channel")
 _NAME = r"[A-Za-z0-9._-]{1,64}"
+_MOST_NAMED = 1000
+"""So many topics are remembered; then the memory starts anew."""
+_LONGEST_NAMED = 500
 
 
 class Named(NamedTuple):
@@ -55,6 +58,10 @@ class TopicTemplate:
             pattern = rf"{pattern}(?:/.*)?" if pattern else ".*"
         return re.compile(pattern, re.DOTALL)
 
+    @cached_property
+    def _named(self) -> dict[str, Named | None]:
+        return {}
+
     @staticmethod
     def _level(level: str) -> str:
         if level == "+":
@@ -68,8 +75,13 @@ class TopicTemplate:
         >>> TopicTemplate("yard/{channel}/{quantity}").names("yard/a/laeq")
         Named(quantity='laeq', channel='a')
         """
+        if topic in self._named:
+            return self._named[topic]
         match = self._pattern.fullmatch(topic)
-        if match is None:
-            return None
-        found = match.groupdict()
-        return Named(found.get("quantity", ""), found.get("channel", ""))
+        found = match.groupdict() if match else {}
+        named = Named(found.get("quantity", ""), found.get("channel", "")) if match else None
+        if len(topic) <= _LONGEST_NAMED:
+            if len(self._named) >= _MOST_NAMED:
+                self._named.clear()
+            self._named[topic] = named
+        return named

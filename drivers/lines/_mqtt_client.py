@@ -1,4 +1,8 @@
-"""paho's client as our line needs it: it reads in large pieces, keeps huge messages out of memory, acknowledges in bulk."""
+"""paho's client as our line needs it: it reads in large pieces, keeps huge messages out of memory, acknowledges in bulk.
+
+A PUBLISH of QoS 0 or 1 that lies whole in what was read is taken apart here: on paho's way through locks, logs and a message object it
+costs more than all that becomes of the reading afterwards. Everything else, and whatever looks wrong, goes paho's way.
+"""
 
 import select
 import socket
@@ -6,10 +10,10 @@ import ssl
 import struct
 import time
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -18,6 +22,7 @@ _HEADERS = 131_072
 """Topic and packet number of a message need less."""
 _PUBACK = 0x40
 _DISCONNECT = b"\xe0\0"
+_PUBLISH = {0x30 | dup | qos | retain for dup in (0, 8) for qos in (0, 2) for retain in (0, 1)}
 _NEVER = 0xFFFFFFFF
 _MOST_5 = 16 * 2**20
 """MQTT 5: a larger message is not sent to us at all."""
@@ -35,6 +40,9 @@ class MqttClient(Client):
             CallbackAPIVersion.VERSION2, client_id, clean_session=None if five else visitor,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False, manual_ack=True)
+        self.heard: Callable[[bytes, bytes, int, int, bool, bool], None] = lambda *_: None
+        """Called with each message: topic as bytes, payload, QoS, packet number, dup, retained."""
+        self.on_message = self._on_a_message
         self._five = five
         self._visitor = visitor
         self._dial = dial
@@ -95,6 +103,49 @@ class MqttClient(Client):
     def _create_socket_connection(self) -> socket.socket:
         return self._dial()
 
+    def _on_a_message(self, client: Client, _: Any, message: MQTTMessage) -> None:  # noqa: ANN401
+        """What went paho's way."""
+        self.heard(message._topic, bytes(message.payload), message.qos, message.mid, message.dup, message.retain)  # noqa: SLF001
+
+    def _packet_read(self) -> MQTTErrorCode:
+        """The client's step of reading: one packet, or what there is of it."""
+        if self._in_packet["command"]:
+            return super()._packet_read()
+        if self._at >= len(self._came):
+            try:
+                self._came, self._at = super()._sock_recv(_PIECE), 0
+            except BlockingIOError:
+                return MQTTErrorCode.MQTT_ERR_AGAIN
+            except OSError:
+                return MQTTErrorCode.MQTT_ERR_CONN_LOST
+            if not self._came:
+                return MQTTErrorCode.MQTT_ERR_CONN_LOST
+            self._last_msg_in = time.monotonic()
+        head = self._came[self._at]
+        if head not in _PUBLISH or not self._publish(head):
+            return super()._packet_read()
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _publish(self, head: int) -> bool:
+        """Hand over the PUBLISH that begins here (MQTT 5.0, 3.3); False = it is not whole or not right, nothing was taken."""
+        came = self._came
+        size, place = _length(came, self._at + 1)
+        end = place + size
+        if not 5 <= size <= len(came) - place:
+            return False
+        packet, at = 0, place + 2
+        topic = came[at : (at := at + (came[place] << 8 | came[place + 1]))]
+        if head & 2 and at + 2 <= end:
+            packet, at = came[at] << 8 | came[at + 1], at + 2
+        if self._five and at < end:
+            properties, at = _length(came, at)
+            at += properties
+        if not topic or at > end or (head & 2 and not packet):
+            return False
+        self._at = end
+        self.heard(topic, came[at:end], head >> 1 & 3, packet, bool(head & 8), bool(head & 1))
+        return True
+
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._at >= len(self._came):
             self._came, self._at = super()._sock_recv(_PIECE), 0
@@ -105,3 +156,21 @@ class MqttClient(Client):
             packet["to_process"] -= len(piece) - 1  # a monstrous message: what is too much of it is not kept
             return piece[-1:]
         return piece
+
+
+def _length(came: bytes, at: int) -> tuple[int, int]:
+    r"""A variable byte integer (MQTT 5.0, 1.5.5) and where it ends; more than all there is if it is cut.
+
+    >>> _length(b"..\xc1\x02", 2)
+    (321, 4)
+    """
+    value = 0
+    for shift in (0, 7, 14, 21):
+        if at >= len(came):
+            break
+        byte = came[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+    return _NEVER, at

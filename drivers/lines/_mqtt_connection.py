@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -50,7 +50,7 @@ class Connection:
         self._is_up = self._is_greeted = False
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        client.heard = self._on_message
         client.on_disconnect = self._on_disconnect
 
     def run(self, host: str, port: int, keepalive_s: int, stop: Event) -> None:
@@ -161,15 +161,15 @@ class Connection:
             self._is_up = True
             self._report.opened("; ".join(self._complaints))
 
-    def _on_message(self, client: Client, _: Any, message: MQTTMessage) -> None:  # noqa: ANN401
+    def _on_message(self, name: bytes, payload: bytes, qos: int, packet: int, dup: bool, retained: bool) -> None:
         try:
-            topic = message.topic
+            topic = name.decode()
         except UnicodeDecodeError:
             topic = "a topic that is not UTF-8"
         if self._state_topic and topic == self._state_topic:  # our own voice, where a device has a wide filter
-            client.ack(message.mid, message.qos)
+            self._client.ack(packet, qos)
             return
-        self._hearing.message(topic, bytes(message.payload), message.qos, message.mid, message.dup, message.retain)
+        self._hearing.message(topic, payload, qos, packet, dup, retained)
 
     def _on_disconnect(self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> None:  # noqa: ANN401
         if not self._why:

@@ -143,6 +143,8 @@ class Driver:
         self._any_path = JsonPath.read(self._any.path) if self._any else JsonPath(())
         self._places = [_place(*name.partition(":")[::2], row) for name, row in rows.items()]
         self._reads_lists = any(place.path.steps and isinstance(place.path.steps[0], int) for place in self._places)
+        self._by_key: dict[str, _Place] = {}
+        """Places of keys that were met; they are names of the vocabulary, so they are few."""
         self._newest: dict[Series, int] = {}
         self._channels: set[str] = set()
         self._check(device)
@@ -218,11 +220,15 @@ class Driver:
         if not isinstance(table, dict):
             raise Undecodable(f"not an object: {shown(message)}")
         known = self._options.quantities or vocabulary()
-        places = [_Place(key, "", self._any, self._any_path.key(key)) for key in table if key in known]
+        places = [self._by_key.get(key) or self._place_of(key, self._any) for key in table if key in known]
         if not places and not self._places:
             keys = ", ".join(shown(key) for key in list(table)[:5])
             raise Undecodable(f"no key is a quantity of the vocabulary; it has {keys or 'no keys'}")
         return places
+
+    def _place_of(self, key: str, row: Row) -> _Place:
+        place = self._by_key[key] = _Place(key, "", row, self._any_path.key(key))
+        return place
 
     def _look(self, message: Json, named: Named) -> list[_Found]:
         """The values in it, good or bad. Raises Undecodable if there is no good one, nor one that says `null`."""

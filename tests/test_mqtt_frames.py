@@ -1,0 +1,88 @@
+"""Messages of MQTT taken out of what the socket gives, however it is cut: the quick way and paho's own give the same."""
+
+import random
+import socket
+import struct
+
+import pytest
+
+from drivers.lines._mqtt_client import MqttClient
+
+CONNACK = {"3.1.1": b"\x20\x02\x00\x00", "5": b"\x20\x03\x00\x00\x00"}
+
+
+def frame(head: int, body: bytes) -> bytes:
+    left, size = len(body), b""
+    while True:
+        left, low = divmod(left, 128)
+        size += bytes([low | (0x80 if left else 0)])
+        if not left:
+            return bytes([head]) + size + body
+
+
+def publish(chance: random.Random, protocol: str, packet: int) -> tuple[bytes, tuple[object, ...]]:
+    qos, dup, retained = chance.choice((0, 1, 1, 1)), chance.random() < 0.2, chance.random() < 0.2
+    topic = "".join(chance.choice("abc/é") for _ in range(chance.choice((1, 8, 60)))).encode()
+    payload = chance.randbytes(chance.choice((0, 1, 30, 127, 128, 500, 20_000, 70_000)))
+    properties = b""
+    if protocol == "5":
+        properties = chance.choice((b"\0", b"\x02\x01\x01", b"\x07\x26\0\x01a\0\x01b", b"\x85\x01" + b"\x26\0\x01a\0\x7f" + b"x" * 127))
+    body = struct.pack("!H", len(topic)) + topic + (struct.pack("!H", packet) if qos else b"") + properties + payload
+    return frame(0x30 | dup << 3 | qos << 1 | retained, body), (topic, payload, qos, packet if qos else 0, dup, retained)
+
+
+def client_of(protocol: str, heard: list[tuple[object, ...]]) -> tuple[MqttClient, socket.socket]:
+    near, far = socket.socketpair()
+    far.sendall(CONNACK[protocol])
+    client = MqttClient("c", protocol, 100_000, lambda: near)
+    client.heard = lambda *message: heard.append(message)
+    client.begin("127.0.0.1", 1883, 60, 10)
+    client.loop_read()
+    return client, far
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_messages_are_the_same_however_the_stream_is_cut(protocol):
+    chance, heard, said = random.Random(7), [], []
+    client, far = client_of(protocol, heard)
+    stream = b""
+    for packet in range(1, 200):
+        some, message = publish(chance, protocol, packet)
+        stream += some
+        said.append(message)
+        if packet % 20 == 0:
+            stream += b"\xd0\x00"  # a PINGRESP between them
+    at = 0
+    while at < len(stream):
+        size = chance.choice((1, 2, 3, 7, 200, 5000, 60_000))
+        far.sendall(stream[at : at + size])
+        at += size
+        for _ in range(3):
+            client.loop_read()
+        while client.holds_bytes:
+            client.loop_read()
+    assert client.socket() is not None
+    assert [message[2:] for message in heard] == [message[2:] for message in said]
+    assert heard == said
+    client.end()
+    far.close()
+
+
+@pytest.mark.parametrize("wrong", [
+    b"\x32\x06\x00\xffabcd",               # a topic longer than its packet
+    b"\x32\x05\x00\x00\x00\x01x",          # no topic
+    b"\x36\x05\x00\x01a\x00\x01",          # a QoS that there is not
+    b"\x32\xff\xff\xff\xff\x7fx",          # a length of five bytes
+])
+def test_what_is_no_right_message_is_never_heard_as_one(wrong):
+    heard: list[tuple[object, ...]] = []
+    client, far = client_of("3.1.1", heard)
+    good, message = publish(random.Random(1), "3.1.1", 9)
+    far.sendall(good + wrong)
+    for _ in range(5):
+        if client.socket() is not None:
+            client.loop_read()
+    far.close()
+    client.end()
+    assert heard[:1] == [message]
+    assert heard[1:] == []
