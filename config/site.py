@@ -285,7 +285,7 @@ class Journal(Table):
     durable_within: Annotated[Duration, Field(ge=0.2, le=60)] = 0.2
     """A reading is on disk so soon after it came, and acknowledged then. Longer spares the card: each commit writes about 12 kB."""
     on_full: Literal["thin", "stop"] = "thin"
-    """At the size limit, thin: oldest readings give way. stop: nothing more is taken, and that is an alert."""
+    """At the size limit, thin: oldest readings become minute means, these hourly ones. stop: nothing more is taken, and that is an alert."""
 
 
 class Console(Table):

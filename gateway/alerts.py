@@ -18,7 +18,7 @@ from config.standard import Standard
 from config.units import Limit
 from gateway.contracts import Notice
 from gateway.journal import alert_tables
-from gateway.journal.progress import SinkSays
+from gateway.journal.progress import JournalSays, SinkSays
 from gateway.journal.writer import Writer
 from gateway.subscriptions import Concern, recipients
 from gateway.wiring import Plan, Watch
@@ -26,12 +26,16 @@ from gateway.wiring import Plan, Watch
 KINDS = {RAISED: "alert.raised", CLIMBED: "alert.climbed", FELL: "alert.fell", ENDED: "alert.ended"}
 _SINKS_BEGIN = -(1 << 40)
 """Alerts of sinks count downwards from here: those of the step count upwards from 1."""
+JOURNAL = "journal"
+_OF_JOURNAL = {"journal_thinned": Severity.YELLOW, "journal_full": Severity.RED}
 SILENT = "device_silent"
 """The rule that is always on: a device gives nothing for three of its periods."""
 
 
 _ADVICE = {"sink_halted": "Login, name, right or certificate: the words say which. Nothing is lost; the rows wait in the journal.",
            "sink_away": "Network, server? Nothing is lost; the rows wait in the journal.",
+           "journal_thinned": "Make room on the disk, or raise max_size. Hourly and daily values, gaps and alerts stay.",
+           "journal_full": "Make room: nothing is acknowledged until then, senders keep theirs, of polled readings the newest are kept in memory.",
            "sink_spent": "Raise bytes_per_day or send_every, or wait: nothing is lost, the rows wait in the journal."}
 
 
@@ -188,6 +192,20 @@ class Alerts:
             lines.append(self.tell(writer, event, series, -1, says.alert, raised, facts))
         return lines
 
+    def of_journal(self, writer: Writer, event: int, now_ns: int, says: JournalSays) -> list[str]:
+        """What the journal says of itself is an alert, or the end of one."""
+        known = alert_tables.firing_by(writer, says.alert, _SINKS_BEGIN)
+        series = Series(next(iter(self._site.stations)), JOURNAL, "")
+        if known and not says.words:
+            ended = Transition(-1, -1, ENDED, 0, known.severity, now_ns, math.nan, known.id, -1)
+            return [self.tell(writer, event, series, -1, says.alert, ended, {"what": "journal: all is well again"})]
+        if known or not says.words:
+            return []
+        number = min(_SINKS_BEGIN, alert_tables.lowest(writer)) - 1
+        raised = Transition(-1, 0, RAISED, _OF_JOURNAL[says.alert], 0, now_ns, math.nan, number, -1)
+        facts: dict[str, object] = {"what": f"journal: {says.words}", "advice": _ADVICE.get(says.alert, "")}
+        return [self.tell(writer, event, series, -1, says.alert, raised, facts)]
+
     def orphans(self, writer: Writer, event: int, state: State, now_ns: int) -> list[str]:
         """End alerts whose rule, series or device is no longer in the site file."""
         alive = {int(n) for n, s in zip(state["watch_alert"], state["watch_severity"], strict=True) if s}
@@ -196,7 +214,7 @@ class Alerts:
         for number in alert_tables.firing(writer):
             known = alert_tables.alert(writer, number)
             assert known is not None
-            goes_on = number < _SINKS_BEGIN and known.series[1] in self._site.sinks  # its courier will say how it is
+            goes_on = number < _SINKS_BEGIN and known.series[1] in (*self._site.sinks, JOURNAL)  # these say themselves how they are
             if number not in alive and not goes_on:
                 series = Series(*known.series)
                 what = f"{series}: no longer watched (the site file has changed, or the daemon has started anew)"

@@ -317,6 +317,8 @@ class Core:
             note.write(writer)
             if isinstance(note, progress.SinkSays):
                 lines += self._alerts.of_sink(writer, writer.next_event - 1, self._utc(self._clock.now()), note)
+            elif isinstance(note, progress.JournalSays):
+                lines += self._alerts.of_journal(writer, writer.next_event - 1, self._utc(self._clock.now()), note)
         return lines
 
     def _keep_house(self) -> None:

@@ -25,12 +25,11 @@ from config.series import GAP, Series
 from config.site import TARGET, Colour, Rule, Severity, Site, severity
 from config.units import Limit
 from gateway.wiring_indices import computed_series, laws_of, plain, recalled, wire_indices
+from gateway.wiring_means import BEHAVES, STATISTIC
 from gateway.wiring_signals import wire_signals
 from gateway.wiring_warming import wire_warming
 
 _S = 1_000_000_000
-_BEHAVES = {"level": means.ARITHMETIC, "sound": means.ENERGETIC, "angle": means.ANGLE, "amount": means.AMOUNT, "peak": means.PEAK}
-_STATISTIC = {means.ARITHMETIC: "mean", means.ENERGETIC: "leq", means.ANGLE: "mean", means.AMOUNT: "sum", means.PEAK: "max"}
 COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *warming.COLUMNS, *quality.COLUMNS, *gaps.COLUMNS, *means.COLUMNS, *rules.COLUMNS,
            *station_indices.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
@@ -195,9 +194,9 @@ class Wiring:
     def _hours(self, table: list[Series], active: list[int], ids: Callable[[Iterable[Series]], list[int]]) -> dict[int, tuple[int, int]]:
         found = {}
         for i in active:
-            kind = _BEHAVES.get(vocabulary()[table[i].quantity].behaves, means.NONE)
+            kind = BEHAVES.get(vocabulary()[table[i].quantity].behaves, means.NONE)
             if kind != means.NONE:
-                found[i] = (kind, ids([table[i]._replace(statistic=_STATISTIC[kind], period_s=3600)])[0])
+                found[i] = (kind, ids([table[i]._replace(statistic=STATISTIC[kind], period_s=3600)])[0])
         return found
 
     def _limits(self, table: list[Series], active: list[int]) -> quality.Limits:

@@ -7,11 +7,15 @@ from house import AMMONIA, LAEQ, House, site
 from config.site import Journal
 from gateway.courier import Courier
 from gateway.journal import keeping
+from gateway.traffic import Traffic
 from gateway.wiring import Expected
 
 
 class Greedy:
     """A sink that takes everything, for the count."""
+
+    def __init__(self):
+        self.traffic, self.in_order, self.unsure_s = Traffic(), False, 0.0
 
     def send(self, rows, deadline):
         self.rows = getattr(self, "rows", 0) + len(rows)

@@ -55,6 +55,12 @@ def firing_of(writer: Writer, device: str, below: int) -> FiringRecord | None:
     return FiringRecord(*found) if found else None
 
 
+def firing_by(writer: Writer, rule: str, below: int) -> FiringRecord | None:
+    """The alert of that rule that fires, of those with numbers below `below`."""
+    found = writer.db.execute("SELECT id, rule, severity FROM alert WHERE state = 'firing' AND id < ? AND rule = ?", (below, rule)).fetchone()
+    return FiringRecord(*found) if found else None
+
+
 def lowest(writer: Writer) -> int:
     """The lowest number that an alert ever had; 0 = there is none."""
     return int(writer.db.execute("SELECT coalesce(min(id), 0) FROM alert").fetchone()[0])

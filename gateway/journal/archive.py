@@ -157,6 +157,11 @@ class Archive:
         found = self._ask("SELECT id, event_from, event_to, n_from, n_to, rows, at_from, at_to, events FROM block ORDER BY id")
         return [Block(*(_int(number) for number in one)) for one in found]
 
+    def spoken(self, least: int = 60) -> list[int]:
+        """Ids of the series with more than `least` rows."""
+        found = self._ask("SELECT id % ?, sum(rows) FROM chunk GROUP BY 1 HAVING sum(rows) > ?", _SERIES, least)
+        return [_int(series) for series, _ in found]
+
     def events(self, block: Block) -> list[EventRecord]:
         """The events of a block, in order."""
         found = self._ask("SELECT body FROM block WHERE id = ?", block.id)

@@ -4,9 +4,11 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from threading import Event
 
+from config.series import Series
 from gateway.journal.reader import Reader
 from gateway.journal.records import Sealed
 from gateway.journal.shelf import FOLDER
+from gateway.journal.thinning import step_of
 from gateway.journal.tidying import KEPT_FROM
 from gateway.journal.writer import Writer
 
@@ -53,9 +55,10 @@ class FileRewritten:
         found = writer.db.execute("SELECT rows FROM archive WHERE file = ?", (self.old,)).fetchone()
         if found and _is_there(self.journal, self.entry):
             new = self.entry
-            writer.db.execute("UPDATE archive SET rows = ?, thinned = ?, file = ?, size = ?, hash = ? WHERE file = ?",
-                              (new.rows, new.thinned, new.file, new.size, new.hash, self.old))
-            writer.count({"thinned": max(0, int(found[0]) - new.rows)})
+            writer.db.execute("UPDATE archive SET rows = ?, thinned = ?, file = ?, size = ?, hash = ?, at_from = ?, at_to = ? WHERE file = ?",
+                              (new.rows, new.thinned, new.file, new.size, new.hash, new.at_from, new.at_to, self.old))
+            gone = max(0, int(found[0]) - new.rows)
+            writer.count({"thinned": gone, f"thinned.to_{step_of(new).name.lower()}": gone})
         else:
             self.declined.set()
 
@@ -69,14 +72,34 @@ class FileDropped:
     """The oldest file makes room."""
 
     entry: Sealed
+    declined: Event = field(default_factory=Event, compare=False)
 
     def write(self, writer: Writer) -> None:
-        """Take it out of the table; the sealer removes the file when that is committed."""
-        drop(writer, self.entry.event_from, self.entry.event_to, "thinned")
+        """Take it out of the table; the sealer removes the file when that is committed. Not while its rows still leave `live.db`."""
+        if writer.db.execute("SELECT count(*) FROM (SELECT 1 FROM hot WHERE n < ? LIMIT 1)", (self.entry.n_to,)).fetchone()[0]:
+            self.declined.set()
+            return
+        gone = drop(writer, self.entry.event_from, self.entry.event_to, "thinned")
+        writer.count({"thinned.to_nothing": gone})
 
     def settled(self, reader: Reader) -> bool:
         """The core has dealt with it."""
-        return all(entry.file != self.entry.file for entry in reader.sealed())
+        return self.declined.is_set() or all(entry.file != self.entry.file for entry in reader.sealed())
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesWanted:
+    """Minute means are to be made: their series need ids."""
+
+    series: tuple[Series, ...]
+
+    def write(self, writer: Writer) -> None:
+        """Give them ids, for ever."""
+        writer.ids(self.series)
+
+    def settled(self, reader: Reader) -> bool:
+        """They have them."""
+        return set(self.series) <= set(reader.series())
 
 
 def drop(writer: Writer, event_from: int, event_to: int, counter: str) -> int:

@@ -1,21 +1,20 @@
 """Age and size limits: what goes first when the journal has had its time or its room; and what is sealed leaves `live.db`.
 
-Age: events and rows older than `keep` go, sealed files whole. Size: long before the limit the oldest measured rows go, whose
-hourly means stay; when none are left, the oldest means. What a sink had not got by then is counted as thinned. Nothing goes
-that the state still needs to be rebuilt. Sealed files are thinned by the sealer, who has the time for it.
+Age: events and rows older than `keep` go, sealed files whole. Size: long before the limit sealed files are thinned by the sealer, step by
+step (thinning.py). What it cannot reach in time goes here: measured rows first, then means; gaps and daily values stay. What a sink had
+not got by then is counted as thinned. Nothing goes that the state still needs to be rebuilt.
 """
 
+import json
 import time
 
 from gateway.journal.archiving import drop
+from gateway.journal.room import FULL_AT
+from gateway.journal.thinning import Step, fineness
 from gateway.journal.tidying import KEPT_FROM
 from gateway.journal.writer import Writer
 
 _CHUNK = 20_000
-_FULL_AT = 0.9
-"""Share of the limit at which thinning begins."""
-
-
 _CLEARED_AT_ONCE = 1_000
 _CLEARING_S = 0.01
 """So long is a commit held up at most by rows that are sealed leaving `live.db`."""
@@ -86,7 +85,7 @@ def thin(writer: Writer, max_size: int) -> int:
 
     While there are sealed files, the sealer thins them first; this is for what it cannot reach in time.
     """
-    if in_use(writer) < (max_size if _sealed(writer, "count(*)") else _FULL_AT * max_size):
+    if in_use(writer) < (max_size if _sealed(writer, "count(*)") else FULL_AT * max_size):
         return 0
     bound = min(_needed_from(writer), writer.next_n - 1)
     border = _sealed(writer, "max(n_to)")
@@ -98,8 +97,10 @@ def thin(writer: Writer, max_size: int) -> int:
                                  (first, end)).rowcount
         writer.meta("thinned_to", end - 1)
     else:
-        oldest = writer.db.execute("SELECT min(n) FROM hot WHERE n >= ?", (border,)).fetchone()[0]
-        end = border if oldest is None else min(oldest + _CHUNK, bound)
-        gone = writer.db.execute("DELETE FROM hot WHERE n >= ? AND n < ?", (border, end)).rowcount
-    writer.count({"thinned": gone})
+        coarse = "series NOT IN (SELECT value FROM json_each(?))"
+        spared = json.dumps([i for i, series in enumerate(writer.series) if fineness(series) == Step.LAST])
+        oldest = writer.db.execute(f"SELECT n FROM hot WHERE n >= ? AND {coarse} ORDER BY n LIMIT 1", (border, spared)).fetchone()
+        end = border if oldest is None else min(oldest[0] + _CHUNK, bound)
+        gone = writer.db.execute(f"DELETE FROM hot WHERE n >= ? AND n < ? AND {coarse}", (border, end, spared)).rowcount
+    writer.count({"thinned": gone, "thinned.live": gone})
     return int(gone)

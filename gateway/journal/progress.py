@@ -96,6 +96,18 @@ class SinkSays:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSays:
+    """The journal itself has something to tell: a technical alert, or its end. The core raises it with the same commit."""
+
+    alert: str
+    words: str
+    """Empty = it is over."""
+
+    def write(self, writer: Writer) -> None:
+        """The alert is all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Requeue:
     """What a sink has refused is owed to it again: a row of `refused` without words."""
 

@@ -16,17 +16,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event as Flagged
 
-import numpy as np
-
 from config.series import Series
 from config.site import Journal
 from gateway.contracts import Rows
+from gateway.journal import thinning
 from gateway.journal.archive import Archive, ArchiveFile, Head, joined
-from gateway.journal.archiving import FileDropped, FileRewritten, FileSealed
+from gateway.journal.archiving import FileDropped, FileRewritten, FileSealed, SeriesWanted
 from gateway.journal.codec import Damaged
+from gateway.journal.progress import JournalSays
 from gateway.journal.reader import Reader
 from gateway.journal.records import EventRecord, Sealed
+from gateway.journal.room import FULL_AT, short_of_disk
 from gateway.journal.shelf import FOLDER
+from gateway.journal.thinning import Step
 
 log = logging.getLogger("ecosentry.journal")
 DAY = 86_400 * 10**9
@@ -40,8 +42,12 @@ _EVERY_S = 10.0
 _AGAIN_S = 60.0
 _SHARE = 3.0
 """Rests three times as long as it worked."""
-_FULL_AT = 0.9
-Tell = Callable[[FileSealed | FileRewritten | FileDropped], None]
+_EASED_AT = 0.8
+"""Of the limit: below it nobody needs to know any more that room was made."""
+Told = FileSealed | FileRewritten | FileDropped | SeriesWanted
+Tell = Callable[[Told | JournalSays], None]
+Keep = Callable[[Rows, list[EventRecord]], Rows]
+"""Which rows of a block, that has these events, are kept; it may make others of them."""
 Rest = Callable[[float], bool]
 
 
@@ -57,8 +63,10 @@ class Sealer:
         self._folder = folder / FOLDER
         self._limits = limits
         self._tell = tell
-        self._told: FileSealed | FileRewritten | FileDropped | None = None
+        self._told: Told | None = None
         self._said = ""
+        self._thins: bool | None = None
+        """People were told that room is made; None = nothing was told yet."""
 
     def run(self, stop: Flagged) -> None:
         """Seal what is finished until `stop`."""
@@ -91,11 +99,26 @@ class Sealer:
         first, end = due(reader)
         if first:
             self._told = self._seal(reader, first, end, rest)
-        elif self._limits.on_full == "thin" and reader.size() >= _FULL_AT * self._limits.max_size:
+        elif self._is_short(reader):
             self._told = self._make_room(reader, rest)
         if self._told:
             self._tell(self._told)
         return self._told is not None
+
+    def _is_short(self, reader: Reader) -> bool:
+        """Room must be made; whoever is concerned hears when that begins and when it is over."""
+        used, limit = reader.size(), self._limits.max_size
+        near = f"{used / 1e9:.3g} GB of {limit / 1e9:.3g} GB (max_size) are used" if used >= FULL_AT * limit else ""
+        words = short_of_disk(self._journal) or near
+        is_short = bool(words) and self._limits.on_full == "thin"
+        if is_short and self._thins is not True:
+            self._tell(JournalSays("journal_thinned", f"{words}: old readings become minute means, these hourly ones"))
+        elif not is_short and self._thins is not False and (self._thins is None or used < _EASED_AT * limit):
+            self._tell(JournalSays("journal_thinned", ""))
+        else:
+            return is_short
+        self._thins = is_short
+        return is_short
 
     def _sweep(self, reader: Reader) -> None:
         """Expired, rewritten and half-written files: no entry names them, so nobody will open them again."""
@@ -137,15 +160,31 @@ class Sealer:
         return next(name for name in names if name not in taken)
 
     # ── room ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _make_room(self, reader: Reader, rest: Rest) -> FileRewritten | FileDropped | None:
-        """The measured rows of the oldest file that has any go; when none has, the oldest file."""
+    def _make_room(self, reader: Reader, rest: Rest) -> SeriesWanted | FileRewritten | FileDropped | None:
+        """One file goes a step down; when none can, the oldest goes, but not for a disk that others fill."""
         files = [entry for entry in reader.sealed() if entry.file and not entry.lost]
+        following = thinning.next_step(files)
+        if following is None:
+            return FileDropped(files[0]) if files and reader.size() >= FULL_AT * self._limits.max_size else None
+        entry, step = following
         table = reader.series()
-        means = np.array([bool(series.statistic) for series in table], np.bool_)
-        for entry in files:
-            if not entry.thinned:
-                return rewrite(self._journal, entry, table, lambda rows: rows.pick(means[rows.which]), rest)
-        return FileDropped(files[0]) if files else None
+        if step == Step.MINUTES:
+            with Archive(self._folder / str(entry.file)) as archive:
+                wanted = SeriesWanted(tuple(thinning.minutes_of(table, archive.spoken())))
+            if not wanted.settled(reader):
+                return wanted
+        return rewrite(self._journal, entry, table, self._stepping(reader, entry, step, table), rest, thinning.name_of(entry, step))
+
+    @staticmethod
+    def _stepping(reader: Reader, entry: Sealed, step: Step, table: tuple[Series, ...]) -> Keep:
+        steps = thinning.ladder(table)
+        if step == Step.MINUTES:
+            return lambda rows, events: thinning.to_minutes(rows, steps, events[0].now, events[-1].now)
+        if step == Step.LAST:
+            return lambda rows, _: thinning.to_last(rows, steps)
+        hourly = sorted({hour for hour in steps.hour.tolist() if hour >= 0})
+        there = thinning.hours_there(reader.rows_of_series(i, entry.at_from - thinning.HOUR, entry.at_to + thinning.HOUR, MOST) for i in hourly)
+        return lambda rows, _: thinning.to_hours(rows, steps, there)
 
 
 def due(reader: Reader) -> tuple[EventRecord | None, EventRecord]:
@@ -247,29 +286,31 @@ def digest_of(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def rewrite(journal: Path, entry: Sealed, table: tuple[Series, ...], keep: Callable[[Rows], Rows], rest: Rest = lambda _: False) -> FileRewritten:
+def rewrite(journal: Path, entry: Sealed, table: tuple[Series, ...], keep: Keep, rest: Rest = lambda _: False, name: str = "") -> FileRewritten:
     """Write a sealed file anew beside the old one, each block's rows as `keep` gives them; the entry is to be changed by the note.
 
     What `keep` gives must have arrival numbers of that block, rising. Events, plans and the place in the chain stay.
     """
-    number = 1
-    while (path := journal / FOLDER / f"{str(entry.file).split('.', 1)[0]}.{entry.event_from}.thinned{number}.db").exists():
-        number += 1
-    left = 0
+    path = journal / FOLDER / (name or thinning.name_of(entry, Step.LAST))
+    left, ends = 0, [2**63 - 1, -(2**63)]
     with Archive(journal / FOLDER / str(entry.file)) as archive:
         head = replace(archive.head(), first=entry.first)
 
         def pack(file: ArchiveFile) -> None:
-            nonlocal left
+            nonlocal left, ends
             for block in archive.blocks():
                 began = time.thread_time()
-                rows = keep(archive.rows(block, table))
-                file.add(archive.events(block), rows, block.n_from, block.n_to)
+                events = archive.events(block)
+                rows = keep(archive.rows(block, table), events)
+                file.add(events, rows, block.n_from, block.n_to)
                 left += len(rows)
+                if len(rows):
+                    ends = [min(ends[0], int(rows.at.min())), max(ends[1], int(rows.at.max()))]
                 if rest(time.thread_time() - began):
                     raise Stopped
             file.plans(archive.plans())
 
-        size, digest = write_file(path, head, pack)
+        size, digest = write_file(path, replace(head, series=table), pack)
+    at_from, at_to = ends if left else (entry.at_from, entry.at_to)
     return FileRewritten(journal, str(entry.file), replace(
-        entry, rows=left, thinned=entry.thinned + max(1, entry.rows - left), file=path.name, size=size, hash=digest))
+        entry, rows=left, thinned=entry.thinned + max(1, entry.rows - left), file=path.name, size=size, hash=digest, at_from=at_from, at_to=at_to))
