@@ -35,6 +35,8 @@ class ProfileFile(Table):
     """What it can be told, `[commands.NAME]`; the protocol's `Command` checks them."""
     status: dict[str, dict[str, Any]] = {}
     """What it says of itself, `[status.NAME]`; the protocol's `Status` checks them."""
+    history: dict[str, Any] = {}
+    """Where it keeps a record of its own; the protocol's `History` checks it."""
     quantities: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     recognise: dict[str, Any] = {}
     siblings: dict[str, Any] = {}
@@ -54,3 +56,5 @@ class Profile(Table):
     """Name → the protocol's `Command`."""
     status: dict[str, Table] = {}
     """Name → the protocol's `Status`."""
+    history: Table | None = None
+    """The protocol's `History`."""

@@ -40,6 +40,10 @@ class Kinds(Protocol):
         """The keys of a `[status.NAME]` in its profiles; None = it reads none."""
         ...
 
+    def history(self, protocol: str) -> type[Table] | None:
+        """The keys of `[history]` in its profiles; None = its devices keep no record that it can read."""
+        ...
+
     def lines(self, protocol: str) -> frozenset[str]:
         """The kinds of line that it works on; empty = any."""
         ...

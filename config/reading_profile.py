@@ -36,17 +36,20 @@ def read_profile(file: Found, kinds: Kinds) -> Profile:
     protocol = document.data.get("protocol")
     rows: dict[str, Table] = {}
     timing: Table | None = None
+    history: Table | None = None
     commands: dict[str, Table] = {}
     status: dict[str, Table] = {}
     if isinstance(protocol, str) and _is_spoken(document, protocol, kinds):
         rows = _rows(document, kinds.row(protocol))
-        timing = _timing(document, protocol, kinds)
+        timing = _single(document, "timing", protocol, kinds.timing(protocol))
+        recorded = kinds.history(protocol)
+        history = _single(document, "history", protocol, recorded) if "history" in document.data or recorded is None else None
         commands = _named(document, "commands", "command", protocol, kinds.command(protocol))
         status = _named(document, "status", "status", protocol, kinds.status(protocol))
     document.finish()
     assert head is not None
     return Profile(name=file.name, path=file.path, packaged=file.packaged, file=head, rows=rows, timing=timing, commands=commands,
-                   status=status)
+                   status=status, history=history)
 
 
 def _is_spoken(document: Document, protocol: str, kinds: Kinds) -> bool:
@@ -99,12 +102,13 @@ def _has_its_unit(document: Document, name: str, row: Table) -> bool:
     return False
 
 
-def _timing(document: Document, protocol: str, kinds: Kinds) -> Table | None:
-    raw, model = document.table(("timing",)), kinds.timing(protocol)
+def _single(document: Document, section: str, protocol: str, model: type[Table] | None) -> Table | None:
+    """The table [section], if the protocol knows it."""
+    raw = document.table((section,))
     if model is not None:
-        return document.read(model, ("timing",), raw)
+        return document.read(model, (section,), raw)
     if raw:
-        document.complain(("timing",), f"[timing] is nothing that {protocol} knows", "leave it out")
+        document.complain((section,), f"[{section}] is nothing that {protocol} knows", "leave it out")
     return None
 
 

@@ -5,7 +5,7 @@
 `class Options` (its keys in `[lines.NAME]`). The file name is the kind; there is no registry.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Event
 from typing import Protocol, runtime_checkable
@@ -220,10 +220,19 @@ class Converses(Protocol):
 
 @runtime_checkable
 class Remembers(Protocol):
-    """A device that keeps its own record and can be asked for what was missed."""
+    """A device that keeps its own record and can be asked for what was missed. Below all polls: see `gateway/recalling.py`."""
 
-    def history(self, since_ns: int, until_ns: int, wire: Wire) -> Iterator[Batch]:
-        """Readings after `since_ns` up to and with `until_ns`, oldest first."""
+    @property
+    def remembered(self) -> tuple[Series, ...]:
+        """What it keeps a record of; empty = nothing."""
+        ...
+
+    def history(self, since_ns: int, until_ns: int) -> Generator[Batch, Wire, None]:
+        """Readings between these times, both left out, in any order, with Origin.BACKFILL and times of their own.
+
+        At each yield it gives what the last exchange brought (perhaps nothing) and is sent the wire for the next one. Raises DeviceError,
+        LineError.
+        """
         ...
 
 

@@ -17,7 +17,7 @@ from typing import cast
 from config.errors import ConfigError, Halted
 from config.reading_site import SiteFile
 from config.site import SinkTable
-from drivers.driver import Asked, Told, ToldLine
+from drivers.driver import Asked, Remembers, Told, ToldLine
 from gateway.alerts import iso
 from gateway.alone import AlreadyRunning, alone
 from gateway.bell import Bell
@@ -41,10 +41,12 @@ from gateway.orders import Orders
 from gateway.outbox import Messenger
 from gateway.overview import Overview
 from gateway.power import EXIT_POWER, STOPPED, PowerWatch, Stopped, await_supply
+from gateway.recalling import Recalling
 from gateway.step import warm_up
 from gateway.supervisor import Supervisor
 from gateway.timetable import Nightly, Timetable
 from gateway.visiting import Place, Visited, Visiting
+from gateway.visits import Visits
 from gateway.wiring import Expected
 
 log = logging.getLogger("ecosentry")
@@ -76,6 +78,7 @@ class Daemon:
         self._visited: dict[str, Visited] = {}
         self._told: dict[str, str] = {}
         self._obeying: dict[str, Orders] = {}
+        self._remembering: dict[str, tuple[str, Remembers, Visits]] = {}
         self._first: dict[str, Sink] = {}
         self._for_power = False
         self._power = PowerWatch(site, folder, self.bell, self._shed, self.supervisor.start, self._halt) if site.power.device else None
@@ -104,6 +107,8 @@ class Daemon:
                 self.supervisor.add(f"line {name}", listener.run, _LINES)
             elif asked:
                 poller = Poller(name, self._build.asked_line(name), asked, self.clock, self.intake.deliver, health, tell=self.intake.tell)
+                self._remembering |= {device: (name, driver, poller.visits) for device, driver in asked.items()
+                                      if isinstance(driver, Remembers) and driver.remembered}
                 self._obeying |= dict.fromkeys(poller.obeying, poller.orders)
                 self._visited[name] = Visited(Place(name, table.kind, table.options, asked), poller.visits)
                 self.supervisor.add(f"line {name}", poller.run, _LINES)
@@ -131,6 +136,8 @@ class Daemon:
         self.supervisor.add("control", control.run, _ONWARD)
         zone = next(iter(self.site.stations.values())).time_zone
         self._check = Nightly("check of the journal", 3, 30, self._verify)
+        if self._remembering:
+            self.supervisor.add("recalling", Recalling(self._folder, self.intake.deliver, self._remembering).run, _ONWARD)
         self.supervisor.add("sealing", Sealer(self._folder, self.site.journal, self.intake.tell).run, _CAN_WAIT)
         self.supervisor.add("timetable", Timetable(zone, [self._check]).run, _ONWARD)
         if self.site.console.enabled:

@@ -66,6 +66,10 @@ class Plugins:
         """Its `Status`, if it reads what its devices say of themselves."""
         return cast("type[Table] | None", getattr(self.module("protocols", protocol), "Status", None))
 
+    def history(self, protocol: str) -> type[Table] | None:
+        """Its `History`, if it can read what its devices have recorded."""
+        return cast("type[Table] | None", getattr(self.module("protocols", protocol), "History", None))
+
     def lines(self, protocol: str) -> frozenset[str]:
         """The kinds of line that it works on, its `LINES`; empty = any."""
         return frozenset(getattr(self.module("protocols", protocol), "LINES", ()))

@@ -32,7 +32,8 @@ def checked(name: str, file: ProfileFile) -> Profile:
     rows: dict[str, Table] = {key: modbus.Row.model_validate(row) for key, row in file.quantities.items()}
     return Profile(name=name, path="", packaged=True, file=file, rows=rows, timing=modbus.Timing.model_validate(file.timing),
                    commands={key: modbus.Command.model_validate(command) for key, command in file.commands.items()},
-                   status={key: modbus.Status.model_validate(status) for key, status in file.status.items()})
+                   status={key: modbus.Status.model_validate(status) for key, status in file.status.items()},
+                   history=modbus.History.model_validate(file.history) if file.history else None)
 
 
 def driver(

@@ -8,11 +8,13 @@ import pytest
 
 from drivers.lines import serial, tcp
 from drivers.protocols import modbus
+from drivers.protocols._modbus_history import RecordTime
 
 PAGE = (Path(__file__).parent.parent / "docs/modbus.md").read_text("utf-8")
 
 
-TABLES = [serial.Options, serial.Rs485, tcp.Options, modbus.Options, modbus.Row, modbus.Timing, modbus.Command, modbus.Status]
+TABLES = [
+    serial.Options, serial.Rs485, tcp.Options, modbus.Options, modbus.Row, modbus.Timing, modbus.Command, modbus.Status, modbus.History, RecordTime]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table.__module__}.{table.__name__}")
@@ -22,7 +24,7 @@ def test_every_key_is_named(table):
 
 
 def test_the_example_rows_and_lines_are_accepted():
-    lines, devices, orders, status, listening, profile = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
+    lines, devices, orders, status, history, listening, profile = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
     lines["lines"] |= listening["lines"]
     for row in profile["quantities"].values():
         modbus.Row.model_validate(row)
@@ -30,6 +32,7 @@ def test_the_example_rows_and_lines_are_accepted():
         modbus.Command.model_validate(command)
     for word in status["status"].values():
         modbus.Status.model_validate(word)
+    modbus.History.model_validate(history["history"])
     modbus.Timing.model_validate(profile["timing"])
     for device in devices["devices"].values():
         modbus.Options.model_validate({key: value for key, value in device.items() if key in modbus.Options.model_fields})

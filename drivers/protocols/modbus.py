@@ -5,13 +5,14 @@ stays silent is not asked for its other blocks in the same poll. After a time-ou
 the same device is asked again, so that it can never be taken for the next one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from config.series import Series
 from config.table import Table
 from config.units import Duration, duration_text
 from drivers.blocks import LineSpeed, Want, cost
@@ -21,6 +22,7 @@ from drivers.driver import Device, Group, Wire
 from drivers.order import Order as Given
 from drivers.order import Outcome, Verb
 from drivers.overheard import OverheardDriver
+from drivers.protocols._modbus_history import History, Records, kept
 from drivers.protocols._modbus_orders import Command, Commands
 from drivers.protocols._modbus_registers import Limits, Registers
 from drivers.protocols._modbus_status import Newest, Status, Word, places, statuses
@@ -28,7 +30,7 @@ from drivers.protocols._modbus_talk import Talk
 from drivers.protocols._priority import RANKS, Priority
 from drivers.reading import Batch
 
-__all__ = ["Command", "Driver", "Options", "Row", "Status", "Timing"]
+__all__ = ["Command", "Driver", "History", "Options", "Row", "Status", "Timing"]
 LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
 
@@ -142,6 +144,7 @@ class Driver:
             words = tuple(Word(len(names) + number, status, there) for number, (status, there) in enumerate(about))
             forms, wants = forms + [word.status.form for word in words], wants + [_want(word.status) for word in words]
             self._parts[group.name] = Registers(device.name, self._unit, group, forms, wants, price, limits, talk, words)
+        self._records = self._remembering(device, talk, timing.max_registers)
         blocks = [block for part in self._parts.values() for block in part.blocks]
         shortest = min(blocks, key=lambda block: price.of(block.function, block.count))
         self._commands = Commands(device.profile.commands if device.may_obey else {}, self._unit, talk,
@@ -155,6 +158,23 @@ class Driver:
             found.setdefault((row.interval or device.interval_s, priority), []).append(name)
         return [(Group("all" if len(found) == 1 else f"{duration_text(interval_s)} {priority}", interval_s, RANKS[priority], 0.0,
                        tuple(self._series[name] for name in names)), names) for (interval_s, priority), names in found.items()]
+
+    def _remembering(self, device: Device, talk: Talk, max_registers: int) -> Records | None:
+        history = device.profile.history
+        if not isinstance(history, History):
+            return None
+        rows = kept(history, {name: row.form for name, row in self._rows.items()}, self._series, device.name)
+        return Records(history, rows, self._unit, talk, max_registers)
+
+    @property
+    def remembered(self) -> tuple[Series, ...]:
+        """See Remembers."""
+        return self._records.series if self._records is not None else ()
+
+    def history(self, since_ns: int, until_ns: int) -> Generator[Batch, Wire, None]:
+        """See Remembers."""
+        if self._records is not None:
+            yield from self._records.read(since_ns, until_ns)
 
     def groups(self) -> tuple[Group, ...]:
         """See Asked: the quantities of the profile by interval and priority."""
