@@ -23,7 +23,7 @@ POINTS, A_POST = 12_000, 4_000
 
 @contextmanager
 def around(folder: Path) -> Iterator[InfluxDB1]:
-    with InfluxDB1(folder / "influxdb", databases=()) as server:
+    with InfluxDB1(folder / "influxdb", databases=(), max_values_per_tag=100_000) as server:  # its default
         yield server
 
 
