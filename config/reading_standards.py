@@ -1,7 +1,8 @@
 """Finds, reads and checks the standards' files, and says which edition is in force at a moment.
 
 Folders are searched in order, the first file of a name wins: a bureau's own figures in /etc/ecosentry/standards go
-before the packaged ones, and every listing says which file it was.
+before the packaged ones, and every listing says which file it was. Figures that rest on memory can be set without copying
+a file: in figures.toml beside it.
 """
 
 import itertools
@@ -22,6 +23,8 @@ from config.standard import Standard
 from config.standard_live import Live
 
 LOCAL = Path("/etc/ecosentry/standards")
+FIGURES = "figures.toml"
+"""In a folder of standards: no standard, but figures that rest on memory (M) as whoever is responsible for the site sets them."""
 _NANOSECONDS = 1_000_000_000
 
 
@@ -171,12 +174,34 @@ class Standards:
         return self.named(next(iter(ids)), on)
 
 
+def _with_figures(found: list[tuple[Standard, str]], path: Path) -> tuple[list[tuple[Standard, str]], list[Problem]]:
+    """The standards with the figures of this file in them; one that was verified, or that there is not, is a problem."""
+    try:
+        text = path.read_text("utf-8")
+        changes = tomllib.loads(text, parse_float=_no_floats(path.name))
+    except (OSError, ValueError) as error:
+        return found, [Problem(str(path), f"cannot be read: {error}")]
+    problems, places = [], {law.name: number for number, (law, _) in enumerate(found)}
+    for name, figures in changes.items():
+        if name not in places or not isinstance(figures, dict):
+            problems.append(Problem(str(path), f"there is no standard {name}", 'write its id with the edition: ["HJ906-2017"]', _line_of(text, name)))
+            continue
+        for place, value in figures.items():
+            law, file = found[places[name]]
+            try:
+                found[places[name]] = law.with_figures({place: value}), f"{file}, with {path}"
+            except (ValueError, TypeError) as error:
+                problems.append(Problem(str(path), str(error), line=_line_of(text, place)))
+    return found, problems
+
+
 def load(folders: Iterable[Path]) -> Standards:
     """All standards of these folders, the first file of a name wins; ConfigError with every problem of every file."""
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.toml")) if folder.is_dir() else []:
             found.setdefault(path.name, path)
+    figures = found.pop(FIGURES, None)
     problems: list[Problem] = []
     standards: list[tuple[Standard, str]] = []
     for name in sorted(found):
@@ -185,6 +210,8 @@ def load(folders: Iterable[Path]) -> Standards:
         except ConfigError as error:
             problems += error.problems
     problems += _overlaps(standards)
+    if figures and not problems:
+        standards, problems = _with_figures(standards, figures)
     if problems:
         raise ConfigError(problems)
     standards.sort(key=lambda item: (item[0].id, item[0].in_force or date.min, item[0].edition))

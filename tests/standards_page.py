@@ -1,8 +1,8 @@
-"""Writes docs/standards.md from the standards' files and the functions' own words: python tests/standards_page.py > docs/standards.md."""
+"""Writes docs/standards.md and docs/standards/ from the standards' files and the functions' own words: python tests/standards_page.py."""
 
 import io
-import sys
 from inspect import getdoc, signature
+from pathlib import Path
 
 from config.live_standards import facts_wanted
 from config.reading_standards import standards
@@ -71,24 +71,29 @@ def _answer(line: str) -> str:
     return out.getvalue().strip()
 
 
+PAGES = {"air": ("Air", ("air",)), "water": ("Water", ("water",)), "noise": ("Noise", ("noise",)),
+         "soil_vegetation": ("Soil and vegetation", ("soil", "vegetation")), "emission_energy": ("Emission and energy", ("emission", "energy"))}
+"""A page of docs/standards/ → its title and its media."""
+
+
 def _family(medium: str) -> list[str]:
     title, modules, examples, left_out = FAMILIES[medium]
     laws = [law for law in standards().all if law.medium == medium]
-    lines = [f"## {title}", ""]
-    if laws:
-        lines += [_row("id", "edition", "standard", "in force", "verified", "source"), _row(*["---"] * 6)]
-        for law in laws:
-            lines.append(_row(law.id, str(law.edition), f"{law.number} {law.title.zh or law.title.en}", _force(law), law.marks(), law.source))
-        lines.append("")
-    lines += ["Worked example:", "", "```"]
+    lines = [f"## {title}: the standards", "", _row("id", "edition", "standard", "in force", "verified", "source"), _row(*["---"] * 6)]
+    lines += [_row(law.id, str(law.edition), f"{law.number} {law.title.zh or law.title.en}", _force(law), law.marks(), law.source) for law in laws]
+    lines += ["", f"## {title}: worked example", "", "```"]
     for line, words in zip(examples[::2], examples[1::2], strict=True):
         lines += [f"# {words}", f"$ echo '{line}' | ecosentry compute", _answer(line)]
-    lines += ["```", "", _row("function", "arguments", "gives"), _row(*["---"] * 3)]
+    lines += ["```", "", f"## {title}: implemented in `ecosentry compute`", "", _row("function", "arguments", "gives"), _row(*["---"] * 3)]
     for name, function in functions().items():
         if function.__module__.rpartition(".")[2] in modules:
             arguments = ", ".join(key for key in signature(function).parameters if key != "law")
             lines.append(_row(f"`{name}`", arguments, (getdoc(function) or "").split("\n", maxsplit=1)[0]))
-    lines += ["", *(f"- {words}" for words in left_out)]
+    lines += ["", f"## {title}: implemented on a station", "", *_live(laws)]
+    without = dict.fromkeys(law.id for law in laws if not standards().reports(law.id))
+    if without:
+        lines += [f"In `ecosentry compute` only, or read by the others: {', '.join(f'`{name}`' for name in without)}.", ""]
+    lines += [f"## {title}: not implemented, not verified", "", *(f"- {words}" for words in left_out)]
     lines += [f"- Not verified, {law.name}: {words}." for law in laws for words in law.not_verified]
     memory = [f"{law.name} {place}" for law in laws for place, _, _, _, mark in law.figures() if mark == "M"]
     if memory:
@@ -139,36 +144,63 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
   water temperature, so without it there is none. A pH is judged by both its ends: the multiple is the worse of pH / 9 and 6 / pH.
 - Means are rounded to 6 decimals before they are judged: what lies beyond is the dust of binary sums.
 - A number rests on its means: it is SUSPECT where one of them is, and MISSING with the reason `i` (incomplete) where it may not be given.
+- Late readings: the newest three hours of each series stay open, so what comes later than that renews nothing; it is journalled and
+  sent, and its hour stays as it was. What a device kept while it was away and gives oldest first, before its new readings, fills every hour
+  of its own, however long ago: hours and indices of the last 96 h and days of the last 8 d are then issued. Anything older or out of
+  order is computed by `ecosentry compute` from the journal's readings.
 - Hours more than 96 h older than the newest of a station are not judged any more, days more than 8 days.
 - Figures marked M: messages and the console say `partly not verified` beside the standard.
 """
 
 
-def _live() -> list[str]:
-    """What each standard gives on a station, as its file declares it."""
+def _live(laws: list[Standard]) -> list[str]:
+    """What these standards give on a station, as their files declare it."""
     lines = [_row("standard", "report", "every", "gives", "from", "needs of the station"), _row(*["---"] * 6)]
-    for law in standards().all:
+    for law in laws:
         for live in law.live:
             gives = dict.fromkeys(f"`{quantity}`" for quantity, _, _ in live.series(tuple(live.items)))
             wanted = ", ".join(f"`{key}`" for key in facts_wanted(live) if key not in ("day_from", "night_from"))
             lines.append(_row(f"`{law.id}`", live.report, live.every, ", ".join(gives), ", ".join(live.reads()), wanted))
-    return [*lines, ""]
+    return [*lines, ""] if len(lines) > 2 else ["None of them.", ""]
+
+
+_MARKS = "How far a figure was verified: " + ", ".join(f"**{mark}** {words}" for mark, words in MARKS.items()) + "."
 
 
 def page() -> str:
-    """The whole page."""
+    """The page that leads to the others."""
+    families = [f"- [{title}](standards/{name}.md): " + ", ".join(dict.fromkeys(law.id for law in standards().all if law.medium in media))
+                for name, (title, media) in PAGES.items()]
     head = ["# Standards", "",
             "What the law asks for, computed as the text says it, by the edition in force at the time of the data in the station's zone.",
             "Each standard is one file in `config/standards`; a file of the same name in `/etc/ecosentry/standards` goes before it.",
             "`ecosentry standards` lists them, `ecosentry standards show HJ633` prints one whole, `ecosentry compute` answers JSON lines.", "",
-            "How far a figure was verified: " + ", ".join(f"**{mark}** {words}" for mark, words in MARKS.items()) + ".",
-            "A figure marked M is never presented as certain: it is shown as such and can be set for a site; a verified one cannot.", "",
+            "A page for each family, with what is implemented, what is not, the marks, and a worked example:", "", *families, "",
+            _MARKS,
+            "A figure marked M is never presented as certain: it is shown as such and can be set for a site; a verified one cannot. The file",
+            "`/etc/ecosentry/standards/figures.toml` has them, by standard with its edition and by the figure's name as its family's page lists it:",
+            "", "```toml", '["HJ906-2017"]', "least_valid_rate = 80", "", '["GB5749-2022"]', '"limits.turbidity_ntu.limit" = "0.5"', "```", "",
             "To add one: a file with its figures, clauses and an example from the text, and a function in `analytics/indices`",
             "only if the arithmetic is new (its README has the contract). What it says of a station is declared in the same file as `[[live]]`",
             "(`config/standard_live.py` explains the keys): which means go into the function, which results become series.", "",
-            *_LIVE.splitlines(), "", *_live()]
-    return "\n".join(head + [line for medium in FAMILIES for line in _family(medium)]).rstrip() + "\n"
+            *_LIVE.splitlines()]
+    return "\n".join(head).rstrip() + "\n"
+
+
+def family_page(name: str) -> str:
+    """The page of a family."""
+    title, media = PAGES[name]
+    head = [f"# {title}", "", f"One family of the [standards](../standards.md), whose page says how a station is judged. {_MARKS}", ""]
+    return "\n".join(head + [line for medium in media for line in _family(medium)]).rstrip() + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Every page by its place under docs."""
+    return {Path("standards.md"): page(), **{Path("standards", f"{name}.md"): family_page(name) for name in PAGES}}
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    for path, text in pages().items():
+        target = Path(__file__).parent.parent / "docs" / path
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text, "utf-8")

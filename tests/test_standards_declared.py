@@ -134,6 +134,24 @@ def test_only_figures_that_rest_on_memory_can_be_set_by_a_site():
         law.with_figures({"nothing": 1})
 
 
+def test_a_file_of_figures_sets_what_rests_on_memory_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder_with(tmp_path, figures='["HJ906-2017"]\nleast_valid_rate = 90\n["GB5749-2022"]\n"limits.turbidity_ntu.limit" = "0.5"\n')
+    own = load([tmp_path, PACKAGED])
+    assert len(own.all) == len(LAWS.all)
+    assert "figures.toml" in own.paths["HJ906-2017"]
+    monkeypatch.setattr(computing, "known_standards", lambda: own)
+    assert call("noise_valid_rate_enough", {"rate": 80}) is False
+    assert call("gb5749_check", {"param": "turbidity_ntu", "value": "0.8"})["limit"] == Decimal("0.5")
+    folder_with(tmp_path, figures='["GB3838-2002"]\n"surface.nh3n.III" = 2\n["HJ906"]\nleast_valid_rate = 90\n["HJ75-2017"]\nnothing = 1\n')
+    with pytest.raises(ConfigError) as refused:
+        load([tmp_path, PACKAGED])
+    told = [(problem.line, problem.what) for problem in refused.value.problems]
+    assert [line for line, _ in told] == [2, 3, 6]
+    assert "a site cannot change it" in told[0][1]
+    assert told[1][1] == "there is no standard HJ906"
+    assert "has no figure nothing" in told[2][1]
+
+
 def test_the_21_items_of_the_assessment_are_those_of_the_method():
     surface = set(LAWS.named("GB3838").table("surface").rows)
     assert surface - set(water_surface.NOT_AMONG_THE_21) == set(LAWS.named("MEE22").table("items").rows)

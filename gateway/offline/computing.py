@@ -231,7 +231,7 @@ def functions() -> dict[str, Computed]:
 def _function(name: str) -> Computed:
     found = functions()
     if name not in found:
-        raise ValueError(f'there is no function "{name}"; docs/standards.md lists them')
+        raise ValueError(f'there is no function "{name}"; docs/standards/ lists them')
     return found[name]
 
 
