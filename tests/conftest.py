@@ -1,10 +1,19 @@
-"""Fixtures that many tests share: a real server each, in a folder of its own, ended with the test."""
+"""Fixtures that many tests share (a real server each, in a folder of its own, ended with the test) and the order of the files."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import servers
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that may take long begin first, or one of two processes would be alone with them at the end."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        longest[item.path] = max(longest.get(item.path, 0), mark.args[0] if mark and mark.args else 0)
+    items.sort(key=lambda item: -longest[item.path])
 
 
 @pytest.fixture

@@ -242,7 +242,8 @@ def test_install_puts_program_command_and_service_below_destdir_and_an_upgrade_k
     assert str((root / "usr/local/bin/ecosentry").readlink()) == "/opt/ecosentry/bin/ecosentry"
     launcher = root / "opt/ecosentry/bin/ecosentry"
     assert launcher.read_text().startswith("#!/opt/ecosentry/bin/python -P\n")
-    ran = subprocess.run([root / "opt/ecosentry/bin/python", "-P", launcher], capture_output=True, text=True, check=False)
+    ran = subprocess.run([root / "opt/ecosentry/bin/python", "-P", launcher], capture_output=True, text=True, check=False,
+                         env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
     assert (ran.returncode, ran.stdout) == (7, "the product\n")
     assert (root / "usr/local/lib/systemd/system/ecosentry.service").read_text() == (HOUSE / "systemd/ecosentry.service").read_text()
     assert (root / "etc/ecosentry/secrets").stat().st_mode & 0o777 == 0o700

@@ -28,7 +28,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_over_many_kills(tmp_path):
     need("mosquitto")
     need("mosquitto_pub", "mosquitto-clients")
     need("influxd", "influxdb")
-    found = through_kills(tmp_path, KILLS, SEED)
+    found = through_kills(tmp_path, KILLS, SEED, quickly=True)
     is_proof(found, KILLS)
     assert (found.lost, found.doubled) == (0, 0), "ledger and journal differ"
     assert found.at_server == [], "ledger and server differ"
