@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
+from analytics.station_inputs import law_at
 from config.quantity import unit_of
 from config.series import Flag, Series
 from config.site import Station
@@ -17,7 +18,7 @@ from gateway.contracts import Rows
 from gateway.spelling import spell
 
 COLUMNS = ("n", "time", "end", "station", "device", "quantity", "channel", "statistic", "period_s", "method", "unit", "value", "raw", "flag",
-           "reason", "share", "revision", "origin", "tests")
+           "reason", "share", "revision", "origin", "tests", "edition")
 """What the columns mean stands in docs/sinks.md."""
 HEADER = ",".join(COLUMNS)
 _S = 1_000_000_000
@@ -88,6 +89,7 @@ class Table:
         self._clocks: dict[str, LocalTime] = {}
         self._series: tuple[Series, ...] = ()
         self._starts: list[str] = []
+        self._editions: dict[tuple[str, str, date], str] = {}
 
     def clock(self, station: str) -> LocalTime:
         """The local time of a station."""
@@ -104,7 +106,19 @@ class Table:
             clock = self.clock(rows.series[which].station)
             measured = "" if rows.series[which].statistic else _number(raw)
             yield (f"{n},{clock.text(at - span)},{clock.text(at)},{self._starts[which]},{_number(value)},{measured},{_FLAGS.get(flag, flag)},"
-                   f"{reason_letter(reason)},{_number(share)},{revision},{origin},{tests}")
+                   f"{reason_letter(reason)},{_number(share)},{revision},{origin},{tests},{self._edition(rows.series[which], at, clock)}")
+
+    def _edition(self, series: Series, at: int, clock: LocalTime) -> str:
+        """Of the standard that a row was computed by: that of the last instant of its interval; empty where there is none."""
+        if not series.method:
+            return ""
+        zone = str(self._zone_of(series.station))
+        key = series.method, zone, clock.day(at - 1)
+        found = self._editions.get(key)
+        if found is None:
+            law = law_at(series.method, at, zone)
+            found = self._editions[key] = str(law.edition) if law else ""
+        return found
 
     def _learn(self, series: tuple[Series, ...]) -> None:
         if series is self._series:

@@ -82,6 +82,7 @@ ONE_PLACE = {  # a dependency is made for its field, and is met there only
     "apscheduler": ("gateway/timetable.py",),
     "urllib3": ("gateway/exchange.py", "gateway/dial.py", "gateway/sinks/"),
     "amqtt": ("drivers/simulated/",),
+    "pyarrow": ("gateway/parquet.py",),
 }
 
 
@@ -102,7 +103,8 @@ def test_each_dependency_is_imported_in_its_one_place():
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     import_names = {"influxdb_client": "influxdb-client", "paho": "paho-mqtt", "serial": "pyserial", "pydantic_core": "pydantic"}
     project = tomllib.loads((HOUSE / "pyproject.toml").read_text("utf-8"))["project"]
-    declared = {re.split(r"[^A-Za-z0-9._-]", text)[0].lower() for text in [*project["dependencies"], *project["optional-dependencies"]["demo"]]}
+    extras = [text for extra in project["optional-dependencies"].values() for text in extra]
+    declared = {re.split(r"[^A-Za-z0-9._-]", text)[0].lower() for text in [*project["dependencies"], *extras]}
     used = {name for _, tree in sources() for name in imported(tree)} - set(sys.stdlib_module_names) - set(PACKAGES)
     assert {import_names.get(name, name) for name in used} <= declared
     loaded_by_name = {"influxdb-client"}  # gateway/sinks/_write_service.py says why
@@ -124,7 +126,7 @@ def test_only_the_supervisor_and_the_guard_of_the_step_catch_everything():
 
 
 def test_starting_the_command_loads_nothing_that_a_word_may_not_need():
-    heavy = ["numba", "influxdb_client", "starlette", "uvicorn", "paho", "serial", "amqtt", "urllib3"]
+    heavy = ["numba", "influxdb_client", "starlette", "uvicorn", "paho", "serial", "amqtt", "urllib3", "pyarrow"]
     code = f"import gateway.cli, sys; print(sorted(set({heavy}) & set(sys.modules)))"
     done = subprocess.run([*PYTHON, "-c", code], cwd=HOUSE, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(HOUSE)})
     assert done.stdout.strip() == "[]"
@@ -318,15 +320,16 @@ def test_the_version_is_the_newest_of_the_changelog():
 def test_the_lock_has_every_requirement_with_hashes():
     project = tomllib.loads((HOUSE / "pyproject.toml").read_text("utf-8"))
     wanted = {"requirements.lock": [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["demo"]]}
-    wanted["requirements-test.lock"] = [*wanted["requirements.lock"], *project["dependency-groups"]["test"]]
+    wanted["requirements-parquet.lock"] = project["project"]["optional-dependencies"]["parquet"]
+    wanted["requirements-test.lock"] = [*wanted["requirements.lock"], *wanted["requirements-parquet.lock"], *project["dependency-groups"]["test"]]
     for name, requirements in wanted.items():
         text = (HOUSE / name).read_text("utf-8")
         locked = set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
         assert {re.split(r"[^A-Za-z0-9._-]", r)[0].lower() for r in requirements} <= locked, name
         for block in re.split(r"\n(?=[a-z])", text):
             assert "==" not in block or block.count("--hash=sha256:") >= 1, block
-    small, large = (dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (HOUSE / name).read_text("utf-8"), re.MULTILINE)) for name in wanted)
-    assert {name: large.get(name) for name in small} == small, "the tests run with other versions than the product"
+    small, extra, large = (dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (HOUSE / name).read_text("utf-8"), re.MULTILINE)) for name in wanted)
+    assert {name: large.get(name) for name in small | extra} == small | extra, "the tests run with other versions than the product"
 
 
 @pytest.mark.skipif(not os.environ.get("CI"), reason="a developer's machine may lack a server; its tests skip by name")

@@ -21,6 +21,7 @@ from test_onward import Store
 from config.errors import Refused, Unavailable
 from config.series import Series
 from config.site import Station
+from gateway import parquet
 from gateway.alone import alone
 from gateway.bell import Bell
 from gateway.building import load_site
@@ -29,6 +30,7 @@ from gateway.control import ControlServer, socket_path
 from gateway.courier import Courier
 from gateway.journal.progress import Requeue, Settled
 from gateway.journal.verifying import verify
+from gateway.row_table import HEADER, zones
 
 SITE = """
 [stations.river]
@@ -493,3 +495,23 @@ def test_every_word_and_option_stands_on_the_page():
         assert f"journal {name}" in page, name
         for option in (o for a in word._actions for o in a.option_strings if o.startswith("--") and o != "--help"):
             assert option in page, f"{name} {option}"
+
+
+def test_an_export_in_parquet_is_the_export_in_csv(house, place, tmp_path):
+    command = [sys.executable, "-m", "gateway.cli", "--site", str(place / "site.toml"), "journal", "export", "--what", "all"]
+    plain = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    packed = subprocess.run([*command, "--format", "parquet"], capture_output=True, check=True, timeout=60)
+    assert packed.stderr == plain.stderr
+    file = tmp_path / "all.parquet"
+    file.write_bytes(packed.stdout)
+    found = list(parquet.lines_of(file, zones(load_site(place / "site.toml").site.stations)))
+    assert "\n".join([HEADER, *found, ""]) == plain.stdout.decode()
+    assert len(found) > 10
+
+
+def test_daily_rows_are_asked_for_as_people_say_it_and_parquet_wants_its_package(house, capsys, monkeypatch):
+    assert run(capsys, "export", "--what", "day")[:2] == run(capsys, "export", "--what", "24h")[:2]
+    assert run(capsys, "export", "--format", "parquet", "--bom")[0] == 2
+    monkeypatch.setattr(parquet, "is_there", lambda: False)
+    code, _, err = run(capsys, "export", "--format", "parquet")
+    assert (code, "make install PARQUET=1" in err) == (2, True)

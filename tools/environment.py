@@ -2,7 +2,7 @@
 
 Called by tools/setup with a Python that is known to be new enough; only the standard library is used. What pip has fetched stays in
 its cache, and an interrupted set-up is taken up where it stopped, so that `make demo` again is always the right answer.
-`--into FOLDER` (tools/install) makes an environment that holds the product itself, not a link to this checkout.
+`--into FOLDER [LOCK…]` (tools/install) makes an environment that holds the product itself, not a link to this checkout.
 """
 
 import fcntl
@@ -48,12 +48,14 @@ def main(*words: str) -> int:
             f"The system's Python is a 32-bit one (under a {platform.machine()} kernel). EcoSentry needs a 64-bit system: "
             'Raspberry Pi Imager → "Raspberry Pi OS Lite (64-bit)".'
         )
-    return into(pathlib.Path(words[1])) if words[0] == "--into" else here(*words)
+    return into(pathlib.Path(words[1]), *words[2:]) if words[0] == "--into" else here(*words)
 
 
-def into(folder: pathlib.Path) -> int:
-    """Everything that runs, and the product itself, in an environment at `folder`."""
+def into(folder: pathlib.Path, *more: str) -> int:
+    """Everything that runs, and the product itself, in an environment at `folder`; and what is locked in the files of `more`."""
     problem = new_venv(folder) or fetched(folder, LOCKS["demo"], ".")
+    for lock in more:
+        problem = problem or pip(folder, "--only-binary", ":all:", "--require-hashes", "--requirement", lock)
     return refuse(problem) if problem else 0
 
 

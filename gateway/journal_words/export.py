@@ -6,7 +6,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from config.quantity import vocabulary
 from config.series import Flag, Series
 from config.site import Site
 from config.units import seconds
+from gateway import parquet
 from gateway.contracts import Rows
 from gateway.journal.reader import Reader
 from gateway.journal.reading import reading
@@ -25,7 +26,7 @@ _USAGE = 2
 _CHUNK = 20_000
 _EARLY_NS = 86_400 * 10**9
 """A row may arrive so long before its own time says: its source's clock was ahead."""
-_PERIODS = {"raw": 0, "1h": 3600, "24h": 86_400}
+_PERIODS = {"raw": 0, "1h": 3600, "24h": 86_400, "day": 86_400}
 
 
 class Usage(Exception):
@@ -56,7 +57,10 @@ def show(args: argparse.Namespace, site: Site, folder: Path) -> int:
 
 
 def export(args: argparse.Namespace, site: Site, folder: Path) -> int:
-    """Write CSV to stdout, in the order in which the rows came; what was chosen goes to stderr. Gives the exit code."""
+    """Write CSV or Parquet to stdout, in the order in which the rows came; what was chosen goes to stderr. Gives the exit code."""
+    if args.format == "parquet" and (why := _no_parquet(args)):
+        print(why, file=sys.stderr)
+        return _USAGE
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     with reading(folder) as reader:
@@ -66,18 +70,37 @@ def export(args: argparse.Namespace, site: Site, folder: Path) -> int:
         except Usage as error:
             print(error, file=sys.stderr)
             return _USAGE
-        count = _write(reader, site, chosen, low, high, "\ufeff" if args.bom else "")
+        lines = _lines(reader, site, chosen, low, high)
+        count = parquet.write(lines, sys.stdout.buffer) if args.format == "parquet" else _write(lines, "\ufeff" if args.bom else "")
     print(f"{count} rows of {len(chosen)} series" + _echo(args, site), file=sys.stderr)
     return 0
 
 
-def _write(reader: Reader, site: Site, chosen: Sequence[int], low: list[int], high: list[int], begin: str) -> int:
+def _no_parquet(args: argparse.Namespace) -> str:
+    """Why Parquet cannot be written; empty if it can."""
+    if args.bom:
+        return "--bom belongs to CSV"
+    if not parquet.is_there():
+        return parquet.LACKING
+    return "Parquet is not for a terminal; write it to a file:  … --format parquet > rows.parquet" if sys.stdout.isatty() else ""
+
+
+def _write(lines: Iterator[str], begin: str) -> int:
+    sys.stdout.write(f"{begin}{HEADER}\n")
+    count = 0
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+        count += 1
+    return count
+
+
+def _lines(reader: Reader, site: Site, chosen: Sequence[int], low: list[int], high: list[int]) -> Iterator[str]:
+    """The lines of the table that were chosen."""
     table, series = Table(zones(site.stations)), reader.series()
     wanted = np.isin(np.arange(len(series)), chosen)
     lowest, highest = np.array(low, np.int64), np.array(high, np.int64)
-    last, count = reader.last_n(), 0
+    last = reader.last_n()
     position = max(0, reader.n_at(min(low) - _EARLY_NS) - 1) if low and min(low) > _EARLY_NS else 0
-    sys.stdout.write(f"{begin}{HEADER}\n")
     while position < last:
         rows = reader.rows_after(position, _CHUNK)
         if not len(rows):
@@ -86,9 +109,7 @@ def _write(reader: Reader, site: Site, chosen: Sequence[int], low: list[int], hi
         rows = rows.pick((rows.n <= last) & (rows.which < len(series)))
         start = rows.at - rows.span
         rows = rows.pick(wanted[rows.which] & (start >= lowest[rows.which]) & (start < highest[rows.which]))
-        sys.stdout.writelines(f"{line}\n" for line in table.lines(rows))
-        count += len(rows)
-    return count
+        yield from table.lines(rows)
 
 
 # ── which series, which time ─────────────────────────────────────────────────────────────────────────────────────────────

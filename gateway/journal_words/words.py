@@ -27,14 +27,16 @@ def add_journal_words(journal: argparse.ArgumentParser, site_path: Callable[[arg
     show.add_argument("series", nargs="*", metavar="SERIES", help="station/device/quantity from the left, or a device; left out = all")
     show.add_argument("--last", type=int, default=10, metavar="N", help="so many rows (default 10)")
     json_too(show)
-    export = word("export", "Rows as CSV on stdout", "ecosentry journal export --from 2026-10-01 --to 2026-11-01 > october.csv")
+    export = word("export", "Rows as CSV or Parquet on stdout", "ecosentry journal export --from 2026-10-01 --to 2026-11-01 > october.csv")
     export.add_argument("series", nargs="*", metavar="SERIES", help="station/device/quantity from the left, or a device; left out = all")
     export.add_argument("--from", dest="since", metavar="TIME", help="date or time at the station, or ISO with offset; rows that begin then or later")
     export.add_argument("--to", dest="until", metavar="TIME", help="rows that begin before")
     export.add_argument("--since", dest="ago", metavar="DURATION", help="instead of --from: the last 7d, 12h …")
     export.add_argument("--bom", action="store_true", help="begin with a byte order mark, so that Excel sees that it is UTF-8")
+    export.add_argument("--format", choices=("csv", "parquet"), default="csv", help="parquet needs the extra package pyarrow")
     for parser in (show, export):
-        parser.add_argument("--what", choices=("raw", "1h", "24h", "all"), default="raw", help="as measured (default), hourly, daily, or all")
+        parser.add_argument("--what", choices=("raw", "1h", "day", "24h", "all"), default="raw",
+                            help="as measured (default), hourly, daily (day or 24h), or all")
     backup = word("backup", "A checked copy of the journal; the daemon goes on", "ecosentry journal backup /media/usb")
     backup.add_argument("folder", metavar="DIR", help="where the copy goes")
     refused = word("refused", "Rows that a sink will never take, with its words", "ecosentry journal refused influx")

@@ -13,13 +13,57 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 _OPEN_AT_ONCE = 6
 _MERGE_AT = 20_000
-_PACKED, _PART = ".gz", ".part"
+_PART = ".part"
+
+
+class Packing(Protocol):
+    """How days that are over are kept."""
+
+    suffix: str
+    """What the packed files of a folder end in."""
+
+    def packed(self, plain: Path) -> Path:
+        """The name of the packed day."""
+        ...
+
+    def pack(self, plain: Path, out: BinaryIO) -> None:
+        """Write the packed day. Raises OSError."""
+        ...
+
+    def unpack(self, packed: Path, out: BinaryIO) -> None:
+        """Write the plain day, byte for byte as it was. Raises OSError, also if the packed one is damaged."""
+        ...
+
+
+class Gzip:
+    """Packing of any text."""
+
+    def __init__(self, plain_suffix: str) -> None:
+        self.suffix = f"{plain_suffix}.gz"
+
+    def packed(self, plain: Path) -> Path:
+        """The name of the packed day."""
+        return _beside(plain, ".gz")
+
+    def pack(self, plain: Path, out: BinaryIO) -> None:
+        """Write the packed day. Raises OSError."""
+        with plain.open("rb") as source, gzip.GzipFile(plain.name, "wb", 6, out, mtime=int(plain.stat().st_mtime)) as packing:
+            shutil.copyfileobj(source, packing, 1 << 20)
+
+    def unpack(self, packed: Path, out: BinaryIO) -> None:
+        """Write the plain day. Raises OSError."""
+        try:
+            with gzip.open(packed, "rb") as source:
+                shutil.copyfileobj(source, out, 1 << 20)
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise OSError(f"{packed} is damaged ({error}); move it away") from error
 
 
 class _Known:
@@ -51,10 +95,10 @@ class _Known:
 class _DayFile:
     """One open file."""
 
-    def __init__(self, path: Path, header: bytes, at_most: int | None) -> None:
+    def __init__(self, path: Path, header: bytes, at_most: int | None, packing: Packing) -> None:
         """`at_most` bytes are surely on disk: what lies beyond is cut off."""
         self.path = path
-        _unpack(path)
+        _unpack(path, packing)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         try:
             if at_most is not None and os.fstat(self._file).st_size > at_most:
@@ -100,8 +144,9 @@ class _DayFile:
 class DayFiles:
     """A folder of such files; one thread, one process."""
 
-    def __init__(self, folder: Path, suffix: str, header: str) -> None:
+    def __init__(self, folder: Path, suffix: str, header: str, packing: Packing) -> None:
         """`suffix` with its dot; `header` is the first line of every file, if it is not empty."""
+        self._packing = packing
         self._folder = folder
         self._suffix = suffix
         self._header = header.encode()
@@ -126,7 +171,7 @@ class DayFiles:
             found = None
         if found is None:
             path.parent.mkdir(exist_ok=True)
-            found = self._open[path] = _DayFile(path, self._header, self._good.get(path))
+            found = self._open[path] = _DayFile(path, self._header, self._good.get(path), self._packing)
             self._good.pop(path, None)
             while len(self._open) > _OPEN_AT_ONCE:
                 self._open.popitem(last=False)[1].close()
@@ -139,7 +184,7 @@ class DayFiles:
 
     def all(self) -> list[tuple[Path, int]]:
         """Every file with its size, the oldest day first."""
-        found = [*self._folder.glob(f"*/*{self._suffix}"), *self._folder.glob(f"*/*{self._suffix}{_PACKED}")]
+        found = [*self._folder.glob(f"*/*{self._suffix}"), *self._folder.glob(f"*/*{self._packing.suffix}")]
         return [(path, path.stat().st_size) for path in sorted(found, key=lambda path: (path.name.partition(".")[0], path.parent.name))]
 
     def remove(self, path: Path) -> None:
@@ -149,16 +194,15 @@ class DayFiles:
         path.unlink(missing_ok=True)
 
     def pack(self, path: Path) -> None:
-        """Compress a finished day; the plain file goes when the packed one is on disk. Raises OSError."""
+        """Pack a finished day; the plain file goes when the packed one is on disk. Raises OSError."""
         if path in self._open:
             self._open.pop(path).close()
-        packed = _beside(path, _PACKED)
-        part = _beside(path, _PACKED + _PART)
-        with path.open("rb") as plain, part.open("wb") as raw:
-            with gzip.GzipFile(path.name, "wb", 6, raw, mtime=int(path.stat().st_mtime)) as out:
-                shutil.copyfileobj(plain, out, 1 << 20)
-            raw.flush()
-            os.fsync(raw.fileno())
+        packed = self._packing.packed(path)
+        part = _beside(packed, _PART)
+        with part.open("wb") as out:
+            self._packing.pack(path, out)
+            out.flush()
+            os.fsync(out.fileno())
         part.rename(packed)
         sync_folder(path.parent)
         path.unlink()
@@ -180,20 +224,17 @@ def _is_there(path: Path, file: _DayFile) -> bool:
         return False
 
 
-def _unpack(path: Path) -> None:
+def _unpack(path: Path, packing: Packing) -> None:
     """Late rows for a packed day: make it plain again."""
-    packed = _beside(path, _PACKED)
+    packed = packing.packed(path)
     if not packed.exists():
         return
     if not path.exists():
         part = _beside(path, _PART)
-        try:
-            with gzip.open(packed, "rb") as source, part.open("wb") as out:
-                shutil.copyfileobj(source, out, 1 << 20)
-                out.flush()
-                os.fsync(out.fileno())
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise OSError(f"{packed} is damaged ({error}); move it away") from error
+        with part.open("wb") as out:
+            packing.unpack(packed, out)
+            out.flush()
+            os.fsync(out.fileno())
         part.rename(path)
         sync_folder(path.parent)
     packed.unlink()

@@ -1,4 +1,4 @@
-"""Files by day in a folder, one a station and local day: line protocol, or CSV for people. docs/sinks.md describes both.
+"""Files by day in a folder, one a station and local day: line protocol, CSV for people, or Parquet. docs/sinks.md describes both.
 
 A row goes to the day in which its interval begins, at its own station. Sending is safe to repeat: a line that a file
 holds is not written again.
@@ -12,17 +12,18 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Event, Lock
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.errors import Halted, Unavailable
 from config.table import Table
 from config.units import Size
+from gateway import parquet
 from gateway.contracts import Rows, Surroundings
 from gateway.row_table import HEADER, zones
 from gateway.row_table import Table as RowTable
-from gateway.sinks._day_files import DayFiles
+from gateway.sinks._day_files import DayFiles, Gzip
 from gateway.sinks._line_protocol import Encoder, levels
 from gateway.spelling import spell
 from gateway.traffic import Traffic
@@ -42,8 +43,8 @@ class Options(Table):
 
     folder: Annotated[str, Field(min_length=1)]
     """Made if it is not there; the folder that it lies in has to exist. Not absolute: beside the site file."""
-    format: Literal["csv", "lines"] = "csv"
-    """csv: a table for people. lines: InfluxDB line protocol."""
+    format: Literal["csv", "lines", "parquet"] = "csv"
+    """csv: a table for people. lines: InfluxDB line protocol. parquet: days that are over become Parquet, the two newest are csv."""
     removable: bool = False
     """The folder is on a stick, a card or a share: nothing is written while that is not mounted."""
     gzip: bool = False
@@ -54,6 +55,12 @@ class Options(Table):
     """At that size, stop: rows wait in the journal. delete: the oldest day goes."""
     leave_free: Size = 200_000_000
     """So much of the disk stays free for others."""
+
+    @model_validator(mode="after")
+    def _can_be_packed(self) -> Self:
+        if self.format == "parquet" and self.gzip:
+            raise ValueError('has gzip = true, and Parquet is packed already; leave gzip out, or write format = "csv"')
+        return self
 
 
 class Sink:
@@ -66,15 +73,20 @@ class Sink:
         self._options = options
         self._name = around.name
         self._folder = Path(around.site.file).absolute().parent / options.folder
-        self._table = RowTable(zones(around.site.stations))
+        zone_of = zones(around.site.stations)
+        self._table = RowTable(zone_of)
         self._encoder = Encoder(level_of=levels(around.site.stations))
-        is_csv = options.format == "csv"
-        self._files = DayFiles(self._folder, ".csv" if is_csv else ".lp", HEADER if is_csv else "")
+        if options.format == "parquet" and not parquet.is_there():
+            raise ValueError(f"sink {around.name}: {parquet.LACKING}")
+        suffix, header = (".lp", "") if options.format == "lines" else (".csv", HEADER)
+        self._files = DayFiles(self._folder, suffix, header, parquet.ParquetDays(zone_of) if options.format == "parquet" else Gzip(suffix))
         self._ended, self._busy = Event(), Lock()
         self._lock: int | None = None
         self._size = 0
         self._seen: set[str] = set()
         self._may_pack = False
+        self._left: set[Path] = set()
+        """Days that cannot be packed: somebody has changed them."""
 
     def send(self, rows: Rows, deadline: float) -> None:
         """Write all rows; on disk when this returns. Raises Unavailable or Halted."""
@@ -87,7 +99,7 @@ class Sink:
                         raise Unavailable(f"{self._folder}: not everything was written in time")
                     self._make_room(sum(map(len, lines)) + len(lines))
                     self._size += self._files.append(name, lines)
-                if self._options.gzip:
+                if self._options.gzip or self._options.format == "parquet":
                     self._pack(set(by_file), deadline)
             except OSError as error:
                 raise self._in_words(error) from error
@@ -184,7 +196,7 @@ class Sink:
     # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def _by_file(self, rows: Rows) -> dict[str, list[bytes]]:
         """The lines of each file, by its name without ending, in the rows' order."""
-        lines: Iterable[str] = self._table.lines(rows) if self._options.format == "csv" else self._encoder.lines(rows)
+        lines: Iterable[str] = self._encoder.lines(rows) if self._options.format == "lines" else self._table.lines(rows)
         found: dict[str, list[bytes]] = {}
         for which, start, line in zip(rows.which.tolist(), (rows.at - rows.span).tolist(), lines, strict=True):
             station = rows.series[which].station
@@ -201,9 +213,13 @@ class Sink:
         days: dict[str, list[Path]] = {}
         for path in self._files.plain():
             days.setdefault(path.parent.name, []).append(path)
-        over = [path for paths in days.values() for path in paths[:-_PLAIN_DAYS]]
+        over = [path for paths in days.values() for path in paths[:-_PLAIN_DAYS] if path not in self._left]
         if over:
-            self._files.pack(over[0])
+            try:
+                self._files.pack(over[0])
+            except parquet.NotTheTableError as error:
+                self._left.add(over[0])
+                _log.warning("sink %s: %s stays as it is, a line in it is not of the table: %s", self._name, over[0], error)
             self._size = self._count()
         self._may_pack = len(over) > 1
 

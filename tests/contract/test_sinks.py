@@ -153,6 +153,7 @@ FAR = {
                         lambda d: VictoriaMetrics(d), victoria_stored, None),
     "files csv": Far("files", lambda url: {"folder": url}, Disk, csv_stored, None, ""),
     "files lines": Far("files", lambda url: {"folder": url, "format": "lines"}, Disk, lines_stored, None, ""),
+    "files parquet": Far("files", lambda url: {"folder": url, "format": "parquet"}, Disk, csv_stored, None, ""),
     "mqtt": Far("mqtt", lambda url: {"url": url.replace("http:", "mqtt:")}, Broker, published, None, "mqtt"),
     "fleet": Far("fleet", lambda url: {"url": url.replace("http:", "mqtt:")}, Broker, handed_on, None, "mqtt"),
     "sparkplug": Far("sparkplug", lambda url: {"url": url.replace("http:", "mqtt:"), "group": "G", "node": "E"}, Broker, birthed, None, "mqtt"),
