@@ -22,3 +22,27 @@ class DutyTable(Table):
         if self.on >= self.every:
             raise ValueError("has no time for sleep: on must be shorter than every")
         return self
+
+
+class SupplyTable(Table):
+    """`supply = { device = "relay", on = "pump_on", off = "pump_off" }` or `supply = { gpio = "gpiochip0:17" }`: what gives it its supply."""
+
+    device: str = ""
+    """The relay: a device that may be told something (`orders = true`)."""
+    on: str = ""
+    """The command that switches it on …"""
+    off: str = ""
+    """… and off: verbs of the relay's profile."""
+    gpio: Annotated[str, Field(pattern=r"^(gpiochip\d{1,3}:\d{1,3})?$")] = ""
+    """Instead: an output of this box, chip and line."""
+    active_low: bool = False
+    """Of `gpio`: on is low."""
+    after: Annotated[Duration, Field(ge=0, le=600)] = 0.0
+    """Switched on no sooner than this after the last other supply of the site."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        relay = (self.device, self.on, self.off)
+        if bool(self.gpio) == any(relay) or (any(relay) and not all(relay)):
+            raise ValueError('is either device = "…", on = "…" and off = "…", or gpio = "gpiochip0:17"')
+        return self

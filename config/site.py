@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, WithJsonSchema, model_validator
 
 from config.inputs import Input
-from config.regime import DutyTable, Ready
+from config.regime import DutyTable, Ready, SupplyTable
 from config.series import Series
 from config.table import Table
 from config.units import Duration, LimitField, RangeField, RateField, Size
@@ -150,6 +150,8 @@ class DeviceTable(Table):
     """After power-up its values are kept for so long, but are no measurement yet; left out = as the profile says."""
     duty: DutyTable | None = None
     """It sleeps between measurements; left out = as the profile says, else it never does."""
+    supply: SupplyTable | None = None
+    """What switches its supply; left out = it always has one."""
     orders: bool = False
     """It may be told what its profile has in [commands] (`ecosentry order`); without this nothing is ever written to it."""
     quality: dict[str, Quality] = {}

@@ -9,15 +9,20 @@ from typing import cast
 from config.find import ETC
 from config.inputs import wired
 from config.reading_site import SiteFile, read_site_file
+from config.regime import SupplyTable
 from config.site import Site
 from drivers.driver import Asked, AskedLine, Device, Overhears, Told, ToldLine
 from drivers.duty import Cycle, Duty
+from drivers.gpio import OutputPin
 from drivers.order import Obeys
+from drivers.reading import Clock
 from drivers.resting import RestingAsked, RestingObedient, RestingTold
+from gateway.clock import SystemClock
 from gateway.contracts import Channel, Sink, Surroundings
 from gateway.listening_first import ListenFirst
 from gateway.plugins import Plugins
 from gateway.secrets import Secrets
+from gateway.supplies import Stagger, Supplied
 
 VERSION = version("ecosentry")
 SERVICE_STATE = Path("/var/lib/ecosentry")
@@ -65,7 +70,12 @@ def _overheard(line: str, device: str, driver: Asked | Told) -> Told:
 class Builder:
     """Makes the parts of one site. Makes none twice: a line has one owner, a driver one line."""
 
-    def __init__(self, file: SiteFile) -> None:
+    def __init__(self, file: SiteFile, clock: Clock | None = None) -> None:
+        """`clock` says when supplies may be switched; left out = the box's own."""
+        self._clock = clock or SystemClock("plausible", 0)
+        self._stagger = Stagger(self._clock)
+        self.supplies: dict[str, Supplied] = {}
+        """By device; those of relays switch nothing before they are bound to the orders of a line."""
         self._file = file
         self._site = file.site
         self._plugins = Plugins()
@@ -107,20 +117,33 @@ class Builder:
     def _regulated(self, name: str, driver: Asked | Told) -> Asked | Told:
         """The driver of a device that sleeps between measurements. Raises ValueError where that cannot be."""
         device = self._site.devices[name].common
-        if device.duty is None:
+        if device.duty is None and device.supply is None:
             return driver
         line, ready_s = self._site.lines[device.line], device.ready or 0.0
+        key = "duty" if device.duty is not None else "supply"
         if getattr(line.options, "mode", "") == "listen" or line.kind not in _DIRECTING:
-            raise ValueError(f"device {name}: duty needs a line that it can be told on, and line {device.line} is none; leave it out")
-        if ready_s + device.duty.on >= device.duty.every:
+            raise ValueError(f"device {name}: {key} needs a line that it can be told on, and line {device.line} is none; leave it out")
+        if device.duty is not None and ready_s + device.duty.on >= device.duty.every:
             raise ValueError(f"device {name}: duty leaves no time for sleep: ready and on together must be shorter than every")
-        cycle = Cycle(Duty(device.duty.every, device.duty.on, ready_s))
+        cycle = Cycle(Duty(device.duty.every, device.duty.on, ready_s) if device.duty is not None else Duty(0.0, 0.0, ready_s))
+        switch = self._supplied(name, device.supply) if device.supply is not None else None
         try:
             if isinstance(driver, Told):
-                return RestingTold(driver, cycle)
-            return RestingObedient(driver, cycle) if isinstance(driver, Obeys) else RestingAsked(driver, cycle)
+                return RestingTold(driver, cycle, switch)
+            return RestingObedient(driver, cycle, switch) if isinstance(driver, Obeys) else RestingAsked(driver, cycle, switch)
         except ValueError as error:
             raise ValueError(f"device {name}: duty: {error}") from error
+
+    def _supplied(self, name: str, table: SupplyTable) -> Supplied:
+        if table.device and (table.device == name or table.device not in self._site.devices):
+            raise ValueError(f"device {name}: supply: there is no other device {table.device}")
+        if table.device and self._site.devices[table.device].common.supply is not None:
+            raise ValueError(f"device {name}: supply: {table.device} has a switched supply itself")
+        if table.device and not self._site.devices[table.device].common.orders:
+            raise ValueError(f"device {name}: supply: {table.device} may not be told anything; it needs orders = true")
+        pin = OutputPin(table.gpio, active_low=table.active_low) if table.gpio else None
+        self.supplies[name] = made = Supplied(name, table, self._clock, self._stagger, pin)
+        return made
 
     def interval_s(self, name: str) -> float:
         """How often a device is asked, or is expected to speak: the site file's word, else the profile's."""

@@ -36,6 +36,8 @@ class _Given:
     until_ns: int
     id: int = 0
     step: Literal["asking", "asked", "starting", "started", "withdrawn"] = "asking"
+    ended: Callable[[Outcome], None] = lambda outcome: None
+    """Told what became of it, by the line's thread."""
 
 
 class Orders:
@@ -49,26 +51,38 @@ class Orders:
 
     def give(self, device: str, order: Order, by: str) -> int:
         """Take an order; gives its number in the journal. Raises OrderRefusedError, and then surely nothing is sent."""
-        obeys = self._devices[device]
+        asked = Event()
+        given = self._take(device, order, by, asked.set, lambda outcome: None)
+        if not asked.wait(_JOURNAL_S) and self._withdraw(given):
+            raise OrderRefusedError("the journal cannot be written just now, and nothing is sent before it is written down: ecosentry status")
+        return given.id
+
+    def begin(self, device: str, order: Order, by: str, ended: Callable[[Outcome], None]) -> None:
+        """Take an order of our own without waiting for the journal; `ended` is told what became of it. Raises OrderRefusedError."""
+        self._take(device, order, by, lambda: None, ended)
+
+    def check(self, device: str, order: Order) -> None:
+        """Raises ValueError, in words for people, for an order that the device cannot be given."""
+        self._devices[device].check(order)
+
+    def _take(self, device: str, order: Order, by: str, asked: Callable[[], None], ended: Callable[[Outcome], None]) -> _Given:
         try:
-            obeys.check(order)
+            self.check(device, order)
         except ValueError as error:
             raise OrderRefusedError(f"{device} {error}") from error
         stamp = self._clock.now()
-        given, asked = _Given(device, order, stamp.mono_ns + round(WITHIN_S * 1e9)), Event()
+        given = _Given(device, order, stamp.mono_ns + round(WITHIN_S * 1e9), ended=ended)
 
         def kept(number: int) -> None:
             self._is_asked(given, number)
-            asked.set()
+            asked()
 
         with self._lock:
             if len(self._given) >= _MOST_WAITING:
                 raise OrderRefusedError(f"line {self._line}: {len(self._given)} orders wait already")
             self._given.append(given)
         self._tell(OrderAsked(stamp.utc_ns, self._line, device, order.verb, order.value, by, kept))
-        if not asked.wait(_JOURNAL_S) and self._withdraw(given):
-            raise OrderRefusedError("the journal cannot be written just now, and nothing is sent before it is written down: ecosentry status")
-        return given.id
+        return given
 
     def _is_asked(self, given: _Given, number: int) -> None:
         with self._lock:
@@ -150,3 +164,4 @@ class Orders:
         log.log(logging.INFO if outcome.state == "done" else logging.WARNING, "line %s: order %d, %s %s: %s: %s", self._line, given.id, given.device,
                 given.order.verb, outcome.state, outcome.words)
         self._tell(OrderEnded(given.id, self._clock.now().utc_ns, outcome.state, outcome.words))
+        given.ended(outcome)

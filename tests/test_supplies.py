@@ -1,0 +1,244 @@
+"""A supply is switched before its device is asked, one after another, by a relay's own orders or a pin; and tried again if it failed."""
+
+import os
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+from polled import House, S, every
+from virtual import VirtualClock
+
+from config.errors import ConfigError, DeviceError, LineError
+from config.regime import SupplyTable
+from config.series import Reason
+from drivers.duty import Cycle, Duty
+from drivers.gpio import GET_LINE, REQUEST, SET_VALUES, VALUES, OutputPin
+from drivers.order import Order, Outcome, Verb
+from drivers.resting import RestingAsked, RestingTold
+from gateway.building import Builder, load_site
+from gateway.intake import Awaited
+from gateway.journal.reader import Reader
+from gateway.journal.writer import Writer
+from gateway.supplies import Stagger, Supplied
+
+RELAY = SupplyTable(device="relay", on="close", off="open")
+DONE = Outcome("done", "confirmed by the device")
+
+
+class Yard:
+    """A relay and an instrument behind it on one line; the instrument is silent without its supply."""
+
+    def __init__(self, folder, duty: Duty) -> None:
+        self.house = House(relay=every(10), probe=every(10))
+        self.clock, self.folder = self.house.clock, folder
+        self.outcomes: list[Outcome] = []
+        self.switched: list[tuple[float, str]] = []
+        self.probe, relay = self.house.devices["probe"], self.house.devices["relay"]
+        self.probe.fault = DeviceError("silent")
+        verbs: Mapping[str, Verb] = {"close": Verb("power on"), "open": Verb("power off")}
+        relay.verbs, relay.check, relay.obey = verbs, self.check, self.obey  # type: ignore[attr-defined]
+        self.supply = Supplied("probe", RELAY, self.clock, Stagger(self.clock))
+        self.house.devices["probe"] = RestingAsked(self.probe, Cycle(duty), self.supply)  # type: ignore[assignment]
+        self.writer = Writer(folder)
+        self.house.begin_anew(self.tell)
+        self.supply.bind({"relay": self.house.poller.orders})
+
+    @staticmethod
+    def check(order: Order) -> None:
+        if order.verb not in ("close", "open"):
+            raise ValueError(f"knows no {order.verb}")
+
+    def obey(self, order: Order, wire: object) -> Outcome:
+        outcome = self.outcomes.pop(0) if self.outcomes else DONE
+        self.switched.append((self.clock.mono_ns / S, order.verb))
+        if outcome.state == "done":
+            self.probe.fault = None if order.verb == "close" else DeviceError("silent")
+        return outcome
+
+    def tell(self, note: Awaited) -> None:
+        with self.writer.transaction():
+            note.write(self.writer)
+        if isinstance(note, Awaited):
+            note.kept()
+
+    def reasons(self) -> str:
+        return bytes(reason for _, _, reason in self.house.taker.rows("probe")).decode()
+
+    def close(self) -> None:
+        self.house.poller.orders.close()
+        self.writer.abandon()
+
+
+@pytest.fixture
+def yard(tmp_path):
+    made = Yard(tmp_path, Duty(100.0, 40.0, 10.0))
+    yield made
+    made.close()
+
+
+def test_the_relay_is_told_before_its_instrument_is_asked_and_each_time_by_an_order_of_the_journal(yard):
+    yard.house.run_for(1000)
+    assert yard.reasons().replace("y", "").strip("wN") == ""
+    assert yard.reasons().count("N") == pytest.approx(30, abs=3)
+    assert "d" not in yard.reasons(), "never asked without its supply"
+    assert yard.house.view("probe")["state"] == "good"
+    verbs = [verb for _, verb in yard.switched]
+    assert verbs == ["close", "open"] * (len(verbs) // 2) + ["close"] * (len(verbs) % 2)
+    assert len(verbs) in range(19, 22)
+    with Reader(yard.folder) as reader:
+        orders = reader.orders(100)
+    assert {(one.device, one.by, one.state) for one in orders} == {("relay", "supply of probe", "done")}
+
+
+@pytest.mark.parametrize("state", ["failed", "unknown"])
+def test_a_relay_that_did_not_do_it_is_told_again_and_nothing_counts_before(yard, state):
+    yard.outcomes += [Outcome(state, "no answer")] * 3
+    yard.house.run_for(95)
+    assert [verb for _, verb in yard.switched][:4] == ["close"] * 4
+    assert all(b - a > 9 for (a, _), (b, _) in pairwise(yard.switched[:4])), "one try in ten seconds"
+    assert "N" not in yard.reasons()[:4]
+    yard.house.run_for(300)
+    assert "N" in yard.reasons()
+
+
+def test_without_a_duty_it_is_on_for_good_and_its_instrument_gets_ready(tmp_path):
+    yard = Yard(tmp_path, Duty(0.0, 0.0, 60.0))
+    yard.house.run_for(300)
+    assert [verb for _, verb in yard.switched] == ["close"]
+    assert yard.reasons().lstrip("y").startswith("w")
+    assert yard.reasons().lstrip("yw").strip("N") == ""
+    assert yard.reasons().count("w") in (5, 6)
+    yard.close()
+
+
+class Pin:
+    """Stands for an output of the box."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock, self.sets, self.broken = clock, list[tuple[float, bool]](), False
+
+    def set(self, on: bool) -> None:
+        if self.broken:
+            raise LineError("no such chip")
+        self.sets.append((self.clock.mono_ns / S, on))
+
+
+def test_supplies_come_on_one_after_another_and_go_off_at_once():
+    clock = VirtualClock()
+    stagger, pins = Stagger(clock), [Pin(clock) for _ in range(3)]
+    table = SupplyTable(gpio="gpiochip0:1", after="5 s")
+    supplies = [Supplied(f"d{n}", table, clock, stagger, pin) for n, pin in enumerate(pins)]  # type: ignore[arg-type]
+    for second in range(60):
+        for supply in supplies:
+            supply.turn(second < 40)
+        clock.go_on(1)
+    on = [pin.sets[0][0] for pin in pins]
+    assert [at - on[0] for at in on] == [0, 5, 10]
+    assert [pin.sets[1][0] - on[0] for pin in pins] == [40, 40, 40]
+    assert [len(pin.sets) for pin in pins] == [2, 2, 2]
+
+
+def test_a_pin_that_cannot_be_switched_is_tried_again():
+    clock = VirtualClock()
+    pin = Pin(clock)
+    pin.broken = True
+    supply = Supplied("d", SupplyTable(gpio="gpiochip0:1"), clock, Stagger(clock), pin)  # type: ignore[arg-type]
+    for second in range(31):
+        pin.broken = second < 20
+        supply.turn(True)
+        assert supply.is_on is (True if second >= 20 else None)
+        clock.go_on(1)
+    assert len(pin.sets) == 1
+
+
+class Kernel:
+    """Stands for ioctl: keeps what was asked for, and gives a descriptor of its own."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[int, ...]] = []
+        self.values: list[tuple[int, int]] = []
+        self.line = -1
+
+    def __call__(self, descriptor: int, number: int, given: bytearray) -> int:
+        if number == GET_LINE:
+            self.requests.append(REQUEST.unpack(given))
+            self.line = os.open(os.devnull, os.O_RDWR)
+            given[-4:] = self.line.to_bytes(4, "little")
+        else:
+            assert (number, descriptor) == (SET_VALUES, self.line)
+            self.values.append(VALUES.unpack(given))
+        return 0
+
+
+@pytest.mark.parametrize(("active_low", "flags"), [(False, 0b1000), (True, 0b1010)])
+def test_a_pin_is_asked_for_as_the_kernel_wants_it_and_has_its_value_from_the_first_moment(tmp_path, active_low, flags):
+    (tmp_path / "gpiochip0").touch()
+    kernel = Kernel()
+    pin = OutputPin("gpiochip0:17", active_low=active_low, folder=str(tmp_path), control=kernel)
+    for on in (True, False, True):
+        pin.set(on)
+    (request,) = kernel.requests
+    assert REQUEST.size == 592, "struct gpio_v2_line_request"
+    assert request[0] == 17
+    assert set(request[1:64]) == {0}
+    assert request[64].rstrip(b"\0") == b"ecosentry"  # type: ignore[attr-defined]
+    assert request[65:67] == (flags, 1)
+    assert request[72:76] == (2, 0, 1, 1), "output values, of the first line"
+    assert request[112:114] == (1, 0)
+    assert kernel.values == [(0, 1), (1, 1)]
+    pin.close()
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(kernel.line)
+
+
+def test_a_pin_that_is_not_there_says_what_to_do(tmp_path):
+    with pytest.raises(LineError, match="may this user open"):
+        OutputPin("gpiochip7:1", folder=str(tmp_path)).set(True)
+
+
+SITE = """
+[stations.river]
+[lines.usb]
+kind = "serial"
+port = "/dev/serial/by-path/x"
+[lines.cabinet]
+kind = "tcp"
+host = "127.0.0.1"
+[devices]
+relay = { line = "cabinet", profile = "sim_water_probe" }
+probe = { line = "cabinet", profile = "sim_water_probe", address = 2, supply = { device = "dust", on = "a", off = "b" } }
+[devices.dust]
+line = "usb"
+profile = "plantower_pms3003"
+ready = "30 s"
+duty = { every = "5 min", on = "30 s" }
+supply = { gpio = "gpiochip0:17", after = "5 s" }
+"""
+
+
+def built(tmp_path, old="", new=""):
+    (tmp_path / "site.toml").write_text(SITE.replace(old, new))
+    return Builder(load_site(tmp_path / "site.toml"))
+
+
+def test_one_that_knows_no_sleep_has_a_duty_cycle_by_its_supply(tmp_path):
+    build = built(tmp_path)
+    assert isinstance(build.drivers("usb")["dust"], RestingTold)
+    assert list(build.supplies) == ["dust"]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ('device = "dust"', 'device = "pump"', "no other device pump"), ('device = "dust"', 'device = "dust"', "has a switched supply itself"),
+    ('device = "dust"', 'device = "relay"', "needs orders = true"), ('on = "a", off = "b"', 'on = "a"', "is either device"),
+    ('gpio = "gpiochip0:17"', 'gpio = "17"', "gpio")])
+def test_a_supply_that_cannot_be_is_refused(tmp_path, old, new, words):
+    with pytest.raises((ConfigError, ValueError), match=words):
+        built(tmp_path, old, new).drivers("cabinet")
+
+
+def test_a_relay_that_has_not_these_commands_is_refused():
+    house = House(relay=every(10))
+    supply = Supplied("probe", RELAY, house.clock, Stagger(house.clock))
+    with pytest.raises(ValueError, match="needs orders = true"):
+        supply.bind({})
+    assert ord("y") == Reason.RESTING
