@@ -21,6 +21,7 @@ from gateway.clock import SystemClock
 from gateway.contracts import Channel, Sink, Surroundings
 from gateway.listening_first import ListenFirst
 from gateway.plugins import Plugins
+from gateway.preparing import Prepared
 from gateway.secrets import Secrets
 from gateway.supplies import Stagger, Supplied
 
@@ -74,8 +75,8 @@ class Builder:
         """`clock` says when supplies may be switched; left out = the box's own."""
         self._clock = clock or SystemClock("plausible", 0)
         self._stagger = Stagger(self._clock)
-        self.supplies: dict[str, Supplied] = {}
-        """By device; those of relays switch nothing before they are bound to the orders of a line."""
+        self.switches: list[Supplied | Prepared] = []
+        """What devices need before they measure; they tell nobody anything before they are bound to the orders of a line."""
         self._file = file
         self._site = file.site
         self._plugins = Plugins()
@@ -117,6 +118,8 @@ class Builder:
     def _regulated(self, name: str, driver: Asked | Told) -> Asked | Told:
         """The driver of a device that sleeps between measurements. Raises ValueError where that cannot be."""
         device = self._site.devices[name].common
+        if device.before and device.duty is None:
+            raise ValueError(f"device {name}: before says what is done each time before it measures; give it a duty")
         if device.duty is None and device.supply is None:
             return driver
         line, ready_s = self._site.lines[device.line], device.ready or 0.0
@@ -126,7 +129,10 @@ class Builder:
         if device.duty is not None and ready_s + device.duty.on >= device.duty.every:
             raise ValueError(f"device {name}: duty leaves no time for sleep: ready and on together must be shorter than every")
         cycle = Cycle(Duty(device.duty.every, device.duty.on, ready_s) if device.duty is not None else Duty(0.0, 0.0, ready_s))
-        switch = self._supplied(name, device.supply) if device.supply is not None else None
+        switch: Supplied | Prepared | None = self._supplied(name, device.supply) if device.supply is not None else None
+        if device.before:
+            switch = Prepared(name, device.before, switch)
+            self.switches.append(switch)
         try:
             if isinstance(driver, Told):
                 return RestingTold(driver, cycle, switch)
@@ -142,7 +148,8 @@ class Builder:
         if table.device and not self._site.devices[table.device].common.orders:
             raise ValueError(f"device {name}: supply: {table.device} may not be told anything; it needs orders = true")
         pin = OutputPin(table.gpio, active_low=table.active_low) if table.gpio else None
-        self.supplies[name] = made = Supplied(name, table, self._clock, self._stagger, pin)
+        made = Supplied(name, table, self._clock, self._stagger, pin)
+        self.switches.append(made)
         return made
 
     def interval_s(self, name: str) -> float:

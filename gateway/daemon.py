@@ -113,8 +113,8 @@ class Daemon:
                 self._visited[name] = Visited(Place(name, table.kind, table.options, asked), poller.visits)
                 self.supervisor.add(f"line {name}", poller.run, _LINES)
 
-        for supply in self._build.supplies.values():
-            supply.bind(self._obeying)
+        for switch in self._build.switches:
+            switch.bind(self._obeying)
 
     def _onward(self) -> None:
         with Reader(self._folder) as reader:

@@ -61,13 +61,9 @@ class Orders:
         """Take an order of our own without waiting for the journal; `ended` is told what became of it. Raises OrderRefusedError."""
         self._take(device, order, by, lambda: None, ended)
 
-    def check(self, device: str, order: Order) -> None:
-        """Raises ValueError, in words for people, for an order that the device cannot be given."""
-        self._devices[device].check(order)
-
     def _take(self, device: str, order: Order, by: str, asked: Callable[[], None], ended: Callable[[Outcome], None]) -> _Given:
         try:
-            self.check(device, order)
+            self._devices[device].check(order)
         except ValueError as error:
             raise OrderRefusedError(f"{device} {error}") from error
         stamp = self._clock.now()

@@ -11,7 +11,7 @@ from typing import Literal
 from config.errors import LineError
 from config.regime import SupplyTable
 from drivers.gpio import OutputPin
-from drivers.order import Order, Outcome
+from drivers.order import Obeys, Order, Outcome
 from drivers.reading import Clock
 from gateway.orders import OrderRefusedError, Orders
 
@@ -42,8 +42,8 @@ class Supplied:
     """See Switch: the supply of one device."""
 
     def __init__(self, device: str, table: SupplyTable, clock: Clock, stagger: Stagger, pin: OutputPin | None = None) -> None:
-        """With `pin` it is that one, else the relay of `table`, which is bound later."""
-        self._device, self._table, self._clock, self._stagger, self._pin = device, table, clock, stagger, pin
+        """Of `device`. With `pin` it is that one, else the relay of `table`, which is bound later."""
+        self.device, self._table, self._clock, self._stagger, self._pin = device, table, clock, stagger, pin
         self._orders: Orders | None = None
         self._lock = RLock()
         self._wanted: bool | None = None
@@ -58,12 +58,18 @@ class Supplied:
         if self._pin is None:
             self._orders = obeying.get(self._table.device)
             if self._orders is None:
-                raise ValueError(f"device {self._device}: supply: {self._table.device} may not be told anything; it needs orders = true")
-            for verb in (self._table.on, self._table.off):
-                try:
-                    self._orders.check(self._table.device, Order(verb))
-                except ValueError as error:
-                    raise ValueError(f"device {self._device}: supply: {self._table.device} {error}") from error
+                raise ValueError(f"device {self.device}: supply: {self._table.device} may not be told anything; it needs orders = true")
+
+    def check(self, drivers: Mapping[str, object]) -> None:
+        """Raises ValueError if the relay cannot be told so."""
+        relay = drivers.get(self._table.device)
+        for verb in (self._table.on, self._table.off) if self._pin is None else ():
+            if not isinstance(relay, Obeys):
+                raise ValueError(f"device {self.device}: supply: {self._table.device} has no commands")
+            try:
+                relay.check(Order(verb))
+            except ValueError as error:
+                raise ValueError(f"device {self.device}: supply: {self._table.device} {error}") from error
 
     def turn(self, on: bool) -> None:
         """See Switch."""
@@ -96,7 +102,7 @@ class Supplied:
         self._state, self.is_on = "under way", None
         order = Order(self._table.on if on else self._table.off)
         try:
-            orders.begin(self._table.device, order, f"{_BY} of {self._device}", lambda outcome: self._heard(on, outcome))
+            orders.begin(self._table.device, order, f"{_BY} of {self.device}", lambda outcome: self._heard(on, outcome))
         except OrderRefusedError as error:
             self._failed(str(error))
 
@@ -109,12 +115,12 @@ class Supplied:
 
     def _done(self, on: bool) -> None:
         if self._words:
-            log.info("supply of %s: switched", self._device)
+            log.info("supply of %s: switched", self.device)
         self.is_on, self._words, self._state = on, "", "idle" if self._wanted is on else "due"
 
     def _failed(self, words: str) -> None:
         if words != self._words:
-            log.warning("supply of %s: %s; trying again", self._device, words)
+            log.warning("supply of %s: %s; trying again", self.device, words)
         self._words, self.is_on = words, None
         self._again_ns = self._clock.now().mono_ns + _AGAIN_NS
         self._state = "due"

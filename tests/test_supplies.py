@@ -10,15 +10,16 @@ from virtual import VirtualClock
 
 from config.errors import ConfigError, DeviceError, LineError
 from config.regime import SupplyTable
-from config.series import Reason
 from drivers.duty import Cycle, Duty
 from drivers.gpio import GET_LINE, REQUEST, SET_VALUES, VALUES, OutputPin
 from drivers.order import Order, Outcome, Verb
-from drivers.resting import RestingAsked, RestingTold
+from drivers.resting import RestingAsked, RestingObedient, RestingTold
 from gateway.building import Builder, load_site
+from gateway.checking.check import prove
 from gateway.intake import Awaited
 from gateway.journal.reader import Reader
 from gateway.journal.writer import Writer
+from gateway.preparing import Prepared
 from gateway.supplies import Stagger, Supplied
 
 RELAY = SupplyTable(device="relay", on="close", off="open")
@@ -224,7 +225,7 @@ def built(tmp_path, old="", new=""):
 def test_one_that_knows_no_sleep_has_a_duty_cycle_by_its_supply(tmp_path):
     build = built(tmp_path)
     assert isinstance(build.drivers("usb")["dust"], RestingTold)
-    assert list(build.supplies) == ["dust"]
+    assert [switch.device for switch in build.switches] == ["dust"]
 
 
 @pytest.mark.parametrize(("old", "new", "words"), [
@@ -236,9 +237,98 @@ def test_a_supply_that_cannot_be_is_refused(tmp_path, old, new, words):
         built(tmp_path, old, new).drivers("cabinet")
 
 
-def test_a_relay_that_has_not_these_commands_is_refused():
+def test_a_relay_that_may_not_be_told_is_refused():
     house = House(relay=every(10))
     supply = Supplied("probe", RELAY, house.clock, Stagger(house.clock))
     with pytest.raises(ValueError, match="needs orders = true"):
         supply.bind({})
-    assert ord("y") == Reason.RESTING
+
+
+WIPED = """
+[stations.river]
+[lines.cabinet]
+kind = "tcp"
+host = "127.0.0.1"
+[devices.probe]
+profile = "wiped"
+orders = true
+duty = { every = "10 min", on = "1 min" }
+before = ["wipe"]
+[devices.relay]
+profile = "wiped"
+address = 2
+orders = true
+[devices.other]
+profile = "wiped"
+address = 3
+supply = { device = "relay", on = "wipe", off = "wipe" }
+"""
+WIPER = """
+maker = "Test"
+model = "wiped"
+medium = "water"
+protocol = "modbus"
+source = "made for this test"
+verified = "S"
+interval = "10 s"
+[quantities]
+ph = { register = 0, decimals = 2, unit = "1" }
+[commands.wipe]
+what = "start the wiper"
+function = 5
+register = 16
+value = 1
+"""
+
+
+def wiped(tmp_path, monkeypatch, old="", new=""):
+    (tmp_path / "devices").mkdir(exist_ok=True)
+    (tmp_path / "devices" / "wiped.toml").write_text(WIPER)
+    monkeypatch.setenv("ECOSENTRY_CONFIG", str(tmp_path))
+    (tmp_path / "site.toml").write_text(WIPED.replace(old, new))
+    return load_site(tmp_path / "site.toml")
+
+
+def test_an_instrument_with_a_wiper_is_asked_only_after_it_was_wiped(tmp_path):
+    house = House(probe=every(10))
+    probe, told, writer = house.devices["probe"], [], Writer(tmp_path)
+
+    def obey(order: Order, wire: object) -> Outcome:
+        told.append((house.clock.mono_ns, order.verb))
+        return DONE if len(told) != 3 else Outcome("unknown", "it is stuck")
+
+    probe.verbs, probe.check, probe.obey = {"wipe": Verb("wipe", 15.0)}, lambda order: None, obey  # type: ignore[attr-defined]
+    prepared = Prepared("probe", ("wipe",), None)
+    house.devices["probe"] = RestingObedient(probe, Cycle(Duty(100.0, 60.0)), prepared)  # type: ignore[assignment]
+
+    def tell(note: Awaited) -> None:
+        with writer.transaction():
+            note.write(writer)
+        if isinstance(note, Awaited):
+            note.kept()
+
+    house.begin_anew(tell)
+    prepared.bind({"probe": house.poller.orders})
+    house.run_for(1000)
+    assert len(told) in (10, 11), "once each time"
+    assert len(probe.polled) >= 20
+    for begun, verb in told:
+        assert verb == "wipe"
+        assert not [at for at in probe.polled if begun < at < begun + 15 * S], "it is left alone while it wipes"
+    first = [min((at for at in probe.polled if at > begun), default=None) for begun, _ in told[:-1]]
+    assert all(at is not None and at - begun < 40 * S for at, (begun, _) in zip(first, told, strict=False)), "one that is stuck costs no measurement"
+    house.poller.orders.close()
+    writer.abandon()
+
+
+def test_check_takes_a_site_whose_commands_are_there(tmp_path, monkeypatch):
+    prove(wiped(tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ('before = ["wipe"]', 'before = ["rinse"]', "knows no rinse"), ('on = "wipe"', 'on = "rinse"', "knows no rinse"),
+    ('duty = { every = "10 min", on = "1 min" }', "", "give it a duty"),
+    ("orders = true\nduty", "duty", "needs orders = true")])
+def test_check_refuses_commands_that_are_not_there(tmp_path, monkeypatch, old, new, words):
+    with pytest.raises(ConfigError, match=words):
+        prove(wiped(tmp_path, monkeypatch, old, new))

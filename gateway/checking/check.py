@@ -66,6 +66,9 @@ def prove(file: SiteFile) -> dict[str, Asked | Told]:
     for name in file.site.devices:
         with _Placed(file, ("devices", name), f"device {name}: "):
             drivers[name] = builder.driver(name)
+    for switch in builder.switches:
+        with _Placed(file, ("devices", switch.device), f"device {switch.device}: "):
+            switch.check(drivers)
     for name in file.site.lines:
         with _Placed(file, ("lines", name), f"line {name}: "):
             builder.line(name)
