@@ -113,6 +113,12 @@ def _influx(args: argparse.Namespace) -> int:
     return run_setup(args, Path(_site_path(args)))
 
 
+def _doctor(args: argparse.Namespace) -> int:
+    from gateway.doctor.command import run_doctor
+
+    return run_doctor(Path(_site_path(args)), every=args.verbose or args.every, as_json=args.json, out=sys.stdout)
+
+
 def _standards(args: argparse.Namespace) -> int:
     from gateway.offline.showing_standards import standards
 
@@ -161,6 +167,10 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of the site file, for editors")
     check.add_argument("--all", action="store_true", help="print the file with every default filled in")
     _json(check)
+    doctor = word("doctor", _doctor, "Is the box right: ports, groups, clock, disk, journal, secrets, servers", "ecosentry doctor -v")
+    _site(doctor)
+    doctor.add_argument("-v", dest="every", action="store_true", help="list what is right, too")
+    _json(doctor)
     devices = word("devices", _devices, "The shipped and local device profiles; their test", "ecosentry devices soil")
     devices.add_argument("words", nargs="*", metavar="WORD", help="only profiles with these words; the full name shows one profile")
     devices.add_argument("--test", metavar="FILE", help="test a profile file")

@@ -34,9 +34,9 @@ def check_live(
     for name in site.lines:
         mine = {device: driver for device, driver in drivers.items() if site.devices[device].common.line == name}
         work.append(partial(_line, builder, name, mine, listen_s, stop))
-    work += [partial(_login, "sink", name, partial(builder.sink, name)) for name in site.sinks]
+    work += [partial(login, "sink", name, partial(builder.sink, name)) for name in site.sinks]
     recipients = dict.fromkeys(to for subscription in site.subscriptions.values() for to in subscription.to)
-    work += [partial(_login, "recipient", to, partial(builder.channel, to)) for to in recipients]
+    work += [partial(login, "recipient", to, partial(builder.channel, to)) for to in recipients]
     with ThreadPoolExecutor(max(1, len(work))) as pool:
         try:
             found = [result for future in [pool.submit(job) for job in work] for result in future.result()]
@@ -112,13 +112,14 @@ def _line_repair(words: str) -> str:
     return ""
 
 
-class _Ears:
+class Ears:
     """Takes what a told line delivers, and what it reports; thread-safe."""
 
     def __init__(self, name: str, drivers: Mapping[str, Told]) -> None:
         self.results = {device: Result("device", device, name) for device in drivers}
         self.others = 0
         self.trouble = ""
+        self.is_open = False
         self.all_heard = Event()
         self._began = time.monotonic()
         self._lock = Lock()
@@ -137,7 +138,7 @@ class _Ears:
 
     def opened(self, words: str = "") -> None:
         """See Report."""
-        self.trouble = words
+        self.is_open, self.trouble = True, words
 
     def lost(self, words: str) -> None:
         """See Report."""
@@ -166,7 +167,7 @@ class _Ears:
 
 
 def _listen(name: str, line: ToldLine, drivers: Mapping[str, Told], listen_s: float, stop: Event) -> list[Result]:
-    ears, over = _Ears(name, drivers), Event()
+    ears, over = Ears(name, drivers), Event()
     worker = Thread(target=lambda: line.visitor().run(drivers, ears.deliver, over, SystemClock(), ears), name=f"listen {name}", daemon=True)
     worker.start()
     until = time.monotonic() + listen_s
@@ -202,7 +203,8 @@ def _take(result: Result, batches: Sequence[Batch], seconds: float) -> None:
 
 
 # ── sinks and recipients ──
-def _login(kind: str, name: str, make: Callable[[], Sink | Channel]) -> list[Result]:
+def login(kind: str, name: str, make: Callable[[], Sink | Channel]) -> list[Result]:
+    """Log in where a sink or recipient goes, and send nothing."""
     result = Result(kind, name)
     try:
         part = make()

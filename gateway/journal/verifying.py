@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,8 +30,18 @@ def verify(folder: Path) -> list[Finding]:
     return verify_file(folder / "live.db", folder / FOLDER)
 
 
+def quick(folder: Path) -> list[Finding]:
+    """What can be said in seconds: the pages of `live.db` without their indices, and the sums. Raises JournalError."""
+    return _looked_at(folder / "live.db", lambda db: [_pages(db, "quick_check"), _counters(db), *_sinks(db)])
+
+
 def verify_file(path: Path, archives: Path) -> list[Finding]:
     """The same for a copy of a journal under any name, with its sealed files in the folder `archives`."""
+    return _looked_at(path, lambda db: [
+        _pages(db, "integrity_check"), *_events(db), _archive(path, db, archives), _series(db), _alert_log(db), _counters(db), *_sinks(db)])
+
+
+def _looked_at(path: Path, findings: Callable[[sqlite3.Connection], list[Finding]]) -> list[Finding]:
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
     except sqlite3.Error as error:
@@ -41,7 +51,7 @@ def verify_file(path: Path, archives: Path) -> list[Finding]:
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found != FORMAT:
             raise JournalError(f"{path} is of format {found}, this software reads {FORMAT}")
-        return [_pages(db), *_events(db), _archive(path, db, archives), _series(db), _alert_log(db), _counters(db), *_sinks(db)]
+        return findings(db)
     except sqlite3.Error as error:
         raise JournalError(f"{path}: cannot be read ({error}); docs/journal.md tells how to salvage it") from error
     finally:
@@ -52,8 +62,8 @@ def _one(db: sqlite3.Connection, query: str, *parameters: object) -> int:
     return int(db.execute(query, parameters).fetchone()[0] or 0)
 
 
-def _pages(db: sqlite3.Connection) -> Finding:
-    found = [str(r[0]) for r in db.execute("PRAGMA integrity_check(20)")]
+def _pages(db: sqlite3.Connection, check: str) -> Finding:
+    found = [str(r[0]) for r in db.execute(f"PRAGMA {check}(20)")]
     return Finding("pages", found == ["ok"], "every page is whole" if found == ["ok"] else "; ".join(found)[:1000])
 
 
