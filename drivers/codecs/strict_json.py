@@ -71,8 +71,15 @@ def read(payload: bytes) -> Json:
         raise Undecodable(f"not UTF-8 at byte {error.start}") from None
     if text.count("[") + text.count("{") > _SAFE_BRACKETS:
         _check_depth(text)
+    value: Json
     try:
-        value: Json = _DECODER.decode(text)
+        value, end = _DECODER.raw_decode(text)
+    except json.JSONDecodeError:
+        end = -1
+    if end == len(text):  # the usual text has nothing around it
+        return value
+    try:
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise Undecodable(f"not JSON: {error.msg} at character {error.pos}" if text.strip() else "empty") from None
     return value

@@ -29,6 +29,7 @@ from drivers.reading import Batch, Readings
 
 _FIGURE = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _MS = 1_000_000
+_DEVICE, _NORMAL = int(Reason.DEVICE), int(Reason.NORMAL)
 LINES = frozenset({"mqtt", "http"})
 """Kinds of line that it works on."""
 _MOST_CHANNELS = 256
@@ -250,13 +251,14 @@ class Driver:
             return
         self._know_channel(named.channel)
         is_own = at_ns is not None
-        if is_own not in by_clock:
-            by_clock[is_own] = Readings(heard.stamp, own_time=is_own)
-        readings = by_clock[is_own]
+        readings = by_clock.get(is_own)
+        if readings is None:
+            readings = by_clock[is_own] = Readings(heard.stamp, own_time=is_own)
         for one in found:
-            series = self._device.series(one.place.quantity, named.channel or one.place.channel)
-            value = one.place.row.value(one.number) if isinstance(one.number, int | float) else math.nan
-            readings.add(series, value, Reason.DEVICE if math.isnan(value) else Reason.NORMAL,
+            place = one.place
+            series = self._device.series(place.quantity, named.channel or place.channel)
+            value = math.nan if one.number is None or isinstance(one.number, Bad) else place.row.value(one.number)
+            readings.add(series, value, _DEVICE if math.isnan(value) else _NORMAL,
                          self._stamped(series, heard) if at_ns is None else at_ns, self._span_ns)
 
     def _own_time(self, message: Json) -> int | None:
