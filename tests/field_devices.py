@@ -136,6 +136,7 @@ class SleepySps30(Sps30):
     def __init__(self) -> None:
         super().__init__()
         self.asleep = self.stirred = False
+        self.cleaned = 0
 
     def __call__(self, request: bytes) -> bytes | None:
         if self.asleep and request == b"\xff":
@@ -148,6 +149,9 @@ class SleepySps30(Sps30):
                 return None
             self.asleep = self.stirred = self.started = False
             return shdlc.build(shdlc.Frame(0, command, b"", 0))
+        if command == shdlc.CLEAN:
+            self.cleaned += self.started
+            return shdlc.build(shdlc.Frame(0, command, b"", 0 if self.started else shdlc.NOT_NOW))
         if command in (shdlc.STOP, shdlc.SLEEP, shdlc.WAKE):
             is_wrong = self.started is (command == shdlc.SLEEP)
             self.started = self.started and command != shdlc.STOP

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -21,6 +22,8 @@ from config.table import Table
 from drivers.driver import Heard
 from drivers.duty import Cycle, Duty
 from drivers.lines import serial
+from drivers.order import Order
+from drivers.protocols import shdlc
 from drivers.reading import Delivery, Stamp
 from drivers.resting import RestingAsked, RestingTold, marked
 from gateway.building import Builder
@@ -171,6 +174,26 @@ def test_an_sps30_is_put_to_sleep_and_started_again_on_a_line_of_its_own():
     assert {chr(reason) for reason, _ in found} == {"w", "N", "y"}
     assert sum(reason == Reason.NORMAL for reason, _ in found) == 12 * 2 * 3
     assert sum(reason == Reason.RESTING for reason, _ in found) == 12 * 3, "one row a series and night"
+
+
+@pytest.mark.parametrize(("spoil", "state", "cleaned"), [("", "done", 1), ("silent", "unknown", 1), ("noise", "unknown", 1), ("stopped", "failed", 0),
+])
+def test_an_sps30_blows_its_fan_clean_when_told_and_never_twice(spoil, state, cleaned):
+    sensor = SleepySps30()
+    sensor.started = spoil != "stopped"
+
+    def respond(request: bytes) -> tuple[float, bytes] | None:
+        answer = sensor(request)
+        assert answer is not None
+        return None if spoil == "silent" else (0.01, answer[:2] + b"\x55" + answer[3:] if spoil == "noise" else answer)
+
+    made = field_devices.device("sensirion_sps30")
+    driver = shdlc.Driver(replace(made, may_obey=True))
+    assert shdlc.Driver(made).verbs == {}, "only where the site file allows it"
+    outcome = driver.obey(Order("clean"), VirtualWire(VirtualClock(), respond))
+    assert (outcome.state, sensor.cleaned) == (state, cleaned)
+    with pytest.raises(ValueError, match="knows no wipe"):
+        driver.check(Order("wipe"))
 
 
 def test_the_poller_takes_sleep_neither_for_an_answer_nor_for_a_failure():

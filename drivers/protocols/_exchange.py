@@ -35,8 +35,11 @@ class Exchange:
         self._is_far = round_trip_s >= FAR_S
         self._overdue_until_ns = 0
 
-    def ask(self, request: bytes, missing: Callable[[bytes], int], read: Callable[[bytes], T], size: int, wire: Wire, answer_s: float = 0.0) -> T:
+    def ask(self, request: bytes, missing: Callable[[bytes], int], read: Callable[[bytes], T], size: int, wire: Wire, answer_s: float = 0.0,
+            *, once: bool = False) -> T:
         """What `read` makes of the answer. `missing` says how many bytes are still to come (0 = whole), `size` how long it can be.
+
+        `once`: what was sent is not sent again.
 
         Raises DeviceError: silent, or with the cause that `read` finds; LineError if the wire is gone.
         """
@@ -44,7 +47,7 @@ class Exchange:
         try:
             return self._once(request, missing, read, size, wire, answer_s or self._answer_s)
         except DeviceError as fault:
-            if fault.cause not in _AGAIN:
+            if once or fault.cause not in _AGAIN:
                 raise
             log.debug("%s: %s; asked again", self.name, fault)
         return self._once(request, missing, read, size, wire, answer_s or self._answer_s)

@@ -5,6 +5,7 @@ values a second later.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -16,6 +17,7 @@ from drivers.blocks import LineSpeed
 from drivers.codecs import shdlc
 from drivers.decode import shortest
 from drivers.driver import Device, Group, Wire
+from drivers.order import Order, Outcome, Verb
 from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
 from drivers.protocols._priority import RANKS, Priority
@@ -52,6 +54,17 @@ class Timing(Table):
     """The first byte of an answer comes no later than this."""
 
 
+class Command(Table):
+    """One `[commands.NAME]` of its profiles."""
+
+    what: Annotated[str, Field(min_length=1)]
+    """What it does, in words: the person who gives the order is asked with them."""
+    do: Literal["clean"]
+    """clean: its fan blows itself clean; only while it measures."""
+    settle: Duration = 0.0
+    """Afterwards it is left alone for so long."""
+
+
 class Driver:
     """Asks one sensor."""
 
@@ -66,6 +79,9 @@ class Driver:
                         for name, row in device.profile.rows.items() if isinstance(row, Row)}
         self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s)
         time_s = 60 * speed.character_s + 0.02 + speed.round_trip_s
+        found = device.profile.commands if device.may_obey else {}
+        self.verbs: Mapping[str, Verb] = {name: Verb(one.what, one.settle) for name, one in found.items() if isinstance(one, Command)}
+        """See Obeys."""
         self._group = Group("values", device.interval_s, RANKS[options.priority], time_s, tuple(self._places))
 
     def groups(self) -> tuple[Group, ...]:
@@ -89,6 +105,23 @@ class Driver:
         got.values.update({series: _decimal(floats[place]) for series, place in self._places.items()})
         return got.batch(wire)
 
+    def check(self, order: Order) -> None:
+        """See Obeys."""
+        if order.verb not in self.verbs:
+            raise ValueError(f"knows no {order.verb}; it knows {', '.join(self.verbs) or 'no commands'}")
+        self.verbs[order.verb].check(order.value)
+
+    def obey(self, order: Order, wire: Wire) -> Outcome:
+        """See Obeys."""
+        self.check(order)
+        try:
+            frame = self._command(shdlc.CLEAN, b"", 0, wire, once=True)
+        except DeviceError as fault:
+            return Outcome("unknown", f"it was sent; {fault}")
+        if frame.has_failed:
+            return Outcome("failed", f"the device answers: {shdlc.STATES.get((frame.state or 0) & 0x7F, f'state {frame.state}')}")
+        return Outcome("done", "confirmed by the device")
+
     def sleep(self, wire: Wire) -> None:
         """See SleepsWhenAsked. Only one that has stopped measuring can be put to sleep."""
         self._stopped(self._command(shdlc.STOP, b"", 0, wire))
@@ -105,11 +138,11 @@ class Driver:
         if frame.state is None or frame.state & 0x7F != shdlc.NOT_NOW:
             self._accepted(frame)
 
-    def _command(self, command: int, data: bytes, answer_bytes: int, wire: Wire) -> shdlc.Frame:
+    def _command(self, command: int, data: bytes, answer_bytes: int, wire: Wire, *, once: bool = False) -> shdlc.Frame:
         request = shdlc.Frame(self._address, command, data)
         return self._exchange.ask(
             shdlc.build(request), lambda so_far: shdlc.missing(so_far, request, answer_bytes), lambda came: shdlc.find(came, request),
-            2 * (7 + answer_bytes), wire)
+            2 * (7 + answer_bytes), wire, once=once)
 
     def _accepted(self, frame: shdlc.Frame) -> None:
         if frame.has_failed:
