@@ -39,7 +39,8 @@ FAMILIES = {
     "soil": ("Soil", ("soil",),
              ('{"function": "gb15618_assess", "args": {"metal": "cd", "value": 0.35, "ph": 6.0, "land_use": "other"}}',
               "The same cadmium is low risk in a paddy (0.4) and above screening elsewhere (0.3)."),
-             ("Volatile and pesticide items of GB 36600 beyond those listed, and GB/T 32136, are not included.",)),
+             ("Volatile and pesticide items of GB 36600 beyond those listed, and GB/T 32136, are not included.",
+              "What a laboratory finds in soil (GB15618, GB36600, HJT166) is judged by `ecosentry compute`: no device here measures it.")),
     "vegetation": ("Vegetation", ("vegetation",),
                    (('{"function": "et0_daily", "args": {"tmax": 34.8, "tmin": 25.6, "ea": 2.85, "rs": 22.65, "u2_": 2.0, "elev": 2, '
                     '"lat_deg": 13.7333, "doy": 105, "G": 0.14}}'),
@@ -129,8 +130,9 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
   `channel` is what is limited. Above 1 (above 0 dB) the limit is not met. A rule may name the standard instead: `above = "GB3096"`; its
   message has the value and the limit of that hour.
 - Noise: the hour from 06:00 to 07:00 is the first of the day, that from 22:00 the first of the night; `facts = { day_from = 7 }` sets other
-  hours where a county has. Ld and Ln need three quarters of their hours (our choice). An hour's highest level (`lamax`) may exceed the
-  night's limit by 15 dB; what was sudden or occasional nobody tells an instrument, so every peak counts as such. Zone 4a and 4b are zone 4
+  hours where a county has. `US-LDN` and `EU-END` have days from 07:00 and their own evening and night. Each part of a day needs three
+  quarters of its hours (our choice). An hour's highest level (`lamax`) may exceed the night's limit by 15 dB;
+  what was sudden or occasional nobody tells an instrument, so every peak counts as such. Zone 4a and 4b are zone 4
   of GB 12348 and GB 22337 (our reading).
 - `aqi` and `iaqi` are those of every index; `method` tells HJ633, US-EPA-AQI, EU-EAQI, UK-DAQI, IN-NAQI and CA-AQHI apart. Where a station
   names several of them, a rule says which: `standard = "EU-EAQI"`. US-EPA-AQI is the NowCast of particles and ozone (a new station's ozone
@@ -138,7 +140,7 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
   means and is left out. Mass becomes ratio at the standard's own temperature: 298.15 K in the US and in Canada.
 - What is made of other means is computed where it is named: oxygen saturation (`BENSON-KRAUSE`), un-ionised ammonia (`EMERSON-NH3`),
   trophic state (`TLI`, `CARLSON-TSI`), vapour pressure deficit, evapotranspiration and degree days (`FAO56`), `SPECTRAL`, relative soil
-  moisture (`GBT20481`), concentrations at the reference oxygen (`GB13271`, `GB13223`), flow and emission of a stack (`HJ75`), coal
+  moisture (`GBT20481`), concentrations at the reference oxygen (`GB13271`, `GB13223`, `ULTRA-LOW`), flow and emission of a stack (`HJ75`), coal
   equivalent and carbon dioxide of the mean power (`GBT2589`, `CN-GRID-CO2`). What they must know of the place is in `facts`.
 - Discharge limits (`GB18918`, `GB8978`) are those of daily means, by `facts = { discharge_grade = "1A" }`; that of ammonia depends on the
   water temperature, so without it there is none. A pH is judged by both its ends: the multiple is the worse of pH / 9 and 6 / pH.

@@ -142,6 +142,29 @@ def test_evapotranspiration_is_that_of_the_books_hour(tmp_path):
     house.kill()
 
 
+def test_evapotranspiration_of_the_day_is_that_of_the_books_day(tmp_path):
+    """FAO-56, example 18: Uccle, 6 July."""
+    from datetime import UTC, datetime
+    begins = int(datetime(2026, 7, 6, tzinfo=UTC).timestamp()) * 10**9
+    day = [{"air_temperature": 21.5 if hour == 14 else 12.3, "relative_humidity": 63.0 if hour == 14 else 84.0,
+            "solar_radiation": 22.07 / 0.0864, "wind_speed": 10 / 3.6} for hour in range(24)]
+    house = lived(tmp_path, "FAO56", day, begins, latitude=50.8, longitude=4.3, elevation=100.0, time_zone="UTC",
+                  facts={"wind_height": 10})
+    with house.reader() as reader:
+        of_days = {n for n, one in enumerate(reader.series()) if one.quantity == "et0" and one.period_s == 86400}
+        rows = reader.rows_after(0, 100_000)
+    assert [float(value) for which, value in zip(rows.which, rows.value, strict=True) if int(which) in of_days] == [pytest.approx(3.88, abs=0.005)]
+    house.kill()
+
+
+def test_a_coal_plant_is_judged_by_ultra_low_emission_beside_its_standard(tmp_path):
+    values = {"stack_dust": 8.0, "stack_so2": 35.0, "stack_nox": 60.0, "stack_oxygen": 6.0}
+    house = lived(tmp_path, "ULTRA-LOW", [values, {**values, "stack_oxygen": 7.5}])
+    found = {name: [value for _, value, *_ in given_by(house, "emission_limit_multiple", f"stack_{name}")] for name in ("dust", "so2", "nox")}
+    assert found == {"dust": [0.8, pytest.approx(8 / 0.9 / 10)], "so2": [1.0, pytest.approx(10 / 9)], "nox": [1.2, pytest.approx(12 / 9)]}
+    house.kill()
+
+
 def test_degree_days_rest_on_the_extremes_of_the_day(tmp_path):
     day = [{"air_temperature": 10.0 + abs(12 - hour)} for hour in range(24)]
     house = lived(tmp_path, "FAO56", day, NOON - 12 * 3600 * 10**9, time_zone="UTC", facts={"base_temperature": 10})

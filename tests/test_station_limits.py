@@ -89,6 +89,28 @@ def test_day_and_night_levels_are_energy_means_of_a_day_that_begins_at_six(tmp_p
     house.kill()
 
 
+@pytest.mark.parametrize(("standard", "quantity", "zone", "day", "lengths", "added"), [
+    ("US-LDN", "noise_day_night", "America/New_York", (2026, 11, 20), (15, 9), (0, 10)),
+    ("EU-END", "noise_day_evening_night", "Europe/Berlin", (2026, 11, 20), (12, 4, 8), (0, 5, 10)),
+    ("EU-END", "noise_day_evening_night", "Europe/Berlin", (2026, 3, 28), (12, 4, 7), (0, 5, 10)),
+    ("US-LDN", "noise_day_night", "America/New_York", (2026, 10, 31), (15, 10), (0, 10)),
+])
+def test_evening_and_night_count_more_in_the_us_and_the_eu_also_when_the_clock_changes(tmp_path, standard, quantity, zone, day, lengths, added):
+    levels = [round(62.0 - i / 2, 1) for i in range(sum(lengths))]
+    begins = int(datetime(*day, 7, tzinfo=ZoneInfo(zone)).timestamp()) * S
+    house = lived(tmp_path, begins, [{"laeq": level} for level in [*levels, 50.0]], standards=(standard,), time_zone=zone)
+    parts, begin = [], 0
+    for length, more in zip(lengths, added, strict=True):
+        part = levels[begin : begin + length]
+        parts.append(sum(10 ** (level / 10) for level in part) / length * 10 ** (more / 10))
+        begin += length
+    hours_of_24 = [*lengths[:-1], 24 - sum(lengths[:-1])]
+    ((end, value, *_),) = given_by(house, quantity)
+    assert end == begins + sum(lengths) * HOUR * S
+    assert value == pytest.approx(10 * math.log10(sum(n * part for n, part in zip(hours_of_24, parts, strict=True)) / 24), abs=1e-6)
+    house.kill()
+
+
 def test_a_peak_at_night_may_exceed_the_limit_by_fifteen_and_by_day_there_is_none(tmp_path):
     rules = {"peak": {"quantity": "lamax", "above": "GB3096"}}
     house = lived(tmp_path, local(2026, 11, 21, 20), [{"lamax": 80.0}] * 2 + [{"lamax": 65.0}, {"lamax": 66.5}], rules, **NOISE)

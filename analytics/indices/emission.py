@@ -195,6 +195,17 @@ def gb13223_check(pollutant: str, c_meas: Figure, o2: Figure, kind: str = "new",
     return {"corrected": corrected, "limit": limit, "pass": met, "verified": table.mark(pollutant, kind, law.verified)}
 
 
+def ultra_low_limit(pollutant: Literal["pm", "so2", "nox"], c_meas: Figure, o2: Figure, *, law: Standard) -> Result:
+    """One pollutant of a coal plant at 6 % oxygen, its limit of ultra-low emission and whether it is met; None from 21 % oxygen.
+
+    >>> from config.reading_standards import standards
+    >>> ultra_low_limit("so2", 35, 6, law=standards().named("ULTRA-LOW"))
+    {'corrected': Decimal('35'), 'limit': Decimal('35'), 'pass': True}
+    """
+    limit, corrected = law.table("coal").number(pollutant, "limit"), o2_correct(c_meas, o2, law.constant("o2_reference"))
+    return {"corrected": corrected, "limit": limit, "pass": None if corrected is None else corrected <= limit}
+
+
 def ultra_low_check(pm: Figure, so2: Figure, nox: Figure, o2: Figure, *, law: Standard) -> Result:
     """Whether dust, SO2 and NOx of a coal plant meet ultra-low emission (10, 35, 50 mg/m³ at 6 % oxygen); None from 21 % oxygen.
 
@@ -202,8 +213,5 @@ def ultra_low_check(pm: Figure, so2: Figure, nox: Figure, o2: Figure, *, law: St
     >>> ultra_low_check(8, 30, 40, "7.5", law=standards().named("ULTRA-LOW"))
     {'pm': True, 'so2': True, 'nox': True}
     """
-    found: Result = {}
-    for name, value in (("pm", pm), ("so2", so2), ("nox", nox)):
-        corrected = o2_correct(value, o2, law.constant("o2_reference"))
-        found[name] = None if corrected is None else corrected <= law.table("coal").number(name, "limit")
-    return found
+    return {"pm": ultra_low_limit("pm", pm, o2, law=law)["pass"], "so2": ultra_low_limit("so2", so2, o2, law=law)["pass"],
+            "nox": ultra_low_limit("nox", nox, o2, law=law)["pass"]}

@@ -125,6 +125,48 @@ def lden_eu(h: Sequence[float], *, law: Standard) -> float:
     return leq([level + extra for level, extra in zip(_hours(h), added, strict=True)])
 
 
+def _parts(hours: Sequence[float | None], lengths: Sequence[int]) -> list[float | None]:
+    """Levels of the parts of a day that follow each other, the last one to its end; None for one without three quarters of its hours."""
+    found, begin = [], 0
+    for number, length in enumerate(lengths):
+        part = hours[begin:] if number == len(lengths) - 1 else hours[begin : begin + length]
+        known = [level for level in part if level is not None]
+        found.append(leq(known) if 4 * len(known) >= 3 * len(part) and known else None)
+        begin += length
+    return found
+
+
+def ldn_us_live(hours: Sequence[float | None], *, law: Standard) -> Result:
+    """`ldn_us` of a station's day from 07:00, None = missing, with the levels of its day and its night. Night is the end of the list.
+
+    A night in which the clock changes has an hour more or less. Three quarters of the hours of each are our choice.
+
+    >>> from config.reading_standards import standards
+    >>> round(ldn_us_live([60.0] * 14 + [None] * 3 + [60.0] * 7, law=standards().named("US-LDN"))["ldn"], 2)
+    66.41
+    """
+    length = _spread(law, "night_from") - _spread(law, "day_from")
+    day, night = _parts(hours, (length, 24 - length))
+    both = None if day is None or night is None else leq([day, night + float(law.constant("night_penalty"))], [length, 24 - length])
+    return {"day": day, "night": night, "ldn": both}
+
+
+def lden_eu_live(hours: Sequence[float | None], *, law: Standard) -> Result:
+    """`lden_eu` of a station's day from 07:00, None = missing, with the levels of its day, evening and night. As `ldn_us_live`.
+
+    >>> from config.reading_standards import standards
+    >>> round(lden_eu_live([60.0] * 24, law=standards().named("EU-END"))["lden"], 2)
+    66.4
+    """
+    begin, evening_from, night_from = (_spread(law, name) for name in ("day_from", "evening_from", "night_from"))
+    lengths = (evening_from - begin, night_from - evening_from, 24 - (night_from - begin))
+    day, evening, night = _parts(hours, lengths)
+    whole = None
+    if day is not None and evening is not None and night is not None:
+        whole = leq([day, evening + float(law.constant("evening_penalty")), night + float(law.constant("night_penalty"))], lengths)
+    return {"day": day, "evening": evening, "night": night, "lden": whole}
+
+
 def a_weight(f: float) -> float:
     """Weighting A at a frequency, Hz: 20 lg [f4² f⁴ / ((f² + f1²) sqrt((f² + f2²)(f² + f3²)) (f² + f4²))] + 2.000. Source: IEC 61672-1 E.6.
 

@@ -241,6 +241,19 @@ def et0_station(t: float, rh: float, rs_w_m2: float, wind: float, elev: float, l
     return found
 
 
+def et0_day_station(tmax: float, tmin: float, rhmax: float, rhmin: float, rs_w_m2: float, wind: float, elev: float, lat_deg: float, doy: int,
+                    wind_height: float = 2.0) -> float:
+    """`et0_daily` from a station's day: largest and smallest hourly temperature, °C, and humidity, %, means of radiation, W/m², and wind, m/s.
+
+    e_a crosswise from both ends (FAO-56 eq. 17), soil heat flux 0 (eq. 42). RH above 100 % counts as 100.
+
+    >>> round(et0_day_station(21.5, 12.3, 84.0, 63.0, 22.07 / 0.0864, 10 / 3.6, 100.0, 50.8, 187, 10.0), 1)
+    3.9
+    """
+    ea = (saturation_kpa(tmin) * min(rhmax, 100.0) + saturation_kpa(tmax) * min(rhmin, 100.0)) / 200
+    return et0_daily(tmax, tmin, ea, max(rs_w_m2, 0.0) * 0.0864, wind if wind_height == 2 else u2(wind, wind_height), elev, lat_deg, doy)
+
+
 def hargreaves(tmax: float, tmin: float, lat_deg: float, doy: int) -> float:
     """Reference evapotranspiration of a day from temperature alone, mm: 0.0023 (T_mean + 17.8) sqrt(T_max - T_min) 0.408 R_a. Source: FAO-56 eq. 52.
 
