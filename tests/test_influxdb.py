@@ -14,7 +14,7 @@ from authority import Authority
 from far_sides import SECRETS, make
 from pydantic import ValidationError
 from rows import DAY_NS, T0, rows
-from servers import Answer, InfluxDB1, ScriptedServer
+from servers import Answer, InfluxDB1, ScriptedServer, VictoriaMetrics
 
 from config.errors import Halted, Refused, Unavailable
 from config.series import Series
@@ -49,6 +49,17 @@ def test_a_missing_database_halts_and_says_how_to_make_it(influx: InfluxDB1) -> 
     sink.send(some(), soon())
     assert len(influx.points("water", "nope")) == 3
     sink.close()
+
+
+@pytest.mark.server
+def test_any_write_endpoint_takes_it_not_only_influxdb_s(victoria: VictoriaMetrics) -> None:
+    sink = v1(victoria.url)
+    assert "takes writes" in sink.check(soon())
+    for _ in range(2):
+        sink.send(some(), soon())
+    sink.close()
+    [found] = victoria.export('{__name__="water_value"}')
+    assert dict(zip(found.at_ms, found.values, strict=True)) == {T0 // 10**6: 7.0, T0 // 10**6 + 1000: 7.1, T0 // 10**6 + 2000: 7.2}
 
 
 @pytest.mark.server

@@ -76,6 +76,14 @@ def test_pandas_and_others_find_numbers_times_and_empty_places(tmp_path):
     assert set(found.column("edition").to_pylist()[:-1]) == {""}
 
 
+def test_the_edition_is_the_one_in_force_at_the_station_s_own_day():
+    daily = HOUR._replace(device="", quantity="aqi", statistic="index", method="HJ633", period_s=86_400)
+    march = 1_772_294_400 * 10**9  # 2026-03-01T00:00+08:00, when the edition of 2026 comes into force
+    at = [march, march + DAY_NS, march + DAY_NS]
+    lines = Table(ZONES).lines(rows([daily, daily._replace(method="isolation")], [0, 0, 1], [84.0] * 3, at=at, span=DAY_NS))
+    assert [line.rpartition(",")[2] for line in lines] == ["2012", "2026", ""]
+
+
 def test_days_that_are_over_become_parquet_and_late_rows_still_find_their_day(tmp_path):
     far = sink(tmp_path, format="parquet")
     for day in range(4):
