@@ -24,6 +24,7 @@ from gateway.intake import Awaited, Intake, Note
 from gateway.journal import keeping, progress
 from gateway.journal.orders import end_left_over
 from gateway.journal.reader import Reader
+from gateway.journal.room import Reserve
 from gateway.journal.writer import BOOTED, READINGS, START, STARTS, TICK, UNDONE, JournalError, Writer
 from gateway.relayed import MARK
 from gateway.restoring import restore_state
@@ -81,6 +82,13 @@ class Core:
         """After an unclean start, until the next checkpoint: readings are committed before they are stepped."""
         self._skipped: list[int] = []
         self._unfinished: tuple[int, int, Event] | None = None
+        self._reserve = Reserve(writer.path.parent)
+        self._under_way: list[Note] = []
+        """Notes of the commit that is tried now."""
+        self._stuck: list[Note] = []
+        """Notes that came before those of the intake, while the journal cannot be written."""
+        self._said = False
+        """An alert says that the journal cannot be written."""
         self.give_up = Flagged()
         """Set when the daemon stops: a journal that cannot be written then raises instead of being tried again."""
 
@@ -103,6 +111,7 @@ class Core:
             self._state = carry(self._redo(reader), self._plan.layout)
         self._sorter = Sorter(self._writer, self._register)  # after the redo: rows of an event under way are not shown before it is done
         self._commit_event(BOOTED if booted else START, Taken([], []), stamp)
+        self._reserve.take()
 
     def _make_plan(self) -> None:
         self._plan, self._watches = self._wiring.wire(self._writer.series, self._writer.ids, self._off)
@@ -149,9 +158,13 @@ class Core:
             self._keep_house()
             return False
         (deliveries, notes), self._gathered = (self._gathered.deliveries, self._gathered.notes), _Gathered()
-        stamp = self._clock.now()
+        self._under_way, stamp = notes, self._clock.now()
         taken = self._sorter.sort(deliveries, notes, stamp)
-        if not (deliveries or notes or taken.rows) and self._until_due_s() > 0:
+        if lost := self._intake.overwritten():
+            log.error("journal: %d readings were overwritten while it could not be written", lost)
+            taken.count("received", lost)
+            taken.count("overwritten", lost)
+        if not (deliveries or notes or taken.rows or lost) and self._until_due_s() > 0:
             self._keep_house()
             return False
         kind = READINGS if taken.rows else TICK if self._until_due_s() <= 0 else 0
@@ -207,12 +220,11 @@ class Core:
 
     def _persist(self, kind: int, taken: Taken, stamp: Stamp) -> None:
         self._patiently(lambda: self._commit_event(kind, taken, stamp))
+        self._under_way = []
         for delivery in taken.deliveries:
             if delivery.receipt:
                 delivery.receipt.release()
-        for note in taken.notes:
-            if isinstance(note, Awaited):
-                note.kept()
+        _kept(taken.notes)
         if self._unfinished:
             unfinished, self._unfinished = self._unfinished, None
             self._patiently(lambda: self._finish(*unfinished))
@@ -221,21 +233,61 @@ class Core:
         self._keep_house()
 
     def _patiently(self, work: Callable[[], None]) -> None:
-        """Try until the journal takes it: until then nothing is acknowledged and the lines have to wait."""
+        """Try until the journal takes it: until then nothing is acknowledged, and of what was polled the newest waits in memory."""
         while True:
             try:
+                if self.trouble:
+                    self._look_for_room()
                 work()
             except JournalError as error:
-                if str(error) != self.trouble:
-                    log.critical("journal: %s", error)
-                self.trouble = str(error)
+                self._in_trouble(str(error))
                 if self.give_up.wait(1.0):
                     raise
                 continue
             if self.trouble:
                 log.warning("journal: can be written again")
                 self.trouble = ""
+                self._intake.ring(False)
+                if self._said:
+                    self._intake.tell(progress.JournalSays(progress.FULL, ""))
+                self._said = False
             return
+
+    def _look_for_room(self) -> None:
+        """What was kept back is for alerts: readings wait until it can be kept back again."""
+        if self._reserve.given and not self._reserve.take():
+            raise JournalError(self.trouble)
+        if self._stuck:
+            self._tell_meanwhile("")
+
+    def _in_trouble(self, words: str) -> None:
+        """Say it loudly; if it lasts, in the journal too where a small commit is possible, with the room kept back if the disk is full."""
+        lasts = bool(self.trouble)
+        if words != self.trouble:
+            log.critical("journal: %s", words)
+        self._intake.ring(True)
+        self.trouble = words
+        if not lasts:
+            return
+        self._reserve.give()
+        for notes in (self._under_way, self._gathered.notes):
+            self._stuck += notes
+            notes.clear()
+        try:
+            self._tell_meanwhile(words)
+        except JournalError as error:
+            log.debug("journal: not even an alert can be written: %s", error)
+
+    def _tell_meanwhile(self, words: str) -> None:
+        """Commit what is no reading: the alert of the journal itself, what became of messages, how far the sinks are."""
+        self._stuck += self._intake.notes()
+        said = [progress.JournalSays(progress.FULL, words)] if words else []
+        with self._writer.transaction():
+            lines = self._write_notes([*self._stuck, *said])
+        done, self._stuck, self._said = self._stuck, [], self._said or bool(words)
+        _say(lines)
+        _kept(done)
+        self._grown()
 
     def _commit_event(self, kind: int, taken: Taken, stamp: Stamp) -> None:
         ids = self._writer.known
@@ -302,6 +354,7 @@ class Core:
             if event.kind in STARTS:
                 writer.meta("boot", self._clock.now().boot)
                 lines += self._alerts.orphans(writer, number, state, event.now)
+                lines += self._alerts.of_journal(writer, number, event.now, progress.JournalSays(progress.FULL, ""))
                 lines += [self._alerts.skipped(writer, number, event.now, skipped) for skipped in self._skipped]
             lines += self._alerts.write(writer, number, self._plan, self._watches, effects.transitions)
         for line, aside in taken.asides:
@@ -313,12 +366,16 @@ class Core:
         for journal, n in taken.marks.items():
             writer.meta(f"{MARK}{journal}", n)
         writer.count(taken.counts)
-        for note in taken.notes:
-            note.write(writer)
+        return lines + self._write_notes(taken.notes)
+
+    def _write_notes(self, notes: Iterable[Note]) -> list[str]:
+        lines: list[str] = []
+        for note in notes:
+            note.write(self._writer)
             if isinstance(note, progress.SinkSays):
-                lines += self._alerts.of_sink(writer, writer.next_event - 1, self._utc(self._clock.now()), note)
+                lines += self._alerts.of_sink(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)
             elif isinstance(note, progress.JournalSays):
-                lines += self._alerts.of_journal(writer, writer.next_event - 1, self._utc(self._clock.now()), note)
+                lines += self._alerts.of_journal(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)
         return lines
 
     def _keep_house(self) -> None:
@@ -327,6 +384,7 @@ class Core:
             self._patiently(self._keep_state)
         if time.monotonic() - self._last_keeping > _KEEPING_EVERY_S:
             self._patiently(self._keep_limits)
+            self._reserve.take()
             self._last_keeping = time.monotonic()
 
     def _keep_state(self) -> None:
@@ -361,6 +419,12 @@ class Core:
         state, table = self._state, self._writer.series
         since, reason = state["gap_open_since"], state["gap_open_reason"]
         return [Gap(table[i], int(since[i]), None, int(reason[i]), 0.0) for i in since.nonzero()[0].tolist()]
+
+
+def _kept(notes: Iterable[Note]) -> None:
+    for note in notes:
+        if isinstance(note, Awaited):
+            note.kept()
 
 
 def _say(lines: list[str]) -> None:

@@ -1,7 +1,8 @@
 """The bounded queue into the core: deliveries of the lines, and notes of those who deliver onwards.
 
 A polled line waits when it is full. A delivery with a receipt is always taken: its number is bounded by the broker's
-in-flight window, and refusing it would only make the broker send it again.
+in-flight window, and refusing it would only make the broker send it again. While the journal cannot be written nobody waits: the
+queue is a ring then, larger, and the oldest readings without a receipt give way to newer ones, counted.
 """
 
 import time
@@ -33,8 +34,11 @@ class Awaited(Note, Protocol):
 class Intake:
     """Many threads deliver, the core takes."""
 
-    def __init__(self, most_rows: int = 4000) -> None:
+    def __init__(self, most_rows: int = 4000, ring_rows: int = 10_000) -> None:
         self._most_rows = most_rows
+        self._ring_rows = ring_rows
+        self._is_ring = False
+        self._overwritten = 0
         self._changed = Condition()
         """Its lock may be taken twice by one thread."""
         self._deliveries: deque[Delivery] = deque()
@@ -54,6 +58,8 @@ class Intake:
                 rest = deadline - time.monotonic()
                 if rest <= 0 or not self._changed.wait(rest):
                     return False
+            if self._is_ring and delivery.receipt is None:
+                self._overwrite(delivery.rows)
             self._deliveries.append(delivery)
             self._rows += delivery.rows
             if self._is_enough():
@@ -61,11 +67,41 @@ class Intake:
         return True
 
     def _has_no_room(self, delivery: Delivery) -> bool:
-        return delivery.receipt is None and self._rows > 0 and self._rows + delivery.rows > self._most_rows
+        return delivery.receipt is None and not self._is_ring and self._rows > 0 and self._rows + delivery.rows > self._most_rows
 
     def _is_enough(self) -> bool:
         """Is there what the core sleeps for?"""
         return self._enough == 1 or 0 < self._enough <= self._rows
+
+    def _overwrite(self, rows: int) -> None:
+        """Make room in the ring for so many rows; nothing goes that is owed a receipt."""
+        while self._rows + rows > self._ring_rows:
+            oldest = next((i for i, delivery in enumerate(self._deliveries) if delivery.receipt is None), None)
+            if oldest is None:
+                return
+            gone = self._deliveries[oldest]
+            del self._deliveries[oldest]
+            self._rows -= gone.rows
+            self._overwritten += gone.rows + (gone.aside is not None)
+
+    def ring(self, on: bool) -> None:
+        """Nobody waits for the core from now on (the journal cannot be written), or everyone does again."""
+        with self._changed:
+            self._is_ring = on
+            self._changed.notify_all()
+
+    def overwritten(self) -> int:
+        """How many readings were overwritten since it was asked last."""
+        with self._changed:
+            found, self._overwritten = self._overwritten, 0
+        return found
+
+    def notes(self) -> list[Note]:
+        """The notes alone, oldest first; deliveries stay."""
+        with self._changed:
+            found = list(self._notes)
+            self._notes.clear()
+        return found
 
     def tell(self, note: Note) -> None:
         """Never waits: notes are few and small."""

@@ -110,7 +110,8 @@ class Overview:
                       for name, record in sinks.items()}
             zone = next((s.time_zone for s in self._site.stations.values()), "UTC")
             traffic = {name: self._reader.traffic(name, local_day(stamp.utc_ns, zone)) for name in sinks}
-        counted = {name: counters.get(name, 0) for name in ("received", "journalled", "duplicate", "undecodable", "quarantined", "held")}
+        counted = {name: counters.get(name, 0) for name in (
+            "received", "journalled", "duplicate", "undecodable", "quarantined", "held", "overwritten")}
         holds = counted["received"] == sum(n for name, n in counted.items() if name != "received")
         return {
             "format": 1, "version": self._version, "site": self._site.file, "since": facts.get("since"), "now": iso(stamp.utc_ns),

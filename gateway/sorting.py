@@ -1,6 +1,6 @@
 """Sorts what one cycle took: rows for the step, duplicates, messages nobody can read, readings without a true time.
 
-Everything is counted here once, so that received = journalled + duplicate + undecodable + quarantined + held.
+Everything is counted here once, so that received = journalled + duplicate + undecodable + quarantined + held (+ overwritten, see intake.py).
 """
 
 from collections.abc import Callable

@@ -82,7 +82,8 @@ def _lines(status: Plain, running: bool) -> list[str]:
             [r["name"], str(r["sent"]), str(r["waiting"]), str(r["dead"]), r["words"]] for r in status["recipients"]])
     c, journal = status["conservation"], status["journal"]
     lines.append(f"received {c['received']} = journalled {c['journalled']} + duplicate {c['duplicate']} + undecodable {c['undecodable']} + "
-                 f"quarantined {c['quarantined']} + held {c['held']}" + ("" if c["holds"] else "   DOES NOT HOLD: please report this"))
+                 f"quarantined {c['quarantined']} + held {c['held']} + overwritten {c['overwritten']}"
+                 + ("" if c["holds"] else "   DOES NOT HOLD: please report this"))
     lines.append(f"journal {journal['bytes'] / 1e6:.1f} MB of {journal['limit'] / 1e9:g} GB, {journal['rows']} rows, {journal['events']} events: "
                  f"{journal['state']}" + (f", checked: {journal['checked']}" if journal["checked"] else "")
                  + f"     clock {status['clock']['words']}")

@@ -85,7 +85,7 @@ class View(Protocol):
          "sinks": [{name, kind, state, words, journalled, sent, refused, skipped, thinned, owed, waiting, behind_s,
                     bytes_today, bytes_per_day}],
          "recipients": [{name, waiting, sent, dead, words}],
-         "conservation": {received, journalled, duplicate, undecodable, quarantined, held, holds: true}, "relayed_gaps": n,
+         "conservation": {received, journalled, duplicate, undecodable, quarantined, held, overwritten, holds: true}, "relayed_gaps": n,
          "journal": {bytes, limit, rows, events, state, checked}, "clock": {sure, words},
          "gaps": [{series, since, until, seconds, reason, words, filled}], those that go on first (until null), then the newest,
          "notes": [text]}

@@ -152,7 +152,8 @@ class CannedView:
             }],
             "recipients": [{"name": "duty webhook", "waiting": 0, "sent": 14, "dead": 0, "words": ""}],
             "conservation": {
-                "received": 18_204_562, "journalled": 18_204_551, "duplicate": 8, "undecodable": 3, "quarantined": 0, "held": 0, "holds": True,
+                "received": 18_204_562, "journalled": 18_204_551, "duplicate": 8, "undecodable": 3, "quarantined": 0, "held": 0,
+                "overwritten": 0, "holds": True,
             },
             "journal": {"bytes": 1_912_000_000, "limit": 8_000_000_000, "rows": 18_204_551, "events": 35_214, "state": "good"},
             "clock": {"sure": True, "words": "synchronised, 3 ms"},

@@ -183,7 +183,8 @@ def is_unharmed(found: Aftermath, flood: Flood, most_mb: float) -> None:
     assert found.other_values == 0, "garbage became a value"
     assert found.causes["retained"] == flood.kept
     assert found.counted["undecodable"] == flood.unreadable, dict(found.counted)
-    assert found.counted["received"] == sum(found.counted[name] for name in ("journalled", "duplicate", "undecodable", "quarantined", "held"))
+    parts = ("journalled", "duplicate", "undecodable", "quarantined", "held", "overwritten")
+    assert found.counted["received"] == sum(found.counted[name] for name in parts)
     assert found.holds
     assert found.grown_mb < most_mb, f"memory grew by {found.grown_mb:.0f} MB"
     assert found.code == 0

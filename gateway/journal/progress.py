@@ -95,6 +95,10 @@ class SinkSays:
         writer.db.execute("UPDATE sink SET state = ?, words = ? WHERE name = ?", (self.state, self.words[:500], self.sink))
 
 
+FULL, THINNED = "journal_full", "journal_thinned"
+"""Alerts of the journal itself: it cannot be written; old readings make room."""
+
+
 @dataclass(frozen=True, slots=True)
 class JournalSays:
     """The journal itself has something to tell: a technical alert, or its end. The core raises it with the same commit."""

@@ -1,5 +1,6 @@
-"""How much room there is for the journal, and when it is short: by `max_size`, or on the disk itself."""
+"""How much room there is for the journal, when it is short, and the room that is kept back for the worst moment."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -14,3 +15,47 @@ def short_of_disk(folder: Path) -> str:
     found = os.statvfs(folder)
     free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
     return f"{free / 1e6:.0f} MB are free on the disk" if free < min(_FREE_MOST, _FREE_SHARE * size) else ""
+
+
+_RESERVE, _RESERVE_SHARE = 8_000_000, 8
+"""So much is kept back, and no more than this part of a small file system."""
+
+
+class Reserve:
+    """A file that only takes room: given up when the disk is full, so that alerts and what becomes of them can still be committed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "reserve"
+        self.given = False
+        """It was given up, and is not there again: readings must not use what it left."""
+
+    def take(self) -> bool:
+        """Have it; False = there is not room enough for it and as much again. Never raises."""
+        try:
+            if not self._path.exists():
+                found = os.statvfs(self._path.parent)
+                size = min(_RESERVE, found.f_blocks * found.f_frsize // _RESERVE_SHARE)
+                if found.f_bavail * found.f_frsize < 2 * size:
+                    return False
+                self._allocate(size)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+            return False
+        self.given = False
+        return True
+
+    def _allocate(self, size: int) -> None:
+        opened = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            os.posix_fallocate(opened, 0, size)
+        finally:
+            os.close(opened)
+
+    def give(self) -> None:
+        """If the disk is full, let it have the room. Never raises."""
+        with contextlib.suppress(OSError):
+            found = os.statvfs(self._path.parent)
+            if found.f_bavail * found.f_frsize < self._path.stat().st_size:
+                self._path.unlink()
+                self.given = True

@@ -23,7 +23,7 @@ from gateway.journal import thinning
 from gateway.journal.archive import Archive, ArchiveFile, Head, joined
 from gateway.journal.archiving import FileDropped, FileRewritten, FileSealed, SeriesWanted
 from gateway.journal.codec import Damaged
-from gateway.journal.progress import JournalSays
+from gateway.journal.progress import THINNED, JournalSays
 from gateway.journal.reader import Reader
 from gateway.journal.records import EventRecord, Sealed
 from gateway.journal.room import FULL_AT, short_of_disk
@@ -112,9 +112,9 @@ class Sealer:
         words = short_of_disk(self._journal) or near
         is_short = bool(words) and self._limits.on_full == "thin"
         if is_short and self._thins is not True:
-            self._tell(JournalSays("journal_thinned", f"{words}: old readings become minute means, these hourly ones"))
+            self._tell(JournalSays(THINNED, f"{words}: old readings become minute means, these hourly ones"))
         elif not is_short and self._thins is not False and (self._thins is None or used < _EASED_AT * limit):
-            self._tell(JournalSays("journal_thinned", ""))
+            self._tell(JournalSays(THINNED, ""))
         else:
             return is_short
         self._thins = is_short

@@ -150,7 +150,7 @@ def _alert_log(db: sqlite3.Connection) -> Finding:
 
 def _counters(db: sqlite3.Connection) -> Finding:
     found: dict[str, int] = dict(db.execute("SELECT name, value FROM counter"))
-    parts = {name: found.get(name, 0) for name in ("journalled", "duplicate", "undecodable", "quarantined", "held")}
+    parts = {name: found.get(name, 0) for name in ("journalled", "duplicate", "undecodable", "quarantined", "held", "overwritten")}
     received, held = found.get("received", 0), _one(db, "SELECT count(*) FROM held")
     said = f"received {received} = " + " + ".join(f"{name} {value}" for name, value in parts.items())
     good = received == sum(parts.values()) and held == parts["held"]

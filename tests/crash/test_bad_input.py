@@ -204,7 +204,7 @@ def test_whatever_comes_is_counted_in_words_and_the_rest_goes_on(tmp_path):
     assert status["conservation"]["undecodable"] == wrong
     assert status["conservation"]["quarantined"] == 1
     counted = counters(tmp_path)
-    assert counted["received"] == sum(counted[name] for name in ("journalled", "duplicate", "undecodable", "quarantined", "held"))
+    assert counted["received"] == sum(counted[name] for name in ("journalled", "duplicate", "undecodable", "quarantined", "held", "overwritten"))
     assert seen.told()["/good"][0] == "told"
     assert {path: state for path, (state, _) in seen.told().items() if path != "/good"} == dict.fromkeys(WORDS, "waiting")
     assert grown_mb < MOST_GROWTH_MB, f"memory grew by {grown_mb:.0f} MB"

@@ -25,6 +25,7 @@ TWINS = (
          ("test_modbus_driver.py::test_what_came_is_kept_when_another_block_fails",)),
     Twin("acknowledges before the commit", "gateway/core.py",
          """        self._patiently(lambda: self._commit_event(kind, taken, stamp))
+        self._under_way = []
         for delivery in taken.deliveries:
             if delivery.receipt:
                 delivery.receipt.release()
@@ -33,6 +34,7 @@ TWINS = (
             if delivery.receipt:
                 delivery.receipt.release()
         self._patiently(lambda: self._commit_event(kind, taken, stamp))
+        self._under_way = []
 """,
          ("test_core.py::test_a_commit_that_fails_releases_nothing_and_is_tried_until_it_holds",
           "test_core.py::test_a_reading_that_kills_the_process_is_kept_and_after_three_deaths_never_stepped_again")),

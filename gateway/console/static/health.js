@@ -56,7 +56,7 @@ function sinkBoard(rows) {
 }
 
 function identity(sums) {
-  const parts = [["in_journal", "journalled"], ["duplicate", "duplicate"], ["undecodable", "undecodable"], ["quarantined", "quarantined"], ["in_held", "held"]];
+  const parts = [["in_journal", "journalled"], ["duplicate", "duplicate"], ["undecodable", "undecodable"], ["quarantined", "quarantined"], ["in_held", "held"], ["overwritten", "overwritten"]];
   return el("section", { class: "panel board identity" }, el("h3", {}, t("conservation")),
     sum(term(t("received"), sums.received), parts.map(([key, name]) => term(t(key), sums[name]))),
     el("p", {}, el("span", { class: `state ${sums.holds ? "good" : "bad"}` }, shape(sums.holds ? "state-good" : "state-bad"), t(sums.holds ? "adds_up" : "adds_not"))));
