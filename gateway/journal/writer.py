@@ -147,6 +147,7 @@ class Writer:
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
             self._checked &= getattr(error, "sqlite_errorname", "") not in _DAMAGED
+            self.abandon()  # a full disk has rolled back by itself, and the numbers that were given out must not be believed any more
             raise JournalError(_explain(error, self.path)) from error
         finally:
             if self._db is not None and self._db.in_transaction:
