@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import servers
+
+hypothesis.settings.register_profile("busy machine", parent=hypothesis.settings(), deadline=None)  # how long an example takes is no promise
+hypothesis.settings.load_profile("busy machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
