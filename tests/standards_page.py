@@ -146,7 +146,7 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
   water temperature, so without it there is none. A pH is judged by both its ends: the multiple is the worse of pH / 9 and 6 / pH.
 - Means are rounded to 6 decimals before they are judged: what lies beyond is the dust of binary sums.
 - A number rests on its means: it is SUSPECT where one of them is, and MISSING with the reason `i` (incomplete) where it may not be given.
-- Late readings: the newest three hours of each series stay open, so what comes later than that renews nothing; it is journalled and
+- Late readings: the newest 27 hours of each series stay open, so what comes later than that renews nothing; it is journalled and
   sent, and its hour stays as it was. What a device kept while it was away and gives oldest first, before its new readings, fills every hour
   of its own, however long ago: hours and indices of the last 96 h and days of the last 8 d are then issued. Anything older or out of
   order is computed by `ecosentry compute` from the journal's readings.

@@ -115,6 +115,30 @@ def test_what_comes_later_fills_the_gap_and_the_ledger_says_how_far(house):
     assert ledger(house) == [(30, 130, "d", 1.0)]
 
 
+def test_what_comes_a_night_late_and_newest_first_renews_its_hours(house):
+    speak(house, 3)
+    house.kill()
+    house.clock.forward(20 * 3600)
+    house.start()
+    speak(house, 3)
+    late = [NOON + at * S for at in range(3600, 3600 * 19, 60)]
+    for at in reversed(late):
+        readings = Readings(house.clock.now(), own_time=True)
+        readings.add(AMMONIA, 0.4, ord("N"), at)
+        house.intake.deliver(Delivery("l", (readings.batch(),)), 0)
+    house.turn()
+    house.clock.forward(60)
+    house.turn()
+    with house.reader() as reader:
+        hourly = reader.series().index(AMMONIA._replace(statistic="mean", period_s=3600))
+        hours = reader.rows_of_series(hourly, NOON + 3600 * S, NOON + 3600 * 19 * S, 1000)
+    assert {(at - NOON) // S // 3600 for at in hours.at.tolist()} >= set(range(3, 19))
+    assert set(hours.value.round(6).tolist()) == {0.4}
+    ((since, until, reason, filled),) = ledger(house)
+    assert (reason, since, until - 20 * 3600) == ("g", 30, 40)
+    assert 0.1 < filled < 0.2, "one a minute of one every 10 s"
+
+
 def test_a_value_that_failed_with_a_reason_of_its_own_is_missing_and_says_why(house):
     speak(house, 3)
     for _ in range(3):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics import means, quality, rules
+from analytics.kernels.means import RING
 from analytics.state import Layout, State
 
 S = 10**9
@@ -171,14 +172,14 @@ def test_state_survives_a_checkpoint_and_moves_to_another_layout_by_key():
 
     kept = state(2)
     kept["known_value"][:] = (1.5, 2.5)
-    kept["hour_total"][:] = range(6)
+    kept["hour_total"][:] = range(2 * RING)
     again = load(kept.dump(), kept.layout)
     assert again.buffer.tobytes() == kept.buffer.tobytes()
     other = Layout(COLUMNS, {"series": ("new", "s1"), "watch": (), "device": ()})
     moved = carry(kept, other)
     assert math.isnan(moved["known_value"][0])
     assert moved["known_value"][1] == 2.5
-    assert moved["hour_total"].tolist() == [0, 0, 0, 3, 4, 5]
+    assert moved["hour_total"].tolist() == [0] * RING + [*range(RING, 2 * RING)]
 
 
 @quick

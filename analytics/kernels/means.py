@@ -1,7 +1,7 @@
 """Hourly means, a left fold in arrival order per series. Plain twin: tests/naive.py `Hours`.
 
 A reading belongs to the hour in which its interval ends: an hour holds start < at <= end. Sums are compensated
-(Neumaier), so a mean does not depend on how many readings came before. Three hours stay open for late readings;
+(Neumaier), so a mean does not depend on how many readings came before. A day of hours stays open for late readings;
 a late reading re-issues its hour with the next revision.
 """
 
@@ -19,7 +19,8 @@ U1 = NDArray[np.uint8]
 
 HOUR = 3_600_000_000_000
 NEVER = 9_223_372_036_854_775_807
-RING = 3
+RING = 27
+"""Hours that stay open: a day and three hours, so that what an instrument remembers of a night still counts."""
 
 
 @kernel
