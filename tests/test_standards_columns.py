@@ -31,10 +31,9 @@ def test_columns_equal_the_exact_path_on_every_step_and_on_every_tie(law, scale)
     top = float((scale.bands or [row[1] for row in scale.segments] or [row[0] for row in scale.breakpoints])[-1])
     steps = np.arange(0, int(top * 10**places * 1.1) + 3)
     every = steps / 10.0**places
-    chosen = every if every.size < 3000 else np.concatenate((every[:400], np.array(random.Random(8170).sample(list(every), 1200)), every[-400:]))
-    ties = (2 * steps[:600] + 1) / (2 * 10.0**places)
+    ties = (2 * steps + 1) / (2 * 10.0**places)
     ends = np.array([float(end) for end in (scale.bands or [c for row in scale.segments for c in row[:2]] or [row[0] for row in scale.breakpoints])])
-    values = np.concatenate((chosen, ties, np.nextafter(ties, 0), np.nextafter(ties, 1e9), ends, np.nextafter(ends, 1e9), np.nextafter(ends, -1),
+    values = np.concatenate((every, ties, np.nextafter(ties, 0), np.nextafter(ties, 1e9), ends, np.nextafter(ends, 1e9), np.nextafter(ends, -1),
                              [np.nan, -1.0, -0.04, -1e-9, 0.0, 1e6]))
     found = index_columns_of(law, [scale]).subindices(values[None, :])[0]
     expected = [exact_index(law, scale, value) for value in values.tolist()]
