@@ -40,9 +40,10 @@ def test_what_a_wal_that_is_torn_takes_with_it_is_whole_commits(tmp_path):
         house.say((AMMONIA, 2.0 * k), (LAEQ, 2.0 * k + 1))
         house.turn()
     wal = (house.folder / "live.db-wal").read_bytes()
-    for seed in range(8):
-        place = random.Random(seed).randrange(len(wal))
-        folder = tmp_path / str(seed)
+    frame = int.from_bytes(wal[8:12]) + 24  # a page and its head
+    whole = [len(wal) - back * frame for back in range(1, 21)]  # between any two frames of the newest commits
+    for place in whole + [random.Random(seed).randrange(len(wal)) for seed in range(4)]:
+        folder = tmp_path / str(place)
         folder.mkdir()
         shutil.copy(house.folder / "live.db", folder / "live.db")
         (folder / "live.db-wal").write_bytes(wal[:place])
