@@ -15,6 +15,10 @@ from drivers.decode import Form, NumberType, Order
 from drivers.driver import Device
 
 
+Letter = Literal["N", "M", "C", "D", "F", "T", "w"]
+"""What an instrument may say of its values: measuring, maintenance, calibration, fault, out of service, over range, warming up."""
+
+
 def _number(written: object) -> object:
     """Contents of a register as they stand on the left of a TOML row: text."""
     return int(written, 0) if isinstance(written, str) else written
@@ -31,9 +35,9 @@ class Status(Table):
     bit: int | None = None
     bits: int = 1
     """As in `[quantities]`."""
-    means: Annotated[dict[Annotated[int, BeforeValidator(_number)], Literal["N", "M", "C", "D", "F", "T"]], Field(min_length=1)]
-    """Contents → what they say: measuring, maintenance, calibration, fault, out of service, over range."""
-    other: Literal["N", "M", "C", "D", "F", "T"] = "N"
+    means: Annotated[dict[Annotated[int, BeforeValidator(_number)], Letter], Field(min_length=1)]
+    """Contents → what they say."""
+    other: Letter = "N"
     """What contents say that `means` does not have."""
     of: tuple[str, ...] = ()
     """Which rows of `[quantities]` it is about; left out = all."""
