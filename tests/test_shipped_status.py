@@ -1,7 +1,8 @@
 """Shipped profiles with status words: what the instrument says of itself arrives over a real line, and no mean counts it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
 
 import modbus_devices
@@ -19,7 +20,6 @@ from gateway.clock import SystemClock
 from gateway.gap_ledger import gaps_between
 from gateway.wiring import Expected
 
-OZONE = Series("river", "probe", "o3")
 PPB = {41.5: (0x4226, 0), 400.0: (0x43C8, 0)}
 """Readings in ppb as high and low word; by IEEE 754."""
 
@@ -53,6 +53,15 @@ def test_an_analyser_on_its_zero_or_span_gas_says_so(on, letter):
     assert (batch.raw.tolist(), bytes(batch.reason).decode()) == ([81.423], letter)
 
 
+@pytest.mark.parametrize(("device", "gas", "letter"), [(0, 0, "N"), (4, 0, "N"), (0, 2, "w"), (0, 256, "w"), (4, 258, "w"), (2, 256, "D"),
+                                                      (1, 0, "D"), (6, 0, "D")])
+def test_a_probe_that_starts_up_or_is_broken_says_so(device, gas, letter):
+    held = TableSource({0: 0xD47A, 1: 0x43E8, 0x800: device, 0x801: gas})
+    with on_a_line("vaisala_gmp252", held, address=240) as (driver, wire):
+        batch = driver.poll(driver.groups()[0], wire)
+    assert (batch.raw.tolist(), bytes(batch.reason).decode()) == ([465.65997], letter)
+
+
 def at(batch: Batch, house: House) -> Batch:
     """What was polled in real time, as of the house's own clock and station."""
     stamp = house.clock.now()
@@ -60,24 +69,49 @@ def at(batch: Batch, house: House) -> Batch:
     return Batch(series, batch.which, batch.at * 0 + stamp.utc_ns, batch.span, batch.raw, batch.reason, stamp)
 
 
-def test_the_span_gas_of_a_shipped_analyser_is_in_no_mean(tmp_path):
-    house, held = House(tmp_path / "journal", site(), expected=[Expected(OZONE, 60.0, False)]), ozone()
-    with on_a_line("teledyne_t400", held) as (driver, wire):
+def an_hour(
+    folder: Path, held: TableSource, device: str, series: Series, address: int, spoil: Callable[[int], bool],
+) -> tuple[list[int], list[float], list[tuple[str, int]]]:
+    """Polls a shipped profile each minute of an hour; `spoil(minute)` sets the instrument. Flags of the spoilt rows, hourly means, gaps."""
+    house, spoilt = House(folder, site(), expected=[Expected(series, 60.0, False)]), []
+    with on_a_line(device, held, address) as (driver, wire):
         for minute in range(61):
             house.clock.forward(60)
-            span_gas = 20 <= minute < 35
-            held.registers.update(zip((18, 19), PPB[400.0 if span_gas else 41.5], strict=True))
-            held.coils[22] = int(span_gas)
+            spoilt.append(spoil(minute))
             house.intake.deliver(Delivery("l", (at(driver.poll(driver.groups()[0], wire), house),)), 0)
             house.turn()
     house.clock.forward(60)
     house.turn()
     with house.reader() as reader:
         table = reader.series()
-        rows = reader.rows_of_series(table.index(OZONE), 0, 2**62, 1000)
-        mean = reader.rows_of_series(table.index(OZONE._replace(statistic="mean", period_s=3600)), 0, 2**62, 10)
-        gaps = gaps_between(reader, 0, 2**62, [table.index(OZONE)])
+        rows = reader.rows_of_series(table.index(series), 0, 2**62, 1000)
+        mean = reader.rows_of_series(table.index(series._replace(statistic="mean", period_s=3600)), 0, 2**62, 10)
+        gaps = gaps_between(reader, 0, 2**62, [table.index(series)])
     house.kill()
-    assert [flag for flag, value in zip(rows.flag.tolist(), rows.value.tolist(), strict=True) if value > 700] == [Flag.FAIL] * 15
-    assert mean.value.tolist() == [81.423]
-    assert [(gap.words, (gap.until - gap.since) // S) for gap in gaps] == [("calibration", 16 * 60)]
+    flags = [flag for flag, bad in zip(rows.flag.tolist(), spoilt, strict=True) if bad]
+    return flags, mean.value.tolist(), [(gap.words, (gap.until - gap.since) // S) for gap in gaps]
+
+
+def test_the_span_gas_of_a_shipped_analyser_is_in_no_mean(tmp_path):
+    held = ozone()
+
+    def spoil(minute: int) -> bool:
+        span_gas = 20 <= minute < 35
+        held.registers.update(zip((18, 19), PPB[400.0 if span_gas else 41.5], strict=True))
+        held.coils[22] = int(span_gas)
+        return span_gas
+
+    flags, means, gaps = an_hour(tmp_path, held, "teledyne_t400", Series("river", "probe", "o3"), 1, spoil)
+    assert (flags, means, gaps) == ([Flag.FAIL] * 15, [81.423], [("calibration", 16 * 60)])
+
+
+def test_what_a_shipped_probe_gives_while_it_starts_up_is_in_no_mean(tmp_path):
+    held = TableSource({0: 0xD47A, 1: 0x43E8, 0x800: 0, 0x801: 0})
+
+    def spoil(minute: int) -> bool:
+        starting = 20 <= minute < 35
+        held.registers.update({1: 0x44E8 if starting else 0x43E8, 0x801: 256 if starting else 0})
+        return starting
+
+    flags, means, gaps = an_hour(tmp_path, held, "vaisala_gmp252", Series("river", "probe", "co2"), 240, spoil)
+    assert (flags, means, gaps) == ([Flag.FAIL] * 15, [465.65997], [("warming up", 16 * 60)])

@@ -14,7 +14,6 @@ from drivers.codecs.modbus import BIT_FUNCTIONS
 from drivers.decode import Form, NumberType, Order
 from drivers.driver import Device
 
-
 Letter = Literal["N", "M", "C", "D", "F", "T", "w"]
 """What an instrument may say of its values: measuring, maintenance, calibration, fault, out of service, over range, warming up."""
 
