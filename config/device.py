@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from config.input_table import Input
 from config.regime import DutyTable, Ready
 from config.table import Table
 from config.units import Duration
@@ -37,6 +38,8 @@ class ProfileFile(Table):
     """What it says of itself, `[status.NAME]`; the protocol's `Status` checks them."""
     history: dict[str, Any] = {}
     """Where it keeps a record of its own; the protocol's `History` checks it."""
+    inputs: dict[str, Input] = {}
+    """What its counts mean, by terminal, unless the site file says otherwise."""
     quantities: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     recognise: dict[str, Any] = {}
     siblings: dict[str, Any] = {}

@@ -6,6 +6,7 @@ from config.device import Profile, ProfileFile
 from config.document import Document
 from config.errors import ConfigError, Problem
 from config.find import Found, find, no_such
+from config.inputs import misfit
 from config.kinds import Kinds
 from config.later import KINDS, SAY
 from config.quantity import vocabulary
@@ -46,10 +47,16 @@ def read_profile(file: Found, kinds: Kinds) -> Profile:
         history = _single(document, "history", protocol, recorded) if "history" in document.data or recorded is None else None
         commands = _named(document, "commands", "command", protocol, kinds.command(protocol))
         status = _named(document, "status", "status", protocol, kinds.status(protocol))
-    document.finish()
+    if head is None:
+        document.finish()
     assert head is not None
-    return Profile(name=file.name, path=file.path, packaged=file.packaged, file=head, rows=rows, timing=timing, commands=commands,
-                   status=status, history=history)
+    found = Profile(name=file.name, path=file.path, packaged=file.packaged, file=head, rows=rows, timing=timing, commands=commands,
+                    status=status, history=history)
+    for terminal, one in head.inputs.items():
+        if wrong := misfit(found, terminal, one):
+            document.complain(("inputs", terminal), f"inputs.{terminal}: {wrong[0]}", wrong[1])
+    document.finish()
+    return found
 
 
 def _is_spoken(document: Document, protocol: str, kinds: Kinds) -> bool:

@@ -14,7 +14,8 @@ from config.device import Profile
 from config.document import Document, key_names
 from config.errors import ConfigError
 from config.find import open_document
-from config.inputs import Input, misfit, sized, wired
+from config.input_table import Input
+from config.inputs import misfit, sized, wired
 from config.kinds import Kinds
 from config.reading_profile import load_profile
 from config.site import (
@@ -170,10 +171,10 @@ class _Reader:
 
     def _inputs(self, path: Path, raw: object, profile: Profile | None) -> object:
         """What is wired to the terminals; what cannot be is said and left out."""
-        if not isinstance(raw, dict) or profile is None:
+        if not isinstance(raw, dict | None) or profile is None:
             return raw
-        found: dict[str, Input] = {}
-        for terminal in raw:
+        found = {terminal: sized(profile, terminal, one) for terminal, one in profile.file.inputs.items() if terminal not in (raw or {})}
+        for terminal in raw or {}:
             place = (*path, "inputs", terminal)
             one = self.document.read(Input, place, self.document.table(place))
             if one is None:

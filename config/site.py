@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, WithJsonSchema, model_validator
 
-from config.inputs import Input
+from config.input_table import Input
 from config.regime import DutyTable, Ready, SupplyTable
 from config.series import Series
 from config.table import Table

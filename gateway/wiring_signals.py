@@ -6,12 +6,12 @@ import numpy as np
 
 from analytics.kernels.signals import AMOUNT, INVERTED, LOOP, RATE
 from analytics.signals import Signals, none
-from config.inputs import Input
+from config.input_table import Input
 from config.quantity import vocabulary
 from config.series import Series
 from config.site import Site
 
-_KINDS = {"loop": LOOP, "amount": AMOUNT, "rate": RATE}
+_KINDS = {"loop": LOOP, "amount": AMOUNT, "rate": RATE, "height": LOOP}
 _DIGITS = 9
 """Significant digits of a converted value at the top of its range: what lies beyond is the dust of binary arithmetic."""
 
@@ -38,8 +38,10 @@ def _fill(signals: Signals, i: int, wired: Input) -> None:
         signals.low[i], signals.high[i] = (one.value for one in wired.signal)
         signals.zero[i], signals.full[i] = (one.value for one in wired.range)
         top = max(abs(one.value) for one in wired.range)
+    if wired.height is not None:  # a metre more of distance is a metre less
+        signals.high[i], signals.zero[i], signals.full[i] = 1.0, wired.height.value, float(wired.height.figure - 1)
     if wired.each is not None:
         worth = wired.per_pulse(rate=reading == "rate")
         assert worth is not None
-        signals.full[i], signals.size[i] = float(worth), wired.rolls_over or 0
+        signals.full[i], signals.size[i] = float(worth), wired.size
     signals.grid[i] = 10.0 ** max(0, _DIGITS - int(np.ceil(np.log10(top))))

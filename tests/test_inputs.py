@@ -17,7 +17,10 @@ from modbus_devices import from_file
 from analytics import signals
 from analytics.state import Layout, State
 from config.errors import ConfigError
-from config.inputs import Input, wired
+from config.find import Found
+from config.input_table import Input
+from config.inputs import wired
+from config.reading_profile import read_profile
 from config.reading_site import read_site_text
 from config.series import Flag, Reason, Series
 from config.site import Console, DeviceTable, Site, SiteDevice, Station
@@ -228,6 +231,71 @@ def test_a_wrong_input_is_said_at_its_place(written, said):
         f"{problem.what}: {problem.repair}" for problem in error.value.problems), str(error.value)
 
 
+GAUGE = SITE.partition("[devices.box]")[0] + """[devices.gauge]
+address = 2
+profile = "qingyi_cg62"
+"""
+WEIR = GAUGE.replace("qingyi_cg62", "geolux_lx80") + 'inputs.surface = { quantity = "water_level", height = "4.20 m" }\n'
+
+
+def test_a_rain_gauge_that_counts_by_itself_needs_nothing_in_the_site_file(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text(GAUGE)
+    loaded = load_site(path)
+    driver = Builder(loaded).drivers("cabinet")["gauge"]
+    assert [s.quantity for s in driver.groups()[0].series] == ["rain", "rain_rate"]
+    rain = driver.groups()[0].series[0]
+    signal = wire_signals(loaded.site, [rain], [0])
+    assert (signal.full.tolist(), signal.size.tolist()) == ([0.01], [0.0]), "a drop to 0 is a loss of power, no turn"
+
+
+def test_a_counter_that_never_turns_over_gives_no_rain_when_it_is_reset(tmp_path):
+    house = House(tmp_path, site({"rain": Input(quantity="rain", each="0.01 mm", rolls_over="never")}), TurnedClock(), [Expected(RAIN, 10.0, False)])
+    yard = Yard(house)
+    for count in (40000, 40010, 2, 4):
+        yard.read(rain=count)
+    rows = yard.rows(RAIN)
+    house.kill()
+    assert str([row.value for row in rows]) == "[nan, 0.1, nan, 0.02]", "a turn of 16 bits would be a believable 255 mm"
+
+
+def test_the_site_files_word_about_a_count_goes_before_the_profiles():
+    file = read_site_text(GAUGE + 'inputs.rain = { quantity = "rain", each = "0.02 mm", rolls_over = 65536, channel = "roof" }\n', Plugins())
+    one = file.devices["gauge"].common.inputs["rain"]
+    assert (str(one.each), one.size, one.channel) == ("0.02 mm", 65536, "roof")
+
+
+def test_a_distance_to_the_water_becomes_a_level_above_the_zero_of_the_gauge(tmp_path):
+    hung = Input(quantity="water_level", height="4.20 m")
+    house = House(tmp_path, site({"surface": hung}), TurnedClock(), [Expected(LEVEL, 10.0, False)])
+    yard = Yard(house)
+    for distance in (2.345, 0.0, 4.2, 5.0):
+        yard.read(level=distance)
+    rows = yard.rows(LEVEL)
+    house.kill()
+    assert [(row.raw, row.value, row.flag) for row in rows] == [(2.345, 1.855, 1), (0.0, 4.2, 1), (4.2, 0.0, 1), (5.0, -0.8, 1)], "decimal-true"
+
+
+@pytest.mark.parametrize(("written", "said"), [
+    ('{ quantity = "water_level" }', "distance takes height and nothing else"),
+    ('{ quantity = "water_level", height = "420 cm" }', "height is in m, not in cm"),
+    ('{ quantity = "ph", height = "4.20 m" }', "ph is measured in 1: a distance gives what is measured in m"),
+    ('{ quantity = "water_level", range = "0..5 m" }', "distance takes height and nothing else")])
+def test_a_wrong_height_is_said(written, said):
+    with pytest.raises(ConfigError) as error:
+        read_site_text(WEIR.partition("inputs")[0] + f"inputs.surface = {written}\n", Plugins())
+    assert said in "; ".join(f"{problem.what}: {problem.repair}" for problem in error.value.problems)
+
+
+def test_what_a_profile_says_of_its_counts_is_checked_like_a_site_file():
+    text = files("config").joinpath("devices/qingyi_cg62.toml").read_text("utf-8")
+    for good, bad, said in (('each = "0.01 mm"', 'each = "1 kWh"', "pulses of kWh give no rain in mm"), ("rain = { q", "snow = { q", "has no terminal snow"),
+                            ('quantity = "rain"', 'quantity = "rain_rate"', "gives rain_rate by itself")):
+        assert good in text
+        with pytest.raises(ConfigError, match=said):
+            read_profile(Found("gauge", "gauge.toml", False, text.replace(good, bad).encode()), Plugins())
+
+
 def test_pulses_of_a_wrong_unit_are_refused():
     with pytest.raises(ConfigError, match="pulses of kWh give no flow in m³/s"):
         read_site_text(SITE.replace('each = "10 L"', 'each = "10 kWh"'), Plugins())
@@ -239,4 +307,8 @@ def test_the_page_on_inputs_shows_tables_that_are_right():
     site_file = read_site_text(SITE.partition("[devices.box]")[0] + shown, Plugins())
     terminals = {name: sorted(device.common.inputs) for name, device in site_file.devices.items()}
     assert terminals == {"cabinet_inputs": ["ai1"], "tips": ["ci1", "ci3", "di4"]}
+    shown = page.split("```toml\n")[2].partition("```")[0]
+    line = SITE.partition("[devices.box]")[0].replace('"/dev/ttyUSB0"', '"/dev/ttyUSB0"\nformat = "8N1"')
+    site_file = read_site_text(line + shown, Plugins())
+    assert {name: sorted(device.common.inputs) for name, device in site_file.devices.items()} == {"weir": ["surface"], "gauge": ["rain"]}
     assert all(f"| `{key}` |" in page for key in Input.model_fields)
