@@ -145,6 +145,27 @@ def test_a_measurement_that_gives_fewer_values_leaves_the_rest_missing():
     assert batch.reason.tolist() == [Reason.NORMAL] * 2 + [Reason.FAULT] * 3
 
 
+@pytest.mark.parametrize(("code", "reasons"), [("+0", "NNNNN"), ("+13", "NNNDD"), ("-1", "NNNDD"), ("+0.0", "NNNNN")])
+def test_an_error_code_beside_the_values_flags_those_that_it_is_about_and_keeps_them(tmp_path, code, reasons):
+    sensor, path = Sdi12Sensor(), tmp_path / "probe.toml"
+    text = PROBE.read_text("utf-8").replace('value = 4, unit = "hPa"', 'value = 4, fault = 6, unit = "hPa"')
+    path.write_text(text.replace("value = 5, missing = [-999]", "value = 5, fault = 6"), "utf-8")
+    sensor.values = (*sensor.values, code)
+    driver, bench = field_devices.asked(path), Bench(sensor)
+    batch = driver.poll(driver.groups()[0], bench.wire)
+    assert batch.raw.tolist() == VALUES
+    assert bytes(batch.reason).decode() == reasons
+
+
+def test_a_value_whose_error_code_does_not_come_is_not_believed(tmp_path):
+    path = tmp_path / "probe.toml"
+    path.write_text(PROBE.read_text("utf-8").replace('value = 1, unit = "°C"', 'value = 1, fault = 6, unit = "°C"'), "utf-8")
+    driver, bench = field_devices.asked(path), Bench(Sdi12Sensor())
+    batch = driver.poll(driver.groups()[0], bench.wire)
+    assert math.isnan(batch.raw[0])
+    assert (batch.raw[1:].tolist(), bytes(batch.reason)) == (VALUES[1:], b"DNNNN")
+
+
 def test_a_number_that_means_no_value_is_missing():
     sensor = Sdi12Sensor()
     sensor.values = (*sensor.values[:4], "-999")

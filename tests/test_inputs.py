@@ -289,7 +289,8 @@ def test_a_wrong_height_is_said(written, said):
 
 def test_what_a_profile_says_of_its_counts_is_checked_like_a_site_file():
     text = files("config").joinpath("devices/qingyi_cg62.toml").read_text("utf-8")
-    for good, bad, said in (('each = "0.01 mm"', 'each = "1 kWh"', "pulses of kWh give no rain in mm"), ("rain = { q", "snow = { q", "has no terminal snow"),
+    for good, bad, said in (('each = "0.01 mm"', 'each = "1 kWh"', "pulses of kWh give no rain in mm"),
+                            ("rain = { q", "snow = { q", "has no terminal snow"),
                             ('quantity = "rain"', 'quantity = "rain_rate"', "gives rain_rate by itself")):
         assert good in text
         with pytest.raises(ConfigError, match=said):

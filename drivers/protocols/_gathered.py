@@ -20,6 +20,8 @@ class Gathered:
     series: tuple[Series, ...]
     values: dict[Series, float] = field(default_factory=dict)
     failures: dict[Series, DeviceError] = field(default_factory=dict)
+    faulty: set[Series] = field(default_factory=set)
+    """The device says that these values are none."""
 
     @property
     def is_absent(self) -> bool:
@@ -43,5 +45,5 @@ class Gathered:
     def _reason(self, series: Series, value: float) -> Reason:
         fault = self.failures.get(series)
         if fault is None:
-            return Reason.FAULT if math.isnan(value) else Reason.NORMAL
+            return Reason.FAULT if math.isnan(value) or series in self.faulty else Reason.NORMAL
         return Reason.DEVICE if fault.cause in ("exception", "busy") else Reason.COMMUNICATION

@@ -63,6 +63,17 @@ class Row(Table):
     """value = number × scale + offset."""
     missing: Annotated[tuple[int | float, ...], BeforeValidator(_several)] = ()
     """Numbers that mean: no value."""
+    fault: Annotated[int, Field(ge=1, le=99)] | None = None
+    """Which of its values is an error code: unless it is 0, the value is kept and has the reason D."""
+
+    @property
+    def needs(self) -> int:
+        """So many values of the measurement must be there."""
+        return max(self.value, self.fault or 0)
+
+    def is_faulty(self, values: Sequence[str]) -> bool:
+        """Does the sensor say that its value is none?"""
+        return self.fault is not None and self.fault <= len(values) and Decimal(values[self.fault - 1]) != 0
 
     def number(self, written: str) -> float:
         """The value of what the sensor wrote; NaN if it means none."""
@@ -102,7 +113,7 @@ class Driver:
                 self._asks.setdefault(row.ask, {})[device.series(*name.split(":", 1))] = row
         self._series = tuple(series for rows in self._asks.values() for series in rows)
         self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s)
-        characters = sum(30 + 8 * max(row.value for row in rows.values()) for rows in self._asks.values())
+        characters = sum(30 + 8 * max(row.needs for row in rows.values()) for rows in self._asks.values())
         waits_s = sum(timing.measuring for ask in self._asks if ask[0] not in "RC")
         self._group = Group("all", device.interval_s, RANKS[options.priority], characters * _CHARACTER_S + waits_s + speed.round_trip_s, self._series)
 
@@ -143,8 +154,9 @@ class Driver:
 
     @staticmethod
     def _keep(got: Gathered, rows: dict[Series, Row], values: list[str], fault: DeviceError | None) -> None:
-        came = {series: row for series, row in rows.items() if fault is None or row.value <= len(values)}
-        got.values.update({series: row.number(values[row.value - 1]) if row.value <= len(values) else math.nan for series, row in came.items()})
+        came = {series: row for series, row in rows.items() if fault is None or row.needs <= len(values)}
+        got.values.update({series: row.number(values[row.value - 1]) if row.needs <= len(values) else math.nan for series, row in came.items()})
+        got.faulty.update(series for series, row in came.items() if row.is_faulty(values))
         if fault is not None:
             got.failed(rows.keys() - came.keys(), fault)
 
@@ -169,7 +181,7 @@ class Driver:
     def _fetch(self, wanted: _Ask, ready: sdi12.Ready, got: Gathered, wire: Wire) -> None:
         """The values of one measurement into `got`, as many as come, and why others did not."""
         ask, rows = wanted
-        enough = min(max(row.value for row in rows.values()), ready.count)
+        enough = min(max(row.needs for row in rows.values()), ready.count)
         values: list[str] = []
         fault: DeviceError | None = None
         for fetch in range(_MOST_FETCHES):

@@ -30,17 +30,18 @@ class Played:
 
 @dataclass(slots=True)
 class _Recorded:
-    """A wire that answers with recorded frames."""
+    """A wire that answers with recorded frames; what is asked more than once has an answer for each time."""
 
     clock: Clock
-    answers: dict[bytes, bytes]
+    answers: dict[bytes, list[bytes]]
     asked: list[bytes] = field(default_factory=list)
     _waiting: bytes = b""
 
     def send(self, data: bytes) -> None:
         """See Wire."""
         self.asked.append(data)
-        self._waiting = self.answers.get(data, b"")
+        again = self.answers.get(data, [b""])
+        self._waiting = again.pop(0) if len(again) > 1 else again[0]
 
     def receive(self, want: Callable[[bytes], int], timeout_s: float) -> bytes:
         """See Wire."""
@@ -62,10 +63,13 @@ def play(profile: Profile, case: Path) -> Played:
     if (case / "heard.hex").exists():
         return Played(_hear(profile, case), expected)
     requests, answers = (_frames(case / name) for name in ("request.hex", "answer.hex"))
-    return _ask(profile, dict(zip(requests, answers, strict=True)), expected)
+    recorded: dict[bytes, list[bytes]] = {}
+    for request, answer in zip(requests, answers, strict=True):
+        recorded.setdefault(request, []).append(answer)
+    return _ask(profile, recorded, expected)
 
 
-def _ask(profile: Profile, answers: dict[bytes, bytes], expected: dict[str, float]) -> Played:
+def _ask(profile: Profile, answers: dict[bytes, list[bytes]], expected: dict[str, float]) -> Played:
     driver, wire = KINDS.driver(profile.file.protocol)(_device(profile, {})), _Recorded(SystemClock(), answers)
     if not isinstance(driver, Asked):
         raise ValueError(f"{profile.file.protocol} speaks by itself: its case is heard.hex or message.json")
