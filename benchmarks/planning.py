@@ -1,5 +1,5 @@
 """How much line time a cycle takes for every shipped Modbus profile: ours against one request a quantity and against merging of
-neighbours only. Computed from the frames, the baud rate, the turnaround and the silence; nothing is measured.
+neighbours only; status words count for all three. Computed from the frames, the baud rate, the turnaround and the silence; nothing is measured.
 
     python benchmarks/planning.py
 """
@@ -36,7 +36,8 @@ def times(profile) -> tuple[float, float, float]:
     driver = modbus.Driver(Device("st", "probe", whole, modbus.Options(), line, 1.0))
     timing = profile.timing
     price = cost(line, timing.turnaround)
-    wants = list(driver._wants.values())  # noqa: SLF001 - the benchmark looks inside
+    words = dict.fromkeys(modbus.want(status) for status in profile.status.values())  # several bits of one register: read once
+    wants = [*driver._wants.values(), *words]  # noqa: SLF001 - the benchmark looks inside
     singly = [Block(want.function, want.first, want.count, ()) for want in wants]
     merged = [block for function in sorted({want.function for want in wants})
               for block in neighbours([want for want in wants if want.function == function], min(MOST[function], timing.max_registers))]

@@ -62,6 +62,27 @@ def test_a_probe_that_starts_up_or_is_broken_says_so(device, gas, letter):
     assert (batch.raw.tolist(), bytes(batch.reason).decode()) == ([465.65997], letter)
 
 
+@pytest.mark.parametrize(("held", "letters"), [({}, "NN"), ({0x20A: 4}, "NN"), ({0x20A: 16}, "CC"), ({0x20A: 2}, "DD"), ({0x20A: 18}, "CC"),
+                                               ({0x207: 0x101}, "wN"), ({0x208: 0x20}, "NM"), ({0x207: 2}, "DN"), ({0x208: 0x80}, "ND")])
+def test_each_quantity_of_a_probe_has_a_status_of_its_own(held, letters):
+    registers = TableSource({0: 0x7AE1, 1: 0x41F4, 2: 0x0000, 3: 0x41AE, 0x207: 0, 0x208: 0, 0x209: 0, 0x20A: 0} | held)
+    with on_a_line("vaisala_hmp", registers, address=240) as (driver, wire):
+        batch = driver.poll(driver.groups()[0], wire)
+    assert (batch.raw.tolist(), bytes(batch.reason).decode()) == ([30.56, 21.75], letters)
+
+
+@pytest.mark.parametrize(("status", "letter"), [(0, "N"), (1, "D"), (0x20, "D"), (0x40, "D"), (0x80, "N")])
+def test_a_sensor_at_a_reserved_address_that_its_profile_names_is_asked_and_says_if_it_is_broken(status, letter):
+    with on_a_line("senseair_s8", TableSource({0: status, 1: 0, 2: 0, 3: 400}), address=254) as (driver, wire):
+        batch = driver.poll(driver.groups()[0], wire)
+    assert (batch.raw.tolist(), bytes(batch.reason).decode()) == ([400.0], letter)
+
+
+def test_a_reserved_address_that_no_profile_names_is_refused():
+    with pytest.raises(ValueError, match="address 254 is not a Modbus unit"):
+        modbus_devices.driver(modbus_devices.packaged("teledyne_t400"), address=254)
+
+
 def at(batch: Batch, house: House) -> Batch:
     """What was polled in real time, as of the house's own clock and station."""
     stamp = house.clock.now()

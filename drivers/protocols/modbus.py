@@ -142,7 +142,7 @@ class Driver:
             limits = Limits(timing.max_registers, timing.forbidden)
             about = [(status, there) for status in self._statuses if (there := places(status, names))]
             words = tuple(Word(len(names) + number, status, there) for number, (status, there) in enumerate(about))
-            forms, wants = forms + [word.status.form for word in words], wants + [_want(word.status) for word in words]
+            forms, wants = forms + [word.status.form for word in words], wants + [want(word.status) for word in words]
             self._parts[group.name] = Registers(device.name, self._unit, group, forms, wants, price, limits, talk, words)
         self._records = self._remembering(device, talk, timing.max_registers)
         blocks = [block for part in self._parts.values() for block in part.blocks]
@@ -202,15 +202,17 @@ class Driver:
         series = tuple(self._series.values())
         newest = Newest(self._statuses, list(self._rows), series)
         return OverheardDriver(self._unit, [row.form for row in self._rows.values()], list(self._wants.values()), series, self.groups(),
-                               [(status.form, _want(status)) for status in self._statuses], newest)
+                               [(status.form, want(status)) for status in self._statuses], newest)
 
 
-def _want(status: Status) -> Want:
+def want(status: Status) -> Want:
+    """The registers of a status."""
     return Want(status.function, status.first, status.form.registers)
 
 
 def _address(device: Device, options: Options, speed: LineSpeed) -> int:
-    address = options.address if options.address is not None else device.profile.file.default.get("address", 1)
-    if not isinstance(address, int) or (speed.framing != "tcp" and not 1 <= address <= 247):
+    usual = device.profile.file.default.get("address", 1)  # some sensors have left their factory at a reserved one
+    address = options.address if options.address is not None else usual
+    if not isinstance(address, int) or (speed.framing != "tcp" and not 1 <= address <= 247 and address != usual):
         raise ValueError(f"device {device.name}: address {address!r} is not a Modbus unit; write 1 to 247")
     return address
