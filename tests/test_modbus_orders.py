@@ -180,7 +180,8 @@ def test_an_order_that_cannot_be_is_refused_before_anything_is_sent(order, words
 @pytest.mark.parametrize(("keys", "words"), [
     ({"value": None}, "either value"), ({"range": [0, 1]}, "either value"), ({"value": None, "range": [1, 1]}, "a range that is"),
     ({"function": 6, "type": "f32"}, "writes one register"), ({"function": 6, "value": 70000}, "does not fit"), ({"function": 7}, "function"),
-    ({"function": 16, "value": []}, "writes 1 to 123 values"), ({"function": 15, "value": [2]}, "values from 0 to 1"),
+    ({"function": 15, "value": []}, "writes 1 to 1968 values"),
+    ({"function": 3}, "write value = "), ({"function": 3, "value": [1]}, "write value = "), ({"function": 15, "value": [2]}, "values from 0 to 1"),
     ({"function": 5, "value": 7}, "cannot write 7 exactly"), ({"register": 65535, "function": 16, "value": [1, 2]}, "ends beyond"),
     ({"what": ""}, "what"),
 ])
@@ -218,3 +219,59 @@ def test_frames_are_those_of_the_specification():
 def test_a_confirmation_of_something_else_is_said_with_both():
     with pytest.raises(DeviceError, match="confirmed 00 10 00 00 instead of 00 10 ff 00"):
         modbus_write.confirmed("rtu", Write(1, 5, 16, (1,)), 0, seal(b"\x01\x05\x00\x10\x00\x00"), echoes=False)
+
+
+EMPTY = {"start": {"what": "start measuring", "function": 3, "register": 0x2500, "value": []},
+         "wipe": {"what": "wipe", "function": 16, "register": 0x3100, "value": []}}
+"""What a Yosemitech sensor is told by asking for no register."""
+
+
+class Acting(TableSource):
+    """A device that takes a request for no register as a command."""
+
+    def write(self, write: Write) -> None:
+        if write.values:
+            raise DeclinedError(2)
+
+
+def acting(line: str = "rtu", **keys: object) -> Bench:
+    bench = Bench(line, EMPTY, **keys)
+    bench.device.source = Acting({0: 0})
+    return bench
+
+
+@pytest.mark.parametrize("verb", EMPTY)
+@pytest.mark.parametrize(("line", "echo"), [*((line, False) for line in LINES), *((line, True) for line in LINES if line != "tcp")])
+def test_a_device_that_acts_when_it_is_asked_for_no_register_is_told_once_and_confirms(verb, line, echo):
+    bench = acting(line, echo=echo)
+    assert bench.obey(Order(verb)) == DONE
+    assert [(w.function, w.first, w.values) for w in bench.written] == [(EMPTY[verb]["function"], EMPTY[verb]["register"], ())]
+    silent = acting(line, echo=echo, change=lambda number, answer: answer if number == 1 else b"")
+    assert silent.obey(Order(verb)) == Outcome("unknown", "it was sent; no confirmation came"), "our own echo is none"
+    assert len(silent.requests) == 2
+
+
+@pytest.mark.parametrize("verb", EMPTY)
+def test_a_damaged_confirmation_of_such_a_request_leaves_it_unknown(verb):
+    whole = seal(bytes([1]) + Command.model_validate(EMPTY[verb]).write(1, None).confirmation)
+    for bit in range(8 * len(whole)):
+        harmed = (int.from_bytes(whole) ^ 1 << bit).to_bytes(len(whole))
+        assert acting(change=lambda number, frame, harmed=harmed: frame if number == 1 else harmed).obey(Order(verb)).state == "unknown", bit
+
+
+@pytest.mark.parametrize("verb", EMPTY)
+def test_a_device_that_keeps_to_the_specification_declines_such_a_request(verb):
+    bench = Bench(commands=EMPTY)
+    assert bench.obey(Order(verb)).words.startswith("the device answers exception 3")
+    assert not bench.written
+
+
+def test_the_frames_of_such_requests_are_those_that_were_captured():
+    """A Yosemitech Y511-A on 9 September 2026, the wiper watched: the requests and the answers, checksums and all."""
+    start, wipe = (Command.model_validate(EMPTY[verb]).write(1, None) for verb in EMPTY)
+    assert modbus_write.request("rtu", start, 0) == bytes.fromhex("01 03 25 00 00 00 4E C6")
+    assert modbus_write.request("rtu", wipe, 0) == bytes.fromhex("01 10 31 00 00 00 00 74 94")
+    assert modbus_write.confirmed("rtu", start, 0, bytes.fromhex("01 03 00 20 F0"), echoes=False)
+    assert modbus_write.confirmed("rtu", wipe, 0, bytes.fromhex("01 10 31 00 00 00 CE F5"), echoes=False)
+    for write, answer in ((start, "01 03 00 20 F0"), (wipe, "01 10 31 00 00 00 CE F5")):
+        assert modbus_write.answer_size("rtu", write) == len(bytes.fromhex(answer))

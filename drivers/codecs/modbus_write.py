@@ -3,6 +3,9 @@
 Source: Modbus Application Protocol V1.1b3, 6.5, 6.6, 6.11, 6.12. A device confirms 5 and 6 by repeating the request, 15 and
 16 by repeating address and count. Nothing else is a confirmation: neither another value nor, on a line whose adapter
 echoes, the request alone.
+
+Some makers (Yosemitech) start an action by a request for no register at all, function 3 or 16 with a count of 0. The
+specification has no such request; the confirmation is what its rules give: no data, or address and count.
 """
 
 import struct
@@ -16,6 +19,8 @@ from drivers.codecs.modbus import DeclinedError, is_sealed, seal, wrap
 
 WRITE_FUNCTIONS = (5, 6, 15, 16)
 COIL_FUNCTIONS = (5, 15)
+EMPTY_FUNCTIONS = (3, 16)
+"""Those that may carry nothing: the request itself is what the device is told."""
 MOST_WRITTEN = {5: 1, 6: 1, 15: 1968, 16: 123}
 """The most coils or registers that one request of a function may carry."""
 FramingName = Literal["rtu", "ascii", "tcp"]
@@ -24,7 +29,7 @@ _ON, _OFF = 0xFF00, 0x0000
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One request: `values` are coils (0, 1) for functions 5 and 15, registers (0..65535) for 6 and 16, from `first` on."""
+    """One request: `values` are coils (0, 1) for functions 5 and 15, registers (0..65535) for 6 and 16, from `first` on; or none."""
 
     unit: int
     function: int
@@ -33,6 +38,8 @@ class Write:
 
     def __post_init__(self) -> None:
         """Refuses what no request can say (ValueError)."""
+        if not self.values and self.function in EMPTY_FUNCTIONS and 0 <= self.first <= 0xFFFF:
+            return
         if self.function not in WRITE_FUNCTIONS:
             raise ValueError(f"function {self.function} writes nothing; there is 5, 6, 15, 16")
         if not 1 <= len(self.values) <= MOST_WRITTEN[self.function]:
@@ -47,6 +54,8 @@ class Write:
     def pdu(self) -> bytes:
         """The request."""
         count = len(self.values)
+        if self.function == 3:
+            return struct.pack(">BHH", 3, self.first, 0)
         if self.function == 5:
             return struct.pack(">BHH", 5, self.first, _ON if self.values[0] else _OFF)
         if self.function == 6:
@@ -59,6 +68,8 @@ class Write:
     @property
     def confirmation(self) -> bytes:
         """The only answer that says: done."""
+        if self.function == 3:
+            return bytes([3, 0])
         return self.pdu if self.function in (5, 6) else struct.pack(">BHH", self.function, self.first, len(self.values))
 
 
@@ -68,9 +79,10 @@ def request(framing: FramingName, write: Write, number: int) -> bytes:
     return wrap(number, write.unit, write.pdu) if framing == "tcp" else modbus_ascii.seal(body) if framing == "ascii" else seal(body)
 
 
-def answer_size(framing: FramingName) -> int:
-    """Characters of a confirmation."""
-    return {"rtu": 8, "ascii": 17, "tcp": 12}[framing]
+def answer_size(framing: FramingName, write: Write) -> int:
+    """Characters of its confirmation."""
+    body = 1 + len(write.confirmation)
+    return {"rtu": body + 2, "ascii": 2 * body + 5, "tcp": body + 6}[framing]
 
 
 def confirmed(framing: FramingName, write: Write, number: int, stream: bytes, *, echoes: bool) -> bool:
@@ -81,7 +93,7 @@ def confirmed(framing: FramingName, write: Write, number: int, stream: bytes, *,
     """
     echo = bytes([write.unit]) + write.pdu
     for body in _bodies(framing, number, stream):
-        if body == echo and (echoes or write.function in (15, 16)):
+        if body == echo and (echoes or write.function not in (5, 6)):
             echoes = False
         elif body[0] == write.unit and body[1] == write.function:
             if body[1:] != write.confirmation:
@@ -100,11 +112,19 @@ def _bodies(framing: FramingName, number: int, stream: bytes) -> Iterator[bytes]
 def _rtu_bodies(stream: bytes) -> Iterator[bytes]:
     at = 0
     while at + 4 < len(stream):
-        sizes = (5,) if stream[at + 1] & 0x80 else (8, 9 + stream[at + 6]) if len(stream) > at + 6 else (8,)
-        size = next((size for size in sizes if len(stream) >= at + size and is_sealed(stream[at : at + size])), 0)
+        size = next((size for size in _rtu_sizes(stream[at : at + 7]) if len(stream) >= at + size and is_sealed(stream[at : at + size])), 0)
         if size:
             yield stream[at : at + size - 2]
         at += size or 1
+
+
+def _rtu_sizes(head: bytes) -> tuple[int, ...]:
+    """What a frame that begins like this may measure: a refusal; no data, and the request for it; a confirmation, and its request."""
+    if head[1] & 0x80:
+        return (5,)
+    if head[1] == 3:
+        return (5, 8)
+    return (8, 9 + head[6]) if len(head) > 6 else (8,)
 
 
 def _ascii_bodies(stream: bytes) -> Iterator[bytes]:
@@ -145,3 +165,9 @@ def read_write(unit: int, pdu: bytes) -> Write:
     if function == 15:
         return Write(unit, 15, first, tuple(pdu[6 + place // 8] >> place % 8 & 1 for place in range(second)))
     return Write(unit, 16, first, struct.unpack_from(f">{second}H", pdu, 6))
+
+
+def read_empty(unit: int, pdu: bytes) -> Write | None:
+    """The request for no register that some devices take as being told something; None = it is another request."""
+    is_empty = (len(pdu) == 5 and pdu[0] == 3) or (len(pdu) == 6 and pdu[0] == 16 and not pdu[5])
+    return Write(unit, pdu[0], int.from_bytes(pdu[1:3]), ()) if is_empty and not any(pdu[3:5]) else None

@@ -32,12 +32,14 @@ class Command(Table):
 
     what: Annotated[str, Field(min_length=1)]
     """What it does, in words: the person who gives the order is asked with them."""
-    function: Literal[5, 6, 15, 16]
-    """5 one coil, 6 one register, 15 coils, 16 registers."""
+    function: Literal[3, 5, 6, 15, 16]
+    """5 one coil, 6 one register, 15 coils, 16 registers; 3 and 16 with `value = []` ask for no register, which tells some devices to act."""
     first: Annotated[int, Field(alias="register", ge=0, le=0xFFFF)]
     """Key `register`: the address as it goes over the wire, from 0."""
     value: int | float | tuple[int, ...] | None = None
-    """What is written: a number, or for 15 and 16 a list as it goes over the wire. Left out if the order brings it, see `range`."""
+    """What is written: a number, or for 15 and 16 a list as it goes over the wire. Left out if the order brings it, see `range`.
+
+    An empty list: the request itself is all."""
     range: tuple[float, float] | None = None
     """The order brings the value, from … to, in `unit`."""
     unit: str = ""
@@ -55,6 +57,8 @@ class Command(Table):
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
+        if self.function == 3 and self.value != ():
+            raise ValueError("has function 3, which writes nothing; it tells by being asked for no register: write value = []")
         if (self.value is None) == (self.range is None):
             raise ValueError("has to say either value = …, or range = [from, to] for a value that the order brings")
         if self.range is not None and not (math.isfinite(self.range[0]) and self.range[0] < self.range[1] < math.inf):

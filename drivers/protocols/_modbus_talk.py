@@ -109,7 +109,7 @@ class Talk:
         """
         framing, number = self._speed.framing, next(_numbers) & 0xFFFF
         sent = request(framing, write, number)
-        size = answer_size(framing) + (len(sent) if self._echoes else 0)
+        size = answer_size(framing, write) + (len(sent) if self._echoes else 0)
 
         def missing(so_far: bytes) -> int:
             try:

@@ -18,7 +18,7 @@ from typing import Literal, Protocol, runtime_checkable
 from config.device import Profile
 from drivers.codecs import modbus, modbus_device
 from drivers.codecs.modbus import DeclinedError, Question
-from drivers.codecs.modbus_write import COIL_FUNCTIONS, WRITE_FUNCTIONS, Write, read_write
+from drivers.codecs.modbus_write import COIL_FUNCTIONS, WRITE_FUNCTIONS, Write, read_empty, read_write
 from drivers.decode import decode, encode
 from drivers.protocols.modbus import Command, Row
 
@@ -57,6 +57,8 @@ class TableSource:
 
     def write(self, write: Write) -> None:
         """See Writable: what can be read can be written."""
+        if not write.values:
+            raise DeclinedError(3)  # as the specification has it; only who is made so takes it for a command
         table = self.coils if write.function in COIL_FUNCTIONS else self.registers
         wanted = range(write.first, write.first + len(write.values))
         if not all(place in table for place in wanted):
@@ -186,8 +188,9 @@ class SimulatedDevice:
         try:
             if faults.exception:
                 raise DeclinedError(faults.exception)
-            if pdu[:1] and pdu[0] in WRITE_FUNCTIONS:
-                return Reply(self._harmed(faults.stray + wrapped(self.address, self._obey(pdu))), delay_s)
+            told = read_empty(self.address, pdu)
+            if told is not None or (pdu[:1] and pdu[0] in WRITE_FUNCTIONS):
+                return Reply(self._harmed(faults.stray + wrapped(self.address, self._obey(told or read_write(self.address, pdu)))), delay_s)
             question = modbus_device.read_question(self.address, pdu)
             registers = self.source.read(question.function, question.first, question.count)
         except DeclinedError as declined:
@@ -199,11 +202,10 @@ class SimulatedDevice:
             self.answered(question, registers)
         return Reply(sent, delay_s)
 
-    def _obey(self, pdu: bytes) -> bytes:
+    def _obey(self, write: Write) -> bytes:
         """Carry out what is written; gives the confirmation."""
-        write = read_write(self.address, pdu)
         if not isinstance(self.source, Writable):
-            raise DeclinedError(1)
+            raise DeclinedError(1 if write.values else 3)
         self.source.write(write)
         self.obeyed(write)
         return write.confirmation

@@ -1,0 +1,77 @@
+"""Water probes that are shipped: read and told on a real line, one request for a sonde, and the page that lists them all."""
+
+import re
+from pathlib import Path
+from threading import Event
+
+import modbus_devices
+import pytest
+
+from config.find import Found
+from config.reading_profile import read_profile
+from drivers.codecs.modbus_write import Write
+from drivers.lines import serial
+from drivers.order import Order, Outcome
+from drivers.protocols.modbus import Command
+from drivers.simulated.modbus import ProfileSource, SimulatedDevice
+from drivers.simulated.modbus_pty import SerialBus
+from gateway.building import load_site
+from gateway.checking.check import prove
+from gateway.clock import SystemClock
+from gateway.plugins import KINDS
+
+HOUSE = Path(__file__).parent.parent
+PAGE = (HOUSE / "docs/water.md").read_text("utf-8")
+DONE = Outcome("done", "confirmed by the device")
+WATER = {"dissolved_oxygen": 8.82, "turbidity": 12.5, "ec": 451.7, "ph": 7.42, "water_temperature": 17.6, "redox": -85.0, "chlorophyll_a": 3.25,
+         "cyanobacteria": 812.0}
+WIPERS = ["yosemitech_y4000", "yosemitech_y511", "yosemitech_y513", "yosemitech_y514", "yosemitech_y551", "yosemitech_y560"]
+
+
+def test_a_sonde_on_a_real_line_is_read_in_one_request_and_wiped_when_told():
+    sonde = modbus_devices.packaged("yosemitech_y4000")
+    told: list[Write] = []
+    far = SimulatedDevice(1, ProfileSource(sonde, WATER.__getitem__, holes="decline"), 0.001, obeyed=told.append)
+    with SerialBus([far]) as bus:
+        options = serial.Options(port=str(bus.path), baudrate=9600)
+        line = serial.Line("bus", options, str)
+        driver = modbus_devices.driver(sonde, options, may_obey=True)
+        try:
+            wire = line.open(Event(), SystemClock())
+            batch = driver.poll(driver.groups()[0], wire)
+            assert far.requests == 1
+            assert {series.quantity: value for series, value in zip(batch.series, batch.raw.tolist(), strict=True)} == WATER
+            assert driver.obey(Order("clean"), wire) == DONE
+            assert driver.obey(Order("wiper_interval", 30), wire) == DONE
+        finally:
+            line.close()
+    assert told == [Write(1, 16, 0x2F00, ()), Write(1, 16, 0x0E00, (0x1E00,))]
+
+
+@pytest.mark.parametrize("name", WIPERS)
+def test_a_wipers_interval_is_written_low_byte_first_as_one_was_read_from_a_probe(name):
+    """The captured Y511-A holds its 30 minutes as the bytes 1E 00."""
+    command = modbus_devices.packaged(name).commands["wiper_interval"]
+    assert isinstance(command, Command)
+    assert command.write(1, 30).pdu[-2:] == bytes.fromhex("1E 00")
+
+
+@pytest.mark.parametrize("name", ["yosemitech_y514", "yosemitech_y521"])
+def test_what_is_asked_is_byte_for_byte_what_the_makers_own_sketches_send(name):
+    assert (HOUSE / "tests/cases" / name / "request.hex").read_text("ascii").strip() == "01 03 26 00 00 04 4f 41"
+
+
+def test_the_site_on_the_page_can_be_told_to_start_and_wipe(tmp_path):
+    site = re.search(r"```toml\n(# site\.toml.*?)```", PAGE, re.DOTALL)
+    assert site is not None
+    (tmp_path / "site.toml").write_text(site[1], "utf-8")
+    prove(load_site(tmp_path / "site.toml"))
+
+
+def test_the_page_lists_every_water_profile_with_its_evidence_and_what_it_can_be_told():
+    rows = {name: (evidence, re.findall(r"`(\w+)`", told)) for name, evidence, told in
+            re.findall(r"^\| `(\w+)` \|[^|]*\| (\w+) \|([^|]*)\|$", PAGE, re.MULTILINE)}
+    paths = sorted((HOUSE / "config/devices").glob("*.toml"))
+    shipped = [read_profile(Found(path.stem, str(path), True, path.read_bytes()), KINDS) for path in paths]
+    assert rows == {profile.name: ("ours" if profile.file.verified == "S" else profile.file.evidence, list(profile.commands))
+                    for profile in shipped if profile.file.medium == "water"}
