@@ -74,4 +74,4 @@ def test_the_page_lists_every_water_profile_with_its_evidence_and_what_it_can_be
     paths = sorted((HOUSE / "config/devices").glob("*.toml"))
     shipped = [read_profile(Found(path.stem, str(path), True, path.read_bytes()), KINDS) for path in paths]
     assert rows == {profile.name: ("ours" if profile.file.verified == "S" else profile.file.evidence, list(profile.commands))
-                    for profile in shipped if profile.file.medium == "water"}
+                    for profile in shipped if profile.file.medium == "water"}, "give it a row in docs/water.md"
