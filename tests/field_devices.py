@@ -10,7 +10,7 @@ from pathlib import Path
 from config.device import Profile
 from config.find import Found
 from config.reading_profile import read_profile
-from drivers.codecs import dlt645, ezo, mhz19, modbus, modbus_ascii, plantower, sdi12, sds011, shdlc
+from drivers.codecs import dlt645, ezo, mhz19, modbus, modbus_ascii, plantower, sdi12, sds011, shdlc, ultrasonic
 from drivers.driver import Asked, Device, Streamed, Told
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice
 from gateway.plugins import KINDS
@@ -204,6 +204,10 @@ def plantower_frame(number: int) -> bytes:
 
 def sds011_frame(number: int) -> bytes:
     return sds011.data(20.5 + number, 30.5 + number, 0xA160)
+
+
+def ultrasonic_frame(number: int) -> bytes:
+    return ultrasonic.build(1000 + number)
 
 
 class FarEnd:

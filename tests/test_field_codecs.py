@@ -11,15 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.codecs import dlt645, ezo, mhz19, nmea, plantower, sdi12, sds011, shdlc, text_line
+from drivers.codecs import dlt645, ezo, mhz19, nmea, plantower, sdi12, sds011, shdlc, text_line, ultrasonic
 from drivers.codecs.explain import PROTOCOLS, explain
 from drivers.codecs.frame import Cutter, LineCutter, NotAFrame
 
-ROWS = [json.loads(line) for line in (Path(__file__).parent / "cases/field_frames/frames.jsonl").read_text("utf-8").splitlines()]
+RANGED = [  # the first frame is printed on DFRobot's pages, the others are computed
+    {"id": f"ultrasonic-{mm}", "protocol": "ultrasonic", "direction": "sensor->host", "hex": ultrasonic.build(mm).hex(" "),
+     "expected": {"distance_mm": mm}} for mm in (1953, 0, 255, 4500, 7500, 10_000)]
+ROWS = [json.loads(line) for line in (Path(__file__).parent / "cases/field_frames/frames.jsonl").read_text("utf-8").splitlines()] + RANGED + [
+    {"id": "ultrasonic-spoilt", "protocol": "ultrasonic", "hex": "ff 07 a1 a8", "expected": {"error": "checksum"}},
+    {"id": "ultrasonic-too-far", "protocol": "ultrasonic", "hex": ultrasonic.build(10_001).hex(), "expected": {"error": "farther than it hears"}},
+    {"id": "ultrasonic-cut", "protocol": "ultrasonic", "hex": "ff 07 a1", "expected": {"error": "short"}}]
 FRAMES = [row if "hex" in row else row | {"hex": row["text"].encode().hex()} for row in ROWS]
 DAMAGED = [row for row in FRAMES if isinstance(row["expected"].get("error"), str)]
 GOOD = [row for row in FRAMES if row not in DAMAGED]
-CHECKED = [row for row in GOOD if row["protocol"] in ("plantower", "sds011", "mhz19", "shdlc", "nmea0183", "dlt645") or "crc" in row["expected"]]
+SUMS = ("plantower", "sds011", "mhz19", "shdlc", "nmea0183", "dlt645", "ultrasonic")
+CHECKED = [row for row in GOOD if row["protocol"] in SUMS or "crc" in row["expected"]]
 
 
 def close(got: object, wanted: object) -> bool:
@@ -100,6 +107,7 @@ def test_one_flipped_bit_never_changes_what_is_read(row):
 STREAMS: dict[str, tuple[Callable[[], Cutter], list[bytes]]] = {
     "plantower": (lambda: plantower.cutter(28), [bytes.fromhex(r["hex"]) for r in GOOD if r["protocol"] == "plantower" and len(r["hex"]) == 95]),
     "sds011": (sds011.cutter, [bytes.fromhex(r["hex"]) for r in GOOD if r["protocol"] == "sds011" and r["direction"] == "sensor->host"]),
+    "ultrasonic": (ultrasonic.cutter, [bytes.fromhex(r["hex"]) for r in GOOD if r["protocol"] == "ultrasonic"]),
     "dlt645": (lambda: Cutter(dlt645.frame_size, dlt645.is_good, 267),
                [bytes.fromhex(r["hex"]).lstrip(b"\xfe") for r in GOOD if r["protocol"] == "dlt645"]),
 }

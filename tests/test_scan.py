@@ -76,6 +76,7 @@ def test_two_adapters_with_one_serial_number_share_a_name_too(tmp_path):
 STREAMS = [
     (field_devices.plantower_frame(5), {"plantower_pms5003", "plantower_pms7003"}, {"pm2_5": 25.0}),
     (field_devices.sds011_frame(2), {"nova_sds011"}, {"pm2_5": 22.5, "pm10": 32.5}),
+    (field_devices.ultrasonic_frame(953), {"dfrobot_a02yyuw"}, {"distance:surface": 1.953}),
     (nmea.build("WIMWV", ("214.8", "R", "0.1", "M", "A")), {"nmea_wind"}, {"wind_speed": 0.1})]
 
 

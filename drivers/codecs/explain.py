@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from drivers.codecs import dlt645, explain_json, ezo, mhz19, modbus, nmea, plantower, sdi12, sds011, shdlc, sparkplug
+from drivers.codecs import dlt645, explain_json, ezo, mhz19, modbus, nmea, plantower, sdi12, sds011, shdlc, sparkplug, ultrasonic
 from drivers.codecs.frame import NotAFrame, hexed
 
 Fields = dict[str, object]
@@ -37,6 +37,10 @@ def _sds011(data: bytes) -> Fields:
         sds011.MODE: {"mode": "query" if body[2] else "active"}, sds011.SLEEP: {"state": "work" if body[2] else "sleep"},
         sds011.PERIOD: {"period_min": body[2]}, sds011.VERSION: {"version": ".".join(map(str, body[1:4]))}}
     return {**said.get(frame.action, {}), **found}
+
+
+def _ultrasonic(data: bytes) -> Fields:
+    return {**ultrasonic.read(data)}
 
 
 def _shdlc(data: bytes) -> Fields:
@@ -132,5 +136,5 @@ def _sparkplug(data: bytes) -> Fields:
 PROTOCOLS: Mapping[str, Callable[[bytes], Fields]] = {
     "dlt645": _dlt645, "ezo": _ezo, "mhz19": _mhz19, "modbus_rtu": _modbus, "nmea0183": _nmea, "plantower": _plantower, "sdi12": _sdi12,
     "sds011": _sds011, "shdlc": _shdlc, "sparkplug": _sparkplug, "sparkplug_b": _sparkplug,
-    "tasmota": explain_json.tasmota, "ttn_v3": explain_json.ttn_v3, "zigbee2mqtt": explain_json.zigbee2mqtt}
+    "tasmota": explain_json.tasmota, "ttn_v3": explain_json.ttn_v3, "ultrasonic": _ultrasonic, "zigbee2mqtt": explain_json.zigbee2mqtt}
 """By the name that `explain` takes."""

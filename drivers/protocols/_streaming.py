@@ -1,9 +1,15 @@
 """What the drivers of streams share: readings with times of their own, and words about a stream that cannot be read."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 from config.series import Reason, Series
+from config.table import Table
+from config.units import Duration
 from drivers.codecs.frame import Cutter, LineCutter
 from drivers.driver import Device, Heard, Trouble
 from drivers.reading import Batch, Readings
@@ -18,6 +24,26 @@ Found = Mapping[Series, tuple[float, Reason]]
 """What one frame says; NaN = the device says that it has no value."""
 
 
+def _several(missing: object) -> object:
+    return (missing,) if isinstance(missing, int | float) else missing
+
+
+Missing = Annotated[tuple[int | float, ...], BeforeValidator(_several)]
+"""Numbers that mean "no value": one or a list."""
+
+
+def said(value: float, *, is_fault: bool = False) -> tuple[float, Reason]:
+    """A value with its reason: NaN is the device's word that it has none, and so is its word that it has a fault."""
+    return value, Reason.FAULT if is_fault or math.isnan(value) else Reason.NORMAL
+
+
+class Timing(Table):
+    """`[timing]` of a profile of sensors that speak by themselves."""
+
+    every: Duration = 0.0
+    """Of a sensor that says more than is wanted: readings of one series are so far apart, what comes between is left."""
+
+
 class StreamDriver(ABC):
     """See Told and Streamed. A subclass finds the frames and says what they hold."""
 
@@ -26,6 +52,9 @@ class StreamDriver(ABC):
         self.name = device.name
         self._interval_s = device.interval_s
         self._series = tuple(series)
+        timing = device.profile.timing
+        self._every_ns = round(timing.every * 1e9) if isinstance(timing, Timing) else 0
+        self._taken_ns: dict[Series, int] = {}
         self._newest_ns = 0
         self._heard_ns: int | None = None
         self._spoilt = 0
@@ -56,8 +85,9 @@ class StreamDriver(ABC):
         self._heard_ns = heard.stamp.mono_ns
         readings = Readings(heard.stamp)
         for found in self._read(heard.payload):
-            at_ns = self._stamped(heard.stamp.utc_ns)
-            for series, (value, reason) in found.items():
+            due = {series: said for series, said in found.items() if self._is_due(series, heard.stamp.mono_ns)}
+            at_ns = self._stamped(heard.stamp.utc_ns) if due else 0
+            for series, (value, reason) in due.items():
                 readings.add(series, value, reason, at_ns)
         batch = readings.batch()
         return [batch] if len(batch) else []
@@ -67,6 +97,7 @@ class StreamDriver(ABC):
         spoilt, stray = self._counts()
         new, self._spoilt = spoilt - self._spoilt, spoilt
         if new:
+            self._told_stray = stray  # the bytes around them have the same cause
             return Trouble("noise", "the checksum of what it says does not fit: a loose wire, or the wrong parity?")
         if stray < self._told_stray:
             self._told_stray = 0
@@ -87,6 +118,15 @@ class StreamDriver(ABC):
     @abstractmethod
     def _counts(self) -> tuple[int, int]:
         """Frames with a wrong checksum so far, and stray bytes since the last good one."""
+
+    def _is_due(self, series: Series, mono_ns: int) -> bool:
+        if not self._every_ns:
+            return True
+        taken_ns = self._taken_ns.get(series)
+        if taken_ns is not None and mono_ns - taken_ns < self._every_ns:
+            return False
+        self._taken_ns[series] = mono_ns
+        return True
 
     def _stamped(self, utc_ns: int) -> int:
         """Our stamp; frames that are heard within one millisecond get successive ones, or one would hide the other."""

@@ -1,8 +1,9 @@
-"""Sensors that send binary frames by themselves over a serial line: Plantower particle sensors, Nova SDS011.
+"""Sensors that send binary frames by themselves over a serial line: Plantower particle sensors, Nova SDS011, ultrasonic rangefinders.
 
 A row of the profile says which frame it is and which of its fields: { frame = "pms5003", field = "pm25_atm" }.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,18 +11,18 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from config.series import Reason
 from config.table import Table
-from drivers.codecs import plantower, sds011
+from drivers.codecs import plantower, sds011, ultrasonic
 from drivers.codecs.frame import Cutter, NotAFrame
 from drivers.driver import Device
-from drivers.protocols._streaming import Found, StreamDriver
+from drivers.protocols._streaming import Found, Missing, StreamDriver, Timing, said
 
 LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
+__all__ = ["Driver", "Options", "Row", "Timing"]
 ALONE = True
 """It has no address."""
-FrameName = Literal["pms3003", "pms5003", "pms5003st", "sds011"]
+FrameName = Literal["pms3003", "pms5003", "pms5003st", "sds011", "ultrasonic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ _KINDS: dict[FrameName, _Kind] = {
     "pms5003": _Kind(lambda: plantower.cutter(28), plantower.read, plantower.FIELDS[28], plantower.SLEEP, plantower.WAKE),
     "pms5003st": _Kind(lambda: plantower.cutter(36), plantower.read, plantower.FIELDS[36], plantower.SLEEP, plantower.WAKE),
     "sds011": _Kind(sds011.cutter, _sds011, sds011.FIELDS, sds011.mode(awake=False), sds011.mode(awake=True)),
+    "ultrasonic": _Kind(ultrasonic.cutter, ultrasonic.read, ultrasonic.FIELDS),
 }
 
 
@@ -59,6 +61,13 @@ class Row(Table):
     field: str
     scale: Decimal = Decimal(1)
     """value = field × scale."""
+    missing: Missing = ()
+    """Contents of the field that mean: no value."""
+
+    def reading(self, fields: Mapping[str, float]) -> float:
+        """The value in a frame; NaN if it means none."""
+        found = fields[self.field]
+        return math.nan if found in self.missing else float(Decimal(str(found)) * self.scale)
 
     @model_validator(mode="after")
     def _is_there(self) -> Self:
@@ -97,8 +106,8 @@ class Driver(StreamDriver):
                 fields = self._kind.read(frame)
             except NotAFrame:
                 continue  # a reply to somebody's command
-            reason = Reason.FAULT if fields.get("error") else Reason.NORMAL
-            yield {series: (float(Decimal(str(fields[row.field])) * row.scale), reason) for series, row in self._rows.items()}
+            is_fault = bool(fields.get("error"))
+            yield {series: said(row.reading(fields), is_fault=is_fault) for series, row in self._rows.items()}
 
     @property
     def _cut(self) -> Cutter:

@@ -4,6 +4,7 @@ A row is a pattern for the whole line with brackets around the number: { pattern
 checksum, so a line counts only if it fits a pattern whole, and the plausible range of its quantity is the second guard.
 """
 
+import math
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import cached_property
@@ -11,15 +12,15 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from config.series import Reason
 from config.table import Table
 from drivers.codecs.frame import LineCutter, NotAFrame
 from drivers.codecs.text_line import LinePattern
 from drivers.driver import Device
-from drivers.protocols._streaming import Found, StreamDriver
+from drivers.protocols._streaming import Found, Missing, StreamDriver, Timing, said
 
 LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
+__all__ = ["Driver", "Options", "Row", "Timing"]
 ALONE = True
 """It has no address."""
 
@@ -36,6 +37,12 @@ class Row(Table):
     """A regular expression for the whole line, one group = the number."""
     scale: Decimal = Decimal(1)
     """value = number × scale."""
+    missing: Missing = ()
+    """Numbers that mean: no value."""
+
+    def reading(self, number: float) -> float:
+        """The value of a number in a line; NaN if it means none."""
+        return math.nan if number in self.missing else float(Decimal(str(number)) * self.scale)
 
     @field_validator("pattern")
     @classmethod
@@ -70,7 +77,7 @@ class Driver(StreamDriver):
                 except NotAFrame:
                     continue
                 if number is not None:
-                    found[series] = (float(Decimal(str(number)) * row.scale), Reason.NORMAL)
+                    found[series] = said(row.reading(number))
             if found:
                 self._stray = 0
                 yield found

@@ -4,6 +4,7 @@ It runs on every protocol of `drivers/protocols/` whose devices speak by themsel
 """
 
 import itertools
+import math
 import random
 import socket
 import threading
@@ -11,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 
 import field_devices
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 from virtual import VirtualClock
 
 from config.series import Reason
-from drivers.codecs import nmea
+from drivers.codecs import nmea, ultrasonic
 from drivers.driver import Heard, Streamed, Told
 from drivers.lines import serial, tcp
 from drivers.reading import Batch, Delivery
@@ -34,15 +36,17 @@ from gateway.listener import Listener
 class Kind:
     """One protocol: a profile for it, its frames by number, and what the first quantity of each says."""
 
-    profile: str
+    profile: str | Path
     frame: Callable[[int], bytes]
     first: Callable[[int], float]
     is_checked: bool = True
 
 
+RANGE = Path(__file__).parent.parent / "cases/ultrasonic_stream/ultrasonic_stream.toml"
 KINDS_HEARD = {
     "frames-plantower": Kind("plantower_pms5003", field_devices.plantower_frame, lambda number: 10.0 + number),
     "frames-sds011": Kind("nova_sds011", field_devices.sds011_frame, lambda number: 20.5 + number),
+    "frames-ultrasonic": Kind(RANGE, field_devices.ultrasonic_frame, lambda number: (1000 + number) / 1000),
     "nmea": Kind("nmea_wind", lambda number: nmea.build("IIMWV", (f"{number}.0", "R", "3.5", "M", "A")), float),
     "text_lines": Kind("lutron_sl4023sd", lambda number: b"\x02411701%08d\r" % (500 + 10 * number), lambda number: 50.0 + number, is_checked=False),
 }
@@ -163,6 +167,22 @@ def test_a_stream_of_another_model_is_told_with_its_likely_cause(name):
     assert driver.trouble() is None, "told once, not at every piece"
 
 
+def test_of_a_sensor_that_says_more_than_is_wanted_one_reading_in_each_span_is_taken():
+    driver = field_devices.streamed("dfrobot_a02yyuw")
+    heard = hear(driver, map(field_devices.ultrasonic_frame, range(41)), pause_s=0.1)
+    assert firsts(heard) == [1.0, 1.01, 1.02, 1.03, 1.04]
+    assert driver.trouble() is None, "what is left out is no noise"
+
+
+@pytest.mark.parametrize(("profile", "said", "value"), [
+    ("dfrobot_a02yyuw", ultrasonic.build(0), math.nan), ("dfrobot_a02yyuw", ultrasonic.build(1), 0.001),
+    ("campbell_sr50a", b"\r\n\x03\x0233;-999;000;11011;4E\r\n", math.nan), ("campbell_sr50a", b"\r\n\x03\x0233;9999;180;11011;3C\r\n", 9.999)])
+def test_a_stream_that_says_no_echo_gives_a_missing_value_with_its_reason(profile, said, value):
+    (batch,) = hear(field_devices.streamed(profile), [said])
+    assert str(batch.raw.tolist()) == str([value])
+    assert batch.reason.tolist() == [Reason.FAULT if math.isnan(value) else Reason.NORMAL]
+
+
 # ── real lines ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 class House:
     """A listener in its thread; the queue can be full."""
@@ -237,7 +257,7 @@ def test_two_hundred_damaged_frames_on_a_port_leave_the_good_ones_between_them_u
         far.say(b"\r\n")
         for number in range(200):
             frame = bytearray(kind.frame(1))
-            frame[chance.randrange(2, len(frame) - 3)] ^= chance.randint(1, 255)
+            frame[chance.randrange(2, max(3, len(frame) - 3))] ^= chance.randint(1, 255)
             far.say(bytes(frame) + (b"\r\n" + kind.frame(2) if number % 10 == 9 else b""))
             time.sleep(0.002)
         house.until(lambda: house.heard.count(kind.first(2)) == 20)

@@ -11,7 +11,7 @@ from random import Random
 from proof.campaigns import Step, Tally
 
 from config.errors import DeviceError
-from drivers.codecs import dlt645, mhz19, modbus, modbus_ascii, nmea, plantower, sdi12, sds011, shdlc
+from drivers.codecs import dlt645, mhz19, modbus, modbus_ascii, nmea, plantower, sdi12, sds011, shdlc, ultrasonic
 from drivers.codecs.frame import Cutter
 
 PROMISE = "On a noisy line a wrong value is accepted no more often than the protocol's own checksum cannot tell."
@@ -38,9 +38,10 @@ PROTOCOLS: dict[str, tuple[bytes, Callable[[bytes], object], int]] = {
     "mhz19": (mhz19.answer(608, 31), mhz19.read, 256),
     "plantower": (plantower.build(28, _DUST), _cut(lambda: plantower.cutter(28)), 256),
     "sds011": (sds011.data(123.6, 261.8, 0xA160), _cut(sds011.cutter), 256),
+    "ultrasonic": (ultrasonic.build(1953), _cut(ultrasonic.cutter), 256),
     "nmea": (nmea.build("IIMWV", ("271.0", "R", "000.2", "N", "A")), lambda stream: (s := nmea.read(stream)).name + ",".join(s.fields), 256),
 }
-_CODECS = ("dlt645", "frame", "mhz19", "modbus", "modbus_ascii", "nmea", "plantower", "sdi12", "sds011", "shdlc")
+_CODECS = ("dlt645", "frame", "mhz19", "modbus", "modbus_ascii", "nmea", "plantower", "sdi12", "sds011", "shdlc", "ultrasonic")
 PROVES = (*(f"drivers/codecs/{name}.py" for name in _CODECS), "tests/proof/campaign_noise.py")
 FIGURES = {"frames_each": 0, **{f"{name}_wrong": 0 for name in PROTOCOLS}}
 
