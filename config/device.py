@@ -28,6 +28,8 @@ class ProfileFile(Table):
     """It needs so long after power-up; a site file may say otherwise."""
     duty: DutyTable | None = None
     """It is to sleep between measurements; a site file may say otherwise."""
+    before: Annotated[tuple[str, ...], Field(max_length=8)] = ()
+    """Commands that it is given each time before it measures, because it would not measure without; a site file may say otherwise."""
     default: dict[str, Any] = {}
     """As it leaves the factory: baudrate, format, address … the site file overrides."""
     timing: dict[str, Any] = {}

@@ -52,6 +52,9 @@ def read_profile(file: Found, kinds: Kinds) -> Profile:
     assert head is not None
     found = Profile(name=file.name, path=file.path, packaged=file.packaged, file=head, rows=rows, timing=timing, commands=commands,
                     status=status, history=history)
+    for verb in head.before:
+        if verb not in document.table(("commands",)):
+            document.complain(("before",), f'before = ["{verb}"]: there is no [commands.{verb}]', "what it can be told stands there", on="value")
     for terminal, one in head.inputs.items():
         if wrong := misfit(found, terminal, one):
             document.complain(("inputs", terminal), f"inputs.{terminal}: {wrong[0]}", wrong[1])

@@ -211,5 +211,5 @@ class _Reader:
 
 def _completed(device: DeviceTable, profile: Profile) -> DeviceTable:
     """With what it leaves out and its profile says."""
-    own = {key: getattr(profile.file, key) for key in ("ready", "duty") if getattr(device, key) is None and getattr(profile.file, key) is not None}
+    own = {key: said for key in ("ready", "duty", "before") if getattr(device, key) is None and (said := getattr(profile.file, key)) is not None}
     return device.model_copy(update=own) if own else device

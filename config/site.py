@@ -152,8 +152,10 @@ class DeviceTable(Table):
     """It sleeps between measurements; left out = as the profile says, else it never does."""
     supply: SupplyTable | None = None
     """What switches its supply; left out = it always has one."""
-    before: Annotated[tuple[str, ...], Field(max_length=8)] = ()
-    """Commands of its profile that it is given each time before it measures: wipe, rinse. It needs `orders` and `duty`."""
+    before: Annotated[tuple[str, ...], Field(max_length=8)] | None = None
+    """Commands of its profile that it is given each time before it measures: wipe, rinse. It needs `orders` and `duty`.
+
+    Left out = as the profile says; [] = none."""
     orders: bool = False
     """It may be told what its profile has in [commands] (`ecosentry order`); without this nothing is ever written to it."""
     quality: dict[str, Quality] = {}

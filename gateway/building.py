@@ -118,13 +118,15 @@ class Builder:
     def _regulated(self, name: str, driver: Asked | Told) -> Asked | Told:
         """The driver of a device that sleeps between measurements. Raises ValueError where that cannot be."""
         device = self._site.devices[name].common
-        if device.before and device.duty is None:
-            raise ValueError(f"device {name}: before says what is done each time before it measures; give it a duty")
+        line, ready_s = self._site.lines[device.line], device.ready or 0.0
+        is_heard = getattr(line.options, "mode", "") == "listen"
+        if device.before and device.duty is None and not is_heard:
+            raise ValueError(f"device {name}: before = {list(device.before)} is done each time before it measures; "
+                             "give it a duty (or write before = [], if it measures without)")
         if device.duty is None and device.supply is None:
             return driver
-        line, ready_s = self._site.lines[device.line], device.ready or 0.0
         key = "duty" if device.duty is not None else "supply"
-        if getattr(line.options, "mode", "") == "listen" or line.kind not in _DIRECTING:
+        if is_heard or line.kind not in _DIRECTING:
             raise ValueError(f"device {name}: {key} needs a line that it can be told on, and line {device.line} is none; leave it out")
         if device.duty is not None and ready_s + device.duty.on >= device.duty.every:
             raise ValueError(f"device {name}: duty leaves no time for sleep: ready and on together must be shorter than every")

@@ -32,7 +32,8 @@ class Prepared:
         """Raises ValueError if the device cannot be told these verbs."""
         driver = drivers.get(self.device)
         if not isinstance(driver, Obeys) or not driver.verbs:
-            raise ValueError(f"device {self.device}: before: it may not be told anything; it needs orders = true and a profile with [commands]")
+            raise ValueError(f"device {self.device}: before: it may not be told anything; it needs orders = true and a profile with [commands]"
+                             " (or before = [], if it measures without)")
         for verb in self._verbs:
             try:
                 driver.check(Order(verb))

@@ -7,6 +7,7 @@ from threading import Event
 import modbus_devices
 import pytest
 
+from config.errors import ConfigError
 from config.find import Found
 from config.reading_profile import read_profile
 from drivers.codecs.modbus_write import Write
@@ -15,7 +16,7 @@ from drivers.order import Order, Outcome
 from drivers.protocols.modbus import Command
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice
 from drivers.simulated.modbus_pty import SerialBus
-from gateway.building import load_site
+from gateway.building import SiteFile, load_site
 from gateway.checking.check import prove
 from gateway.clock import SystemClock
 from gateway.plugins import KINDS
@@ -66,6 +67,48 @@ def test_the_site_on_the_page_can_be_told_to_start_and_wipe(tmp_path):
     assert site is not None
     (tmp_path / "site.toml").write_text(site[1], "utf-8")
     prove(load_site(tmp_path / "site.toml"))
+
+
+STARTED = """
+[stations.river]
+[lines.cabinet]
+kind = "tcp"
+host = "127.0.0.1"
+framing = "rtu"
+[devices.cod]
+profile = "yosemitech_y551"
+"""
+
+
+def site(folder: Path, keys: str) -> SiteFile:
+    (folder / "site.toml").write_text(STARTED + keys, "utf-8")
+    return load_site(folder / "site.toml")
+
+
+@pytest.mark.parametrize(("keys", "words"), [
+    ("", r"before = \['start'\] is done each time before it measures → give it a duty \(or write before = \[\]"),
+    ('duty = { every = "5 min", on = "1 min" }', r"needs orders = true and a profile with \[commands\] \(or before = \[\]")])
+def test_a_probe_that_does_not_measure_until_it_is_told_is_not_read_as_if_it_did(tmp_path, keys, words):
+    with pytest.raises(ConfigError, match=words):
+        prove(site(tmp_path, keys))
+
+
+def test_it_is_told_what_its_profile_says_unless_the_site_file_says_otherwise(tmp_path):
+    duty = 'orders = true\nduty = { every = "5 min", on = "1 min" }\n'
+    for more, verbs in (("", ("start",)), ('before = ["clean", "start"]', ("clean", "start")), ("before = []", ())):
+        assert site(tmp_path, duty + more).site.devices["cod"].common.before == verbs
+    prove(site(tmp_path, "before = []"))
+
+
+def test_nobody_is_told_anything_on_a_line_that_is_only_listened_to(tmp_path):
+    (tmp_path / "site.toml").write_text(STARTED.replace('framing = "rtu"', 'framing = "rtu"\nmode = "listen"'), "utf-8")
+    prove(load_site(tmp_path / "site.toml"))
+
+
+def test_a_profile_that_begins_with_a_command_that_it_lacks_is_refused():
+    body = (HOUSE / "config/devices/yosemitech_y510.toml").read_bytes().replace(b'before   = ["start"]', b'before   = ["begin"]')
+    with pytest.raises(ConfigError, match=r"there is no \[commands.begin\]"):
+        read_profile(Found("mine", "mine.toml", False, body), KINDS)
 
 
 def test_the_page_lists_every_water_profile_with_its_evidence_and_what_it_can_be_told():
