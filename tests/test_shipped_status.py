@@ -71,6 +71,15 @@ def test_each_quantity_of_a_probe_has_a_status_of_its_own(held, letters):
     assert (batch.raw.tolist(), bytes(batch.reason).decode()) == ([30.56, 21.75], letters)
 
 
+@pytest.mark.parametrize(("gases", "light", "letters"), [(0, 0, "NNN"), (1, 0, "NDN"), (0x1000, 0, "DNN"), (0, 1, "NNC"), (0, 2, "NNw"),
+                                                         (0, 0x100, "NND"), (0x0204, 0x101, "DDC")])
+def test_calibration_power_up_and_faults_of_a_tunnel_monitor_are_told_apart(gases, light, letters):
+    held = TableSource(dict(enumerate((30, 400, 100, 1000, 170, 100, gases, light), 0x70)))
+    with on_a_line("codel_tunneltech_700", held) as (driver, wire):
+        batch = driver.poll(driver.groups()[0], wire)
+    assert (batch.raw.tolist(), bytes(batch.reason).decode()) == ([36795.0, 458.0, 1000.0], letters)
+
+
 @pytest.mark.parametrize(("status", "letter"), [(0, "N"), (1, "D"), (0x20, "D"), (0x40, "D"), (0x80, "N")])
 def test_a_sensor_at_a_reserved_address_that_its_profile_names_is_asked_and_says_if_it_is_broken(status, letter):
     with on_a_line("senseair_s8", TableSource({0: status, 1: 0, 2: 0, 3: 400}), address=254) as (driver, wire):
