@@ -34,13 +34,13 @@ def _of_word(form: Form) -> Reader:
     is_signed = form.type == "s16"
     absent = frozenset(int(figure) % 0x10000 for figure in form.missing
                        if (-0x8000 if is_signed else 0) <= figure <= 0xFFFF and figure == int(figure))
-    shift, mask = form.bit or 0, (1 << form.bits) - 1
+    is_field, shift, mask = form.bit is not None, form.bit or 0, (1 << form.bits) - 1
 
     def read(registers: Sequence[int], at: int) -> float:
         raw = registers[at]
         if raw in absent:
             return math.nan
-        if form.bit is not None:
+        if is_field:
             raw = raw >> shift & mask
         elif is_signed and raw > 0x7FFF:
             raw -= 0x10000

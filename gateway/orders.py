@@ -115,6 +115,8 @@ class Orders:
         return self._next(resting) is not None
 
     def _next(self, resting: frozenset[str]) -> _Given | None:
+        if not self._given:
+            return None
         with self._lock:
             if any(given.step == "starting" for given in self._given):
                 return None

@@ -42,6 +42,7 @@ _HAND_OVER_S = 0.2
 _HAND_OVER_AFTER_STOP = 10
 """How often a full queue is tried again once the daemon stops; the core is emptying it meanwhile."""
 _LONGEST_WAIT_S = 3600.0
+_RESTING = int(Reason.RESTING)
 _SLICE_S = 0.2
 """No rest is longer than this without a look at `stop`."""
 
@@ -61,6 +62,8 @@ class Poller:
         self._health = health
         chance = random.Random(seed)  # noqa: S311 - jitter is no secret
         self._breakers = {device: Breaker(chance) for device in drivers}
+        self._given_up: set[str] = set()
+        """Devices whose breaker is open."""
         self._turns = Turns(drivers)
         self._wire: Wire | None = None
         self._caller: Called | None = None
@@ -127,10 +130,9 @@ class Poller:
 
     def _probe(self, now_ns: int, resting: frozenset[str]) -> Turn | None:
         """The shortest request of the device that has been given up and is to be tried now."""
-        if self._wire is None or now_ns < self._probe_ns:
+        if not self._given_up or self._wire is None or now_ns < self._probe_ns:
             return None
-        ready = [(breaker.try_at_ns, device) for device, breaker in self._breakers.items()
-                 if breaker.is_open and breaker.try_at_ns <= now_ns and device not in resting]
+        ready = [(at_ns, device) for device in self._given_up if (at_ns := self._breakers[device].try_at_ns) <= now_ns and device not in resting]
         if not ready:
             return None
         device = min(ready)[1]
@@ -143,8 +145,7 @@ class Poller:
             times.append(self._reopen_ns)
         else:
             resting = self._turns.resting(now_ns)
-            times += [max(breaker.try_at_ns, self._probe_ns) for device, breaker in self._breakers.items()
-                      if breaker.is_open and device not in resting]
+            times += [max(self._breakers[device].try_at_ns, self._probe_ns) for device in self._given_up if device not in resting]
         return min(_LONGEST_WAIT_S, max(0.0, (min(times, default=now_ns + 10**12) - now_ns) / 1e9))
 
     def _take(self, turn: Turn, now_ns: int, stop: Event) -> None:
@@ -153,7 +154,7 @@ class Poller:
             passed = turn.leave_out(now_ns)
             if self._wire is None:
                 self._tell_missing(turn, Reason.LINE, stop)
-            elif self._breakers[turn.device].is_open:
+            elif turn.device in self._given_up:
                 self._tell_missing(turn, Reason.DEVICE, stop)
             else:
                 if passed:
@@ -172,7 +173,7 @@ class Poller:
     def _try(self, turn: Turn, wire: Wire, stop: Event) -> None:
         """Poll a device that has been given up; its next try comes no sooner than the line's share allows."""
         began_ns = self._clock.now().mono_ns
-        due_ns = min(self._turns.times(device for device, breaker in self._breakers.items() if breaker.is_open), default=None)
+        due_ns = min(self._turns.times(self._given_up), default=None)
         self._poll(turn, wire, stop)
         now_ns = self._clock.now().mono_ns
         delay_ns = 0 if due_ns is None else max(0, now_ns - max(began_ns, due_ns))
@@ -196,7 +197,7 @@ class Poller:
             return None
         if stop.is_set() and np.any(batch.reason == Reason.COMMUNICATION):
             return Reason.COMMUNICATION  # cut short by the stop, not by the device: say nothing of the rest
-        if not len(batch) or (batch.reason[0] == Reason.RESTING and math.isnan(batch.raw[0])):
+        if not len(batch) or (batch.reason.item(0) == _RESTING and math.isnan(batch.raw.item(0))):
             turn.missing_ns = None  # it sleeps: that is no answer, and no failure
         else:
             self._good(turn, batch)
@@ -213,6 +214,7 @@ class Poller:
             self._health.noted(self._caller.caller)
         self._health.answered(turn.device, batch.stamp.mono_ns, f"{gone} of {len(batch)} values missing" if gone else "")
         if self._breakers[turn.device].good():
+            self._given_up.discard(turn.device)
             log.info("line %s: %s answers again", self.name, turn.device)
 
     def _failed(self, device: str, cause: str, words: str) -> None:
@@ -221,6 +223,7 @@ class Poller:
         if cause != "line":
             self._health.failed(device, cause, words, given_up=breaker.is_open, try_at_ns=breaker.try_at_ns)
         if opened:
+            self._given_up.add(device)
             log.warning("line %s: %s given up after %d failures, tried now and then: %s", self.name, device, breaker.failures, words)
 
     def _obey(self, wire: Wire, resting: frozenset[str]) -> None:

@@ -1,10 +1,13 @@
 """The timetable of a polled line: which group of which device is due when, and who is to be left alone for now."""
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from drivers.driver import Asked, Group, Pause, Wire
 from drivers.reading import Batch, Stamp
+
+_DUE = operator.attrgetter("due_ns")
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +45,8 @@ class Turns:
     def __init__(self, drivers: Mapping[str, Asked]) -> None:
         self.all = [Turn(device, driver, group, max(1, round(group.interval_s * 1e9)))
                     for device, driver in drivers.items() for group in driver.groups()]
+        ranks = sorted({turn.group.priority for turn in self.all})
+        self._ranks = [[turn for turn in self.all if turn.group.priority == rank] for rank in ranks]
         self._pausing: dict[str, Turn] = {}
         self._settling: dict[str, int] = {}
 
@@ -90,14 +95,16 @@ class Turns:
 
     def most_due(self, now_ns: int) -> Turn | None:
         """The turn that is to be taken: by priority, then by who has waited longest."""
-        if self.resting(now_ns):
-            due = [(turn.group.priority, at_ns, place) for place, turn in enumerate(self.all)
-                   if (at_ns := self.next_ns(turn)) is not None and at_ns <= now_ns]
-        else:
-            due = [(turn.group.priority, turn.due_ns, place) for place, turn in enumerate(self.all) if turn.due_ns <= now_ns]
+        if not self.resting(now_ns):
+            firsts = (min(turns, key=_DUE) for turns in self._ranks)
+            return next((turn for turn in firsts if turn.due_ns <= now_ns), None)
+        due = [(turn.group.priority, at_ns, place) for place, turn in enumerate(self.all)
+               if (at_ns := self.next_ns(turn)) is not None and at_ns <= now_ns]
         return self.all[min(due)[2]] if due else None
 
     def times(self, given_up: Iterable[str] = ()) -> list[int]:
         """When each turn wants the wire; those of devices `given_up` left out."""
         without = frozenset(given_up)
+        if not (without or self._pausing or self._settling):
+            return [turn.due_ns for turn in self.all]
         return [at_ns for turn in self.all if turn.device not in without and (at_ns := self.next_ns(turn)) is not None]

@@ -3,7 +3,6 @@
 import math
 import threading
 import time
-from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -55,7 +54,7 @@ class TurnedForward(SystemClock):
 
     def now(self) -> Stamp:
         stamp = super().now()
-        return replace(stamp, utc_ns=stamp.utc_ns + TurnedForward.ahead_ns, sure=True)
+        return stamp._replace(utc_ns=stamp.utc_ns + TurnedForward.ahead_ns, sure=True)
 
 
 def turn_to(utc_ns: int) -> None:

@@ -49,12 +49,15 @@ class Question:
     """How many bytes of values the answer carries."""
     header: bytes = field(init=False, repr=False, compare=False)
     """How its serial answer begins: unit, function, byte count."""
+    sealed: bytes = field(init=False, repr=False, compare=False)
+    """The whole serial request."""
 
     def __post_init__(self) -> None:
         size = -(-self.count // 8) if self.function in BIT_FUNCTIONS else 2 * self.count
         object.__setattr__(self, "pdu", struct.pack(">BHH", self.function, self.first, self.count))
         object.__setattr__(self, "data_bytes", size)
         object.__setattr__(self, "header", bytes([self.unit, self.function, size & 0xFF]))
+        object.__setattr__(self, "sealed", seal(bytes([self.unit]) + self.pdu))
 
     @property
     def resembles_its_answer(self) -> bool:
@@ -126,7 +129,7 @@ class Rtu:
 
     def ask(self, question: Question, number: int) -> bytes:
         """See Framing; a serial frame has no number."""
-        return seal(bytes([question.unit]) + question.pdu)
+        return question.sealed
 
     def answer_size(self, question: Question) -> int:
         """See Framing."""

@@ -1,7 +1,8 @@
 """An open wire over a file descriptor: a serial port or a socket. One thread owns it.
 
-Reading is woken by the first byte, which says when the last one will be there, and sleeps until then: three wake-ups an exchange,
-however many bytes it has. Before sending it keeps the silence that the line needs, measured from the last byte that came or left.
+Reading sleeps until the whole answer should be there, if the line's habits are known: two wake-ups an exchange, however many bytes
+it has. If they are not, or the device takes longer, it is woken by the first byte, which says when the last one will be there.
+Before sending it keeps the silence that the line needs, measured from the last byte that came or left.
 """
 
 import fcntl
@@ -15,6 +16,7 @@ from threading import Event
 
 from config.errors import LineError
 from drivers.lines._alarm import Alarm
+from drivers.lines._habit import Habits
 from drivers.reading import Clock
 
 _SLICE_S = 0.1
@@ -37,6 +39,9 @@ class DescriptorWire:
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
         self._alarm = Alarm()
+        self._habits = Habits()
+        self._asked = b""
+        """How the question began to which no answer was waited for yet."""
 
     def send(self, data: bytes) -> None:
         """See Wire."""
@@ -53,19 +58,47 @@ class DescriptorWire:
             except OSError as error:
                 raise LineError(f"cannot send: {error.strerror or error}") from error
         self._quiet_since = time.monotonic() + len(data) * self._character_s
+        self._asked = data[:8]
 
     def receive(self, want: Callable[[bytes], int], timeout_s: float) -> bytes:
         """See Wire."""
-        now = time.monotonic()
-        until, got, was_woken, has_looked = now + timeout_s, b"", False, False
-        while (more := want(got)) > 0 and now < until and not self._stop.is_set():
+        now, ended, whole = time.monotonic(), self._quiet_since, want(b"")
+        until, got, more, was_woken, was_there = now + timeout_s, b"", whole, False, False
+        asked, self._asked = self._asked, b""
+        begins_s = self._habits.begins_s(asked) if whole > 1 and self._character_s else None
+        has_looked = begins_s is not None
+        if begins_s is not None:
+            was_there = self._sleep_through(ended + begins_s + whole * self._character_s, whole, until)
+            got = self._read() if was_there else b""
+            more = want(got)
+        while more > 0 and now < until and not self._stop.is_set():
             if got and more > 1 and self._character_s:
                 has_looked |= self._await_rest(more, was_woken, min(until, now + _SLICE_S), may_look=not has_looked)
-            was_woken = not (got and self._poll.poll(0))
+            was_woken = not self._poll.poll(0)
             if not was_woken or self._poll.poll(1000 * min(max(until - time.monotonic(), 0.001), _SLICE_S)):
                 got += self._read()
+                more = want(got)
             now = time.monotonic()
+        if asked and more == 0 and len(got) == whole and self._character_s:
+            self._habits.came(asked, self._quiet_since - ended - whole * self._character_s, was_there=was_there)
         return got
+
+    def _sleep_through(self, here: float, whole: int, until: float) -> bool:
+        """Until the whole answer should be there. True if it was there before we looked."""
+        here = min(here, until)
+        while not self._stop.is_set() and here - time.monotonic() > _SLICE_S:
+            time.sleep(_SLICE_S)
+        self._alarm.doze(here)
+        if self._waiting() >= whole:
+            return True
+        self._look_out(whole, until)
+        return False
+
+    def _look_out(self, more: int, until: float) -> None:
+        """With open eyes for the last bytes of a frame."""
+        until = min(until, time.monotonic() + _EYES_OPEN_S)
+        while self._waiting() < more and time.monotonic() < until:
+            pass
 
     def _await_rest(self, more: int, was_woken: bool, until: float, *, may_look: bool) -> bool:
         """Sleep until so many bytes more should be here, and look out for the last of them, once a frame: True if it was done.
@@ -77,9 +110,7 @@ class DescriptorWire:
         self._alarm.doze(min(here, until))
         if here > until or not may_look:
             return False
-        until = min(until, time.monotonic() + _EYES_OPEN_S)
-        while self._waiting() < more and time.monotonic() < until:
-            pass
+        self._look_out(more, until)
         return True
 
     def _waiting(self) -> int:

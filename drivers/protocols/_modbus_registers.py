@@ -58,6 +58,7 @@ class Registers:
         self._words = words
         self._readers = [reader(form) for form in forms]
         self._columns = Columns(group.series)
+        self._places, self._all_is_well = range(len(group.series)), bytes([Reason.NORMAL]) * len(group.series)
         self._prepared: dict[Block, _Prepared] = {}
         self._blocks = plan(wants, price, limits.max_registers, limits.forbidden)
         self.group = replace(group, line_time_s=sum(price.of(block.function, block.count) for block in self._blocks))
@@ -109,11 +110,11 @@ class Registers:
         return pieces
 
     def _batch(self, done: _Poll, wire: Wire) -> Batch:
-        raw, reason = [], bytearray()
-        for place in range(len(self.group.series)):
-            value = done.values.get(place, math.nan)
-            raw.append(value)
-            reason.append(self._reason(done.failures.get(place), value))
+        raw = [done.values.get(place, math.nan) for place in self._places]
+        reason = bytearray(self._all_is_well)
+        if math.isnan(sum(raw)):  # something is missing, or infinite on both sides
+            for place, value in enumerate(raw):
+                reason[place] = self._reason(done.failures.get(place), value)
         if self._words:
             speak(self._words, done.values, reason)
         return self._columns.batch(wire.clock.now(), raw, reason)

@@ -60,6 +60,7 @@ class Talk:
         self.name = name
         self._speed = speed
         self._framing = _FRAMINGS[speed.framing]
+        self._character_s = speed.character_s
         bound_s = answer_s + 2 * speed.round_trip_s
         self._patience = Patience(bound_s, min(bound_s, 0.1 + 2 * speed.round_trip_s))
         self._overdue: _Overdue | None = None
@@ -83,19 +84,19 @@ class Talk:
         wire.drain()
         wire.send(request)
         sent_ns = wire.clock.now().mono_ns
-        frames_s = (len(request) + self._framing.answer_size(question)) * self._speed.character_s
+        frames_s = (len(request) + self._framing.answer_size(question)) * self._character_s
         frame = wire.receive(lambda so_far: self._framing.still(question, number, so_far), self._patience.timeout_s + frames_s)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s  > %s  < %s", self.name, request.hex(" "), frame.hex(" ") or "nothing")
         self._echoes = frame.startswith(request)
-        if self._framing.still(question, number, frame) < 0:
-            raise LineError(f"{self.name}: what came is not Modbus TCP: {frame[:16].hex(' ')}")
         try:
             registers = self._framing.answer(question, number, frame)
         except DeclinedError:
             self._learn(wire, sent_ns, frames_s)
             raise
         except DeviceError as fault:
+            if self._framing.still(question, number, frame) < 0:
+                raise LineError(f"{self.name}: what came is not Modbus TCP: {frame[:16].hex(' ')}") from None
             self._patience.failed += 1
             self._after_fault(question, fault, sent_ns, frames_s, wire)
             raise
@@ -119,7 +120,7 @@ class Talk:
 
         wire.drain()
         wire.send(sent)
-        came = wire.receive(missing, max(answer_s, self._patience.bound_s) + (len(sent) + size) * self._speed.character_s)
+        came = wire.receive(missing, max(answer_s, self._patience.bound_s) + (len(sent) + size) * self._character_s)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s  > %s  < %s", self.name, sent.hex(" "), came.hex(" ") or "nothing")
         if not confirmed(framing, write, number, came, echoes=self._echoes):
