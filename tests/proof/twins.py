@@ -20,8 +20,8 @@ class Twin:
 
 TWINS = (
     Twin("writes 0 where nothing was answered", "drivers/protocols/_modbus_registers.py",
-         "value = done.values.get(place, math.nan)",
-         "value = done.values.get(place, 0.0)",
+         "raw = [done.values.get(place, math.nan) for",
+         "raw = [done.values.get(place, 0.0) for",
          ("test_modbus_driver.py::test_what_came_is_kept_when_another_block_fails",)),
     Twin("acknowledges before the commit", "gateway/core.py",
          """        self._patiently(lambda: self._commit_event(kind, taken, stamp))
