@@ -211,7 +211,8 @@ HA_UNITS = {  # of homeassistant/components/sensor/const.py, read in 2026
     "temperature": {"°C"}, "ph": {""}, "conductivity": {"µS/cm"}, "pm1": {"µg/m³"}, "pm25": {"µg/m³"}, "pm10": {"µg/m³"},
     "sulphur_dioxide": {"µg/m³"}, "nitrogen_monoxide": {"µg/m³"}, "nitrogen_dioxide": {"µg/m³"}, "ozone": {"µg/m³"}, "carbon_dioxide": {"ppm"},
     "volatile_organic_compounds_parts": {"ppb"}, "humidity": {"%"}, "moisture": {"%"}, "atmospheric_pressure": {"hPa"}, "pressure": {"kPa"},
-    "wind_speed": {"m/s"}, "speed": {"m/s"}, "wind_direction": {"°"}, "precipitation": {"mm"}, "irradiance": {"W/m²"}, "illuminance": {"lx"},
+    "wind_speed": {"m/s"}, "speed": {"m/s"}, "wind_direction": {"°"}, "precipitation": {"mm"}, "precipitation_intensity": {"mm/h"}, "distance": {"m"},
+    "irradiance": {"W/m²"}, "illuminance": {"lx"},
     "sound_pressure": {"dBA"}, "energy": {"kWh"}, "power": {"kW"}, "power_factor": {""}, "voltage": {"V"}, "current": {"A"}, "frequency": {"Hz"},
     "signal_strength": {"dBm"}}
 
