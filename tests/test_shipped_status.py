@@ -1,5 +1,6 @@
 """Shipped profiles with status words: what the instrument says of itself arrives over a real line, and no mean counts it."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,17 +10,21 @@ import modbus_devices
 import pytest
 from house import House, S, site
 
+from config.find import Found
+from config.reading_profile import read_profile
 from config.series import Flag, Series
 from drivers.driver import Wire
 from drivers.lines import serial
-from drivers.protocols.modbus import Driver
+from drivers.protocols.modbus import Driver, Status
 from drivers.reading import Batch, Delivery
 from drivers.simulated.modbus import SimulatedDevice, TableSource
 from drivers.simulated.modbus_pty import SerialBus
 from gateway.clock import SystemClock
 from gateway.gap_ledger import gaps_between
+from gateway.plugins import KINDS
 from gateway.wiring import Expected
 
+HOUSE = Path(__file__).parent.parent
 PPB = {41.5: (0x4226, 0), 400.0: (0x43C8, 0)}
 """Readings in ppb as high and low word; by IEEE 754."""
 
@@ -145,3 +150,14 @@ def test_what_a_shipped_probe_gives_while_it_starts_up_is_in_no_mean(tmp_path):
 
     flags, means, gaps = an_hour(tmp_path, held, "vaisala_gmp252", Series("river", "probe", "co2"), 240, spoil)
     assert (flags, means, gaps) == ([Flag.FAIL] * 15, [465.65997], [("warming up", 16 * 60)])
+
+
+def test_the_page_lists_every_air_and_emission_profile_with_its_evidence_and_what_it_says_of_itself():
+    page = (HOUSE / "docs/air.md").read_text("utf-8")
+    rows = {name: (evidence, set(re.findall(r"`(\w)`", says))) for name, evidence, says in
+            re.findall(r"^\| `(\w+)` \|[^|]*\| (\w+) \|([^|]*)\|$", page, re.MULTILINE)}
+    shipped = [read_profile(Found(path.stem, str(path), True, path.read_bytes()), KINDS) for path in (HOUSE / "config/devices").glob("*.toml")]
+    letters = {profile.name: {letter for status in profile.status.values() if isinstance(status, Status)
+                              for letter in (*status.means.values(), status.other)} - {"N"} for profile in shipped}
+    assert rows == {profile.name: ("ours" if profile.file.verified == "S" else profile.file.evidence, letters[profile.name])
+                    for profile in shipped if profile.file.medium in ("air", "emission")}, "give it a row in docs/air.md"
