@@ -3,9 +3,6 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Annotated
-
-from pydantic import BeforeValidator
 
 from config.series import Reason, Series
 from config.table import Table
@@ -22,14 +19,6 @@ _TELLING = 2000
 
 Found = Mapping[Series, tuple[float, Reason]]
 """What one frame says; NaN = the device says that it has no value."""
-
-
-def _several(missing: object) -> object:
-    return (missing,) if isinstance(missing, int | float) else missing
-
-
-Missing = Annotated[tuple[int | float, ...], BeforeValidator(_several)]
-"""Numbers that mean "no value": one or a list."""
 
 
 def said(value: float, *, is_fault: bool = False) -> tuple[float, Reason]:

@@ -15,7 +15,8 @@ from config.table import Table
 from drivers.codecs import plantower, sds011, ultrasonic
 from drivers.codecs.frame import Cutter, NotAFrame
 from drivers.driver import Device
-from drivers.protocols._streaming import Found, Missing, StreamDriver, Timing, said
+from drivers.protocols._missing import Missing
+from drivers.protocols._streaming import Found, StreamDriver, Timing, said
 
 LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from config.series import Series
 from config.table import Table
@@ -22,6 +22,7 @@ from drivers.driver import Device, Group, Wire
 from drivers.order import Order as Given
 from drivers.order import Outcome, Verb
 from drivers.overheard import OverheardDriver
+from drivers.protocols._missing import Missing
 from drivers.protocols._modbus_history import History, Records, kept
 from drivers.protocols._modbus_orders import Command, Commands
 from drivers.protocols._modbus_registers import Limits, Registers
@@ -48,10 +49,6 @@ class Options(Table):
     """Who is read first when the line is short of time."""
 
 
-def _several(missing: object) -> object:
-    return (missing,) if isinstance(missing, int | float) else missing
-
-
 class Row(Table):
     """One quantity of a Modbus profile: where it lies and how it is written."""
 
@@ -68,7 +65,7 @@ class Row(Table):
     scale: Decimal = Decimal(1)
     offset: Decimal = Decimal(0)
     """value = register × scale + offset; instead of decimals."""
-    missing: Annotated[tuple[int | float, ...], BeforeValidator(_several)] = ()
+    missing: Missing = ()
     """Register contents (before scaling) that mean: no value."""
     bit: int | None = None
     bits: int = 1

@@ -8,10 +8,8 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Annotated
 
-from pydantic import BeforeValidator, field_validator
+from pydantic import field_validator
 
 from config.errors import Undecodable
 from config.quantity import vocabulary
@@ -25,6 +23,7 @@ from drivers.codecs.strict_json import Bad, Json, shown
 from drivers.codecs.topic_template import Named, TopicTemplate
 from drivers.driver import Device, Heard
 from drivers.lines import _topics
+from drivers.protocols._named import MOST_CHANNELS, NamedRow, Quantities
 from drivers.reading import Batch, Readings
 
 _FIGURE = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
@@ -32,7 +31,6 @@ _MS = 1_000_000
 _DEVICE, _NORMAL = int(Reason.DEVICE), int(Reason.NORMAL)
 LINES = frozenset({"mqtt", "http"})
 """Kinds of line that it works on."""
-_MOST_CHANNELS = 256
 _OLD_INTERVALS = 2
 """A kept ("retained") message that is older than so many intervals is no reading."""
 
@@ -46,7 +44,7 @@ class Options(Table):
     """Path of the source's own time, left out = the profile's, else "t"; a message without it is stamped when it is heard."""
     period: Duration = 0.0
     """Each value describes an interval of this length, which ends at its time; left out = an instant."""
-    quantities: tuple[str, ...] = ()
+    quantities: Quantities = ()
     """Where topic or keys name the quantity: only these, and these are missed when they stay away; left out = any."""
 
     @field_validator("topic")
@@ -65,46 +63,18 @@ class Options(Table):
             _one_value(path)
         return path
 
-    @field_validator("quantities")
-    @classmethod
-    def _are_known(cls, quantities: tuple[str, ...]) -> tuple[str, ...]:
-        for quantity in quantities:
-            if quantity not in vocabulary():
-                raise ValueError(f"names {quantity}, which is not a quantity of the vocabulary")
-        return quantities
 
-
-def _several(missing: object) -> object:
-    return (missing,) if isinstance(missing, int | float) else missing
-
-
-class Row(Table):
+class Row(NamedRow):
     """One quantity of a profile: where it lies in the message. The row "*" stands for every quantity that is named."""
 
     path: str = ""
     """Left out = the key that is called like the quantity."""
-    unit: str = ""
-    """Of what is sent, times scale; left out = the vocabulary's."""
-    scale: Decimal = Decimal(1)
-    offset: Decimal = Decimal(0)
-    """value = number × scale + offset."""
-    missing: Annotated[tuple[int | float, ...], BeforeValidator(_several)] = ()
-    """Numbers that mean: no value."""
 
     @field_validator("path")
     @classmethod
     def _is_path(cls, path: str) -> str:
         JsonPath.read(path)
         return path
-
-    def value(self, number: float) -> float:
-        """The value of a number; NaN if it means none or overflows."""
-        if number in self.missing:
-            return math.nan
-        if self.scale == 1 and self.offset == 0:
-            return float(number)
-        value = float(Decimal(str(number)) * self.scale + self.offset)
-        return value if math.isfinite(value) else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +167,8 @@ class Driver:
     def _know_channel(self, channel: str) -> None:
         """Topics can be made up by anyone: their number is bounded, for series are kept for ever."""
         if channel and channel not in self._channels:
-            if len(self._channels) >= _MOST_CHANNELS:
-                raise Undecodable(f"names more than {_MOST_CHANNELS} channels; {shown(channel)} is not taken")
+            if len(self._channels) >= MOST_CHANNELS:
+                raise Undecodable(f"names more than {MOST_CHANNELS} channels; {shown(channel)} is not taken")
             self._channels.add(channel)
 
     def _of_topic(self, quantity: str) -> list[_Place]:

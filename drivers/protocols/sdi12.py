@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from config.errors import DeviceError
 from config.series import Series
@@ -23,6 +23,7 @@ from drivers.codecs.frame import NotAFrame
 from drivers.driver import Device, Group, Pause, Wire
 from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
+from drivers.protocols._missing import Missing
 from drivers.protocols._priority import RANKS, Priority
 from drivers.reading import Batch
 
@@ -46,10 +47,6 @@ class Options(Table):
     """Who is read first when the line is short of time."""
 
 
-def _several(missing: object) -> object:
-    return (missing,) if isinstance(missing, int | float) else missing
-
-
 class Row(Table):
     """One quantity of a profile."""
 
@@ -61,7 +58,7 @@ class Row(Table):
     scale: Decimal = Decimal(1)
     offset: Decimal = Decimal(0)
     """value = number × scale + offset."""
-    missing: Annotated[tuple[int | float, ...], BeforeValidator(_several)] = ()
+    missing: Missing = ()
     """Numbers that mean: no value."""
     fault: Annotated[int, Field(ge=1, le=99)] | None = None
     """Which of its values is an error code: unless it is 0, the value is kept and has the reason D."""

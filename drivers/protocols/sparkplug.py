@@ -6,10 +6,9 @@ said (a request for births) is fetched by the line. Source: Eclipse Sparkplug sp
 
 import math
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field
 
 from config.errors import Undecodable
 from config.quantity import vocabulary
@@ -19,6 +18,7 @@ from drivers.codecs import sparkplug_topics as topics
 from drivers.codecs.frame import NotAFrame
 from drivers.codecs.sparkplug import BAD, STALE, Metric, Payload, figure, read
 from drivers.driver import Device, Heard, Reply, Trouble
+from drivers.protocols._named import MOST_CHANNELS, NamedRow, Quantities
 from drivers.protocols._sparkplug_session import Session
 from drivers.reading import Batch, Readings, Stamp
 
@@ -27,7 +27,6 @@ LINES = frozenset({"mqtt"})
 _OF_NODE = ("NBIRTH", "NDATA", "NDEATH")
 _OF_DEVICES = ("DBIRTH", "DDATA", "DDEATH")
 _ANY = "*"
-_MOST_CHANNELS = 256
 _FIRST_MS, _LAST_MS = 946_684_800_000, 4_102_444_800_000
 
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#/\x00]*$")]
@@ -41,43 +40,15 @@ class Options(Table):
     """Group and edge node, as in its topics spBv1.0/GROUP/…/NODE."""
     device: Annotated[str, Field(max_length=200, pattern=r"^[^+#/\x00]*$")] = ""
     """Its device; left out = the node's own metrics."""
-    quantities: tuple[str, ...] = ()
+    quantities: Quantities = ()
     """Where metrics are named like quantities: only these, and these are missed when they stay away; left out = any."""
 
-    @field_validator("quantities")
-    @classmethod
-    def _are_known(cls, quantities: tuple[str, ...]) -> tuple[str, ...]:
-        for quantity in quantities:
-            if quantity not in vocabulary():
-                raise ValueError(f"names {quantity}, which is not a quantity of the vocabulary")
-        return quantities
 
-
-def _several(missing: object) -> object:
-    return (missing,) if isinstance(missing, int | float) else missing
-
-
-class Row(Table):
+class Row(NamedRow):
     """One quantity of a profile: which metric it is. The row "*" stands for every metric that is named like a quantity."""
 
     metric: str = ""
     """Its whole name, as in "Air/Temperature"; left out = like the quantity."""
-    unit: str = ""
-    """Of what is sent, times scale; left out = the vocabulary's."""
-    scale: Decimal = Decimal(1)
-    offset: Decimal = Decimal(0)
-    """value = number × scale + offset."""
-    missing: Annotated[tuple[int | float, ...], BeforeValidator(_several)] = ()
-    """Numbers that mean: no value."""
-
-    def value(self, number: float) -> float:
-        """The value of a number; NaN if it means none or overflows."""
-        if number in self.missing:
-            return math.nan
-        if self.scale == 1 and self.offset == 0:
-            return number
-        value = float(Decimal(str(number)) * self.scale + self.offset)
-        return value if math.isfinite(value) else math.nan
 
 
 class Driver:
@@ -200,8 +171,8 @@ class Driver:
     ) -> None:
         series, row = known
         if series not in self._seen:
-            if series.channel and len(self._seen) >= _MOST_CHANNELS:
-                raise Undecodable(f"names more than {_MOST_CHANNELS} channels")
+            if series.channel and len(self._seen) >= MOST_CHANNELS:
+                raise Undecodable(f"names more than {MOST_CHANNELS} channels")
             self._seen[series] = None
         value, reason = math.nan, Reason.DEVICE
         if not metric.is_null:

@@ -16,7 +16,8 @@ from config.table import Table
 from drivers.codecs.frame import LineCutter, NotAFrame
 from drivers.codecs.text_line import LinePattern
 from drivers.driver import Device
-from drivers.protocols._streaming import Found, Missing, StreamDriver, Timing, said
+from drivers.protocols._missing import Missing
+from drivers.protocols._streaming import Found, StreamDriver, Timing, said
 
 LINES = frozenset({"serial", "tcp", "tcp_server"})
 """Kinds of line that it works on."""
