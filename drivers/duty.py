@@ -12,11 +12,20 @@ from drivers.reading import Stamp
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """All in seconds: each `every_s` it is woken, warms up for `ready_s` and measures for `on_s`. `every_s` 0 = it never sleeps."""
+    """All in seconds: each `every_s` it is woken, warms up for `ready_s` and measures for `on_s`. `every_s` 0 = it never sleeps.
+
+    Between waking and warming up it does for `before_s` what it was told to do first: wipe, rinse.
+    """
 
     every_s: float
     on_s: float
     ready_s: float = 0.0
+    before_s: float = 0.0
+
+    @property
+    def awake_s(self) -> float:
+        """From waking to sleep."""
+        return self.before_s + self.ready_s + self.on_s
 
 
 class Cycle:
@@ -41,7 +50,7 @@ class Cycle:
             return True
         if self._phase_ns is None:
             self._phase_ns = now.mono_ns - now.utc_ns % every_ns
-        return (now.mono_ns - self._phase_ns) % every_ns < round((self.duty.ready_s + self.duty.on_s) * 1e9)
+        return (now.mono_ns - self._phase_ns) % every_ns < round(self.duty.awake_s * 1e9)
 
     def told(self, now: Stamp, awake: bool) -> None:
         """It was woken, or put to sleep."""

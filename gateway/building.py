@@ -128,9 +128,13 @@ class Builder:
         key = "duty" if device.duty is not None else "supply"
         if is_heard or line.kind not in _DIRECTING:
             raise ValueError(f"device {name}: {key} needs a line that it can be told on, and line {device.line} is none; leave it out")
-        if device.duty is not None and ready_s + device.duty.on >= device.duty.every:
-            raise ValueError(f"device {name}: duty leaves no time for sleep: ready and on together must be shorter than every")
-        cycle = Cycle(Duty(device.duty.every, device.duty.on, ready_s) if device.duty is not None else Duty(0.0, 0.0, ready_s))
+        verbs = driver.verbs if isinstance(driver, Obeys) else {}
+        before_s = sum(verbs[verb].settle_s for verb in device.before or () if verb in verbs)
+        duty = Duty(device.duty.every, device.duty.on, ready_s, before_s) if device.duty is not None else Duty(0.0, 0.0, ready_s)
+        if duty.every_s and duty.awake_s >= duty.every_s:
+            also = f", and the {before_s:g} s of what is done before," if before_s else ""
+            raise ValueError(f"device {name}: duty leaves no time for sleep: ready and on together{also} must be shorter than every")
+        cycle = Cycle(duty)
         switch: Supplied | Prepared | None = self._supplied(name, device.supply) if device.supply is not None else None
         if device.before:
             switch = Prepared(name, device.before, switch)

@@ -289,7 +289,8 @@ def wiped(tmp_path, monkeypatch, old="", new=""):
     return load_site(tmp_path / "site.toml")
 
 
-def test_an_instrument_with_a_wiper_is_asked_only_after_it_was_wiped(tmp_path):
+@pytest.mark.parametrize("duty", [Duty(100.0, 60.0), Duty(100.0, 20.0, 0.0, 15.0)], ids=["long", "as short as its wipe"])
+def test_an_instrument_with_a_wiper_is_asked_only_after_it_was_wiped(tmp_path, duty):
     house = House(probe=every(10))
     probe, told, writer = house.devices["probe"], [], Writer(tmp_path)
 
@@ -299,7 +300,7 @@ def test_an_instrument_with_a_wiper_is_asked_only_after_it_was_wiped(tmp_path):
 
     probe.verbs, probe.check, probe.obey = {"wipe": Verb("wipe", 15.0)}, lambda order: None, obey  # type: ignore[attr-defined]
     prepared = Prepared("probe", ("wipe",), None)
-    house.devices["probe"] = RestingObedient(probe, Cycle(Duty(100.0, 60.0)), prepared)  # type: ignore[assignment]
+    house.devices["probe"] = RestingObedient(probe, Cycle(duty), prepared)  # type: ignore[assignment]
 
     def tell(note: Awaited) -> None:
         with writer.transaction():

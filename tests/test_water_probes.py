@@ -16,9 +16,10 @@ from drivers.codecs.modbus_write import Write
 from drivers.lines import serial
 from drivers.order import Order, Outcome
 from drivers.protocols.modbus import Command
+from drivers.resting import RestingObedient
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice
 from drivers.simulated.modbus_pty import SerialBus
-from gateway.building import SiteFile, load_site
+from gateway.building import Builder, SiteFile, load_site
 from gateway.checking.check import prove
 from gateway.clock import SystemClock
 from gateway.plugins import KINDS
@@ -100,6 +101,15 @@ def test_it_is_told_what_its_profile_says_unless_the_site_file_says_otherwise(tm
     for more, verbs in (("", ("start",)), ('before = ["clean", "start"]', ("clean", "start")), ("before = []", ())):
         assert site(tmp_path, duty + more).site.devices["cod"].common.before == verbs
     prove(site(tmp_path, "before = []"))
+
+
+def test_the_time_of_a_wipe_is_added_to_the_time_that_it_measures_for(tmp_path):
+    """A sweep takes the Y551 12 s: awake for 12, 3 until it is ready, and 8 to measure."""
+    duty = 'orders = true\nduty = { every = "%s", on = "8 s" }\nbefore = ["clean", "start"]\n'
+    (driver,) = Builder(site(tmp_path, duty % "24 s")).drivers("cabinet").values()
+    assert isinstance(driver, RestingObedient)
+    with pytest.raises(ConfigError, match=r"ready and on together, and the 12 s of what is done before, must be shorter"):
+        prove(site(tmp_path, duty % "23 s"))
 
 
 def test_nobody_is_told_anything_on_a_line_that_is_only_listened_to(tmp_path):
