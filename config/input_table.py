@@ -55,6 +55,17 @@ class Input(Table):
         """How far its counter counts before it begins at 0 again; 0 = it never does, or nobody knows."""
         return self.rolls_over if isinstance(self.rolls_over, int) else 0
 
+    def meaning(self, raw: float) -> float | None:
+        """The value of one number of the terminal; None of a count, which means something only beside the one before it."""
+        if self.range is not None:
+            low, high, zero, full = (end.value for ends in (self.signal, self.range) for end in ends)
+            return (raw - low) * (full - zero) / (high - low) + zero
+        if self.height is not None:
+            return self.height.value - raw
+        if self.each is not None:
+            return None
+        return float(not raw) if self.inverted else raw
+
     def per_pulse(self, *, rate: bool) -> Decimal | None:
         """What one pulse is worth in the quantity's unit, or with `rate` one pulse a second; None if its unit is of another kind."""
         assert self.each is not None

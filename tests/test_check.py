@@ -224,6 +224,29 @@ def live(path, listen_s=15.0, as_json=False):
     return check_live(file, prove(file), as_json=as_json, out=out, listen_s=listen_s), out.getvalue()
 
 
+def test_live_shows_what_distances_currents_and_contacts_mean_and_counts_as_counts(tmp_path):
+    path = tmp_path / "site.toml"
+    devices = [(1, "geolux_lx80", 'inputs.surface = { quantity = "water_level", height = "4.20 m" }'), (2, "qingyi_cg62", ""),
+               (3, "waveshare_analog_8ch", 'inputs.ai2 = { quantity = "water_level", range = "0..5 m", channel = "weir" }')]
+    said_raw = {"distance:surface": 2.345, "pulses:rain": 1236.0, "rain_rate": 6.0, "loop_current:ai2": 12.0}
+    sources = [(address, ProfileSource(modbus_devices.packaged(profile), lambda name: said_raw.get(name, 4.0))) for address, profile, _ in devices]
+    with SerialBus([SimulatedDevice(address, source) for address, source in sources]) as bus:
+        path.write_text(f"""
+[stations.weir]
+[lines.cabinet]
+kind = "serial"
+port = "{bus.path}"
+format = "8N1"
+listen_first = "0 s"
+""" + "".join(f'[devices.{profile}]\naddress = {address}\nprofile = "{profile}"\n{keys}\n' for address, profile, keys in devices), "utf-8")
+        code, said = live(path, as_json=True)
+    assert code == 0, said
+    got = {one["name"]: one["values"] for one in json.loads(said)["devices"]}
+    assert got["geolux_lx80"] == {"water_level": pytest.approx(1.855)}
+    assert got["qingyi_cg62"] == {"pulses:rain": 1236.0, "rain_rate": 6.0}, "a count is no rain"
+    assert got["waveshare_analog_8ch"] == {"water_level:weir": pytest.approx(2.5)}
+
+
 @pytest.mark.server
 def test_live_reads_every_device_once_logs_in_everywhere_and_leaves_nothing_behind(tmp_path, speaking, influx, receiver):
     secrets = tmp_path / "secrets"

@@ -9,6 +9,8 @@ from threading import Event, Lock, Thread
 from typing import TextIO, cast
 
 from config.errors import ConfigError, DeviceError, Gone, Halted, LineError, Refused, Unavailable
+from config.input_table import Input
+from config.inputs import PULSES
 from config.reading_site import SiteFile
 from drivers.driver import Asked, AskedLine, Told, ToldLine, Wire, finish
 from drivers.likely import LIKELY
@@ -42,6 +44,9 @@ def check_live(
             found = [result for future in [pool.submit(job) for job in work] for result in future.result()]
         finally:
             stop.set()
+    for result in found:
+        if result.kind == "device":
+            result.values = _meant(result.values, site.devices[result.name].common.inputs)
     print_json(site, found, out) if as_json else print_table(site, found, out)
     return 0 if all(result.good for result in found) else 1
 
@@ -200,6 +205,19 @@ def _take(result: Result, batches: Sequence[Batch], seconds: float) -> None:
     result.good = any(value is not None for value in result.values.values())
     result.words, result.repair = ("", "") if result.good else ("answers, but without a value", "its own display: does it show a fault?")
     result.seconds = seconds if result.seconds is None else result.seconds + seconds
+
+
+def _meant(values: Mapping[str, float | None], inputs: Mapping[str, Input]) -> dict[str, float | None]:
+    """What the numbers of inputs mean; a count is shown as such, by its terminal."""
+    terminals = {one.row: (terminal, one) for terminal, one in inputs.items()}
+    found: dict[str, float | None] = {}
+    for name, raw in values.items():
+        terminal, one = terminals.get(name, ("", None))
+        if one is not None and one.each is not None:
+            found[f"{PULSES}:{terminal}"] = raw
+        else:
+            found[name] = raw if one is None or raw is None else one.meaning(raw)
+    return found
 
 
 # ── sinks and recipients ──
