@@ -36,6 +36,11 @@ class LineSpeed(Protocol):
         """Time the network adds to each exchange; 0 on a wire."""
         ...
 
+    @property
+    def listens_s(self) -> float:
+        """Before the first question so long is listened for another master; 0 where frames say whose they are."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Want:

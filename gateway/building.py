@@ -11,6 +11,7 @@ from config.inputs import wired
 from config.reading_site import SiteFile, read_site_file
 from config.regime import SupplyTable
 from config.site import Site
+from drivers.blocks import LineSpeed
 from drivers.driver import Asked, AskedLine, Device, Overhears, Told, ToldLine
 from drivers.duty import Cycle, Duty
 from drivers.gpio import OutputPin
@@ -88,9 +89,9 @@ class Builder:
         return self._plugins.line(line.kind)(name, line.options, self._secret)
 
     def asked_line(self, name: str) -> AskedLine:
-        """A line whose devices are asked; a serial one is listened to first."""
-        listen_s = getattr(self._site.lines[name].options, "listen_first", 0.0)
-        return ListenFirst(name, cast("AskedLine", self.line(name)), listen_s)
+        """A line whose devices are asked; one that carries serial frames is listened to first."""
+        options = self._site.lines[name].options
+        return ListenFirst(name, cast("AskedLine", self.line(name)), options.listens_s if isinstance(options, LineSpeed) else 0.0)
 
     def is_called(self, name: str) -> bool:
         """Does the far side of this line connect to us?"""

@@ -445,6 +445,7 @@ listen = "127.0.0.1:{port}"
 registration = "weir-01"
 heartbeat = "PING"
 round_trip = "100 ms"
+listen_first = "0 s"
 [devices]
 noise = {{ profile = "sim_noise_meter", address = 1, interval = "200 ms" }}
 [console]

@@ -8,8 +8,8 @@ import struct
 import threading
 import time
 import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
@@ -377,6 +377,61 @@ def test_a_line_where_another_master_speaks_is_lost_with_its_repair_until_it_is_
         assert not inner.is_open
     assert line.open(Event(), clock) is far
     assert far.sent == []
+
+
+FAR = """
+[stations.field]
+[lines]
+weir = { %s, framing = "%s", listen_first = "500 ms" }
+
+[devices]
+soil = { line = "weir", profile = "cwt_soil_7in1", address = 1 }
+"""
+
+
+@contextmanager
+def talk_behind(kind: str) -> Iterator[tuple[str, Callable[[], socket.socket]]]:
+    """The keys of a line, and how its far side, a converter or a modem, is met once it is opened."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if kind == "tcp":
+            yield f'kind = "tcp", host = "127.0.0.1", port = {port}', lambda: server.accept()[0]
+            return
+
+    def dialled() -> socket.socket:
+        for _ in range(100):
+            with suppress(OSError):
+                return socket.create_connection(("127.0.0.1", port))
+            time.sleep(0.05)
+        raise AssertionError("nobody listens")
+
+    yield f'kind = "tcp_server", listen = "127.0.0.1:{port}"', dialled
+
+
+@pytest.mark.parametrize(("framing", "said", "is_asked"), [("rtu", request(OTHER), False), ("ascii", modbus_ascii.seal(request(OTHER)[:-2]), False),
+                                                           ("tcp", request(OTHER), True)])
+@pytest.mark.parametrize("kind", ["tcp", "tcp_server"])
+def test_serial_frames_behind_a_network_are_listened_to_before_they_are_asked_too(tmp_path, kind, framing, said, is_asked):
+    stop, outcome = Event(), []
+
+    def opening():
+        try:
+            line.open(stop, SystemClock())
+            outcome.append("free")
+        except LineError as error:
+            outcome.append(str(error))
+
+    with talk_behind(kind) as (keys, far):
+        (tmp_path / "site.toml").write_text(FAR % (keys, framing), "utf-8")
+        line = Builder(load_site(tmp_path / "site.toml")).asked_line("weir")
+        worker = threading.Thread(target=opening)
+        worker.start()
+        with far() as peer:
+            peer.sendall(said)
+            worker.join(5)
+            stop.set()
+            line.close()
+    assert ("another master asks address 2" in outcome[0]) is not is_asked, outcome
 
 
 def test_the_daemon_does_not_ask_into_the_talk_of_another_master_and_says_so(tmp_path, caplog):

@@ -6,6 +6,9 @@ from drivers.codecs import dlt645
 from drivers.codecs.frame import Cutter, NotAFrame
 from drivers.codecs.modbus_overheard import Ear
 
+LISTEN_FIRST_S = 3.0
+"""A line that is to be asked is listened to for so long before, if its site file says nothing else."""
+
 
 def _meter_cutter() -> Cutter:
     return Cutter(dlt645.frame_size, dlt645.is_good, dlt645.LEAST + 255)

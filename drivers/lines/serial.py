@@ -13,6 +13,7 @@ from pydantic import Field
 from config.errors import LineError
 from config.table import Table
 from config.units import Duration
+from drivers.codecs.masters import LISTEN_FIRST_S
 from drivers.driver import Deliver, Report, Told
 from drivers.lines._overhearing import OverhearingListener
 from drivers.lines._stream import StreamListener
@@ -57,7 +58,7 @@ class Options(Table):
     """How Modbus is written on it: bytes, or hex digits."""
     mode: Literal["ask", "listen"] = "ask"
     """listen: another master asks; its requests and the answers are read along, and no byte is ever sent."""
-    listen_first: Annotated[Duration, Field(ge=0, le=600)] = 3.0
+    listen_first: Annotated[Duration, Field(ge=0, le=600)] = LISTEN_FIRST_S
     """Before anything is asked for the first time, so long is listened for another master; 0 = not."""
 
     def filled(self, defaults: Iterable[Mapping[str, Any]]) -> Self:
@@ -93,6 +94,11 @@ class Options(Table):
     def round_trip_s(self) -> float:
         """A wire adds none, but the switching of its direction may."""
         return self.rs485.before + self.rs485.after if isinstance(self.rs485, Rs485) else 0.0
+
+    @property
+    def listens_s(self) -> float:
+        """See LineSpeed."""
+        return self.listen_first
 
 
 class Line:

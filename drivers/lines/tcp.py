@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from config.table import Table
 from config.units import Duration
+from drivers.codecs.masters import LISTEN_FIRST_S
 from drivers.driver import Deliver, Report, Told
 from drivers.lines._dial import dial
 from drivers.lines._overhearing import OverhearingListener
@@ -29,6 +30,8 @@ class Options(Table):
     """Look-up and connection together take no longer."""
     round_trip: Duration = 0.01
     """What the network adds to an exchange: a radio modem needs "1 s"."""
+    listen_first: Annotated[Duration, Field(ge=0, le=600)] = LISTEN_FIRST_S
+    """Before serial frames are asked for the first time, so long is listened for another master; 0 = not."""
     mode: Literal["ask", "listen"] = "ask"
     """listen: another master asks through this converter; it is read along, and no byte is ever sent. Needs framing rtu or ascii."""
 
@@ -52,6 +55,11 @@ class Options(Table):
     def round_trip_s(self) -> float:
         """What the network adds."""
         return self.round_trip
+
+    @property
+    def listens_s(self) -> float:
+        """See LineSpeed: frames of Modbus TCP are ours alone."""
+        return 0.0 if self.framing == "tcp" else self.listen_first
 
 
 class Line:

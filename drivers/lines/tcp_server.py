@@ -6,15 +6,16 @@ newest connection of a registration counts, the older one is ended.
 
 from collections.abc import Callable, Mapping
 from threading import Event
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from config.errors import LineError
 from config.site import Names
 from config.table import Table
 from config.units import Duration
 from drivers.codecs.calling import Registration, Sieve, code
+from drivers.codecs.masters import LISTEN_FIRST_S
 from drivers.driver import Deliver, Report, Told
 from drivers.lines._door import Door
 from drivers.lines._listening import Listen, Networks, Place, networks, place
@@ -42,6 +43,8 @@ class Options(Table):
     """What it carries: serial frames, or Modbus TCP."""
     round_trip: Duration = 1.5
     """What the network adds to an exchange; up to twice as much is waited for."""
+    listen_first: Annotated[Duration, Field(ge=0, le=600)] = LISTEN_FIRST_S
+    """Before serial frames are asked for the first time, so long is listened for another master; 0 = not."""
 
     @field_validator("registration")
     @classmethod
@@ -105,6 +108,11 @@ class Options(Table):
     def round_trip_s(self) -> float:
         """What the network adds."""
         return self.round_trip
+
+    @property
+    def listens_s(self) -> float:
+        """See LineSpeed: frames of Modbus TCP are ours alone."""
+        return 0.0 if self.framing == "tcp" else self.listen_first
 
     @property
     def who(self) -> str:
