@@ -87,7 +87,9 @@ class Poller:
         try:
             self._turns.align(self._clock.now())
             while not stop.is_set():
-                self._rest(self.step(stop), stop)
+                wait_s = self.step(stop)
+                if wait_s > 0:
+                    self._rest(wait_s, stop)
         finally:
             self._wire = None
             self.visits.close()

@@ -17,9 +17,11 @@ import pytest
 
 from config.errors import DeviceError, LineError
 from config.series import Reason
+from drivers.codecs.modbus import DeclinedError, Question
 from drivers.driver import AskedLine
 from drivers.lines import serial, tcp
 from drivers.lines._alarm import Alarm
+from drivers.protocols._modbus_talk import Talk
 from drivers.reading import Batch, Delivery
 from drivers.simulated.modbus import SimulatedDevice, TableSource
 from drivers.simulated.modbus_pty import SerialBus
@@ -98,6 +100,23 @@ def test_a_paced_line_is_left_idle_no_longer_than_it_must_be():
     least_s = (8 + 9 + 3.5) * options.character_s + 0.005
     assert least_s <= min(cycles)
     assert statistics.quantiles(cycles, n=10)[0] <= 1.10 * least_s + 0.002
+
+
+def test_a_device_that_declines_is_not_waited_for_as_if_it_answered():
+    """At 9600 baud an answer of 100 registers takes 214 ms, an exception 5 ms; the line may stand idle for it once."""
+    source, question = TableSource(dict.fromkeys(range(100), 7)), Question(1, 3, 0, 100)
+    with SerialBus([SimulatedDevice(1, source, 0.005)], paced_baud=9600) as bus:
+        line, options = serial_line(bus.path)
+        talk = Talk("probe", options, 0.5)
+        with opened(line) as wire:
+            for _ in range(4):
+                assert talk.ask(question, wire) == [7] * 100
+            source.registers.clear()
+            for _ in range(4):
+                with pytest.raises(DeclinedError):
+                    talk.ask(question, wire)
+    waits = [later.came_s - earlier.came_s for earlier, later in zip(bus.seen, bus.seen[1:], strict=False)][-3:]
+    assert sorted(waits)[1] < 0.1, waits
 
 
 def test_baudrate_and_format_come_from_the_profiles_unless_the_site_file_says():

@@ -33,6 +33,10 @@ class Habits:
         habit = self._known.get(asked)
         return None if habit is None else habit.begins_s
 
+    def forget(self, asked: bytes) -> None:
+        """Another answer came than usual: whoever declines every time is not slept through every time."""
+        self._known.pop(asked, None)
+
     def came(self, asked: bytes, began_s: float, *, was_there: bool) -> None:
         """An answer began after so long. `was_there`: that is how long we slept, and it may have been there for a while.
 

@@ -79,8 +79,11 @@ class DescriptorWire:
                 got += self._read()
                 more = want(got)
             now = time.monotonic()
-        if asked and more == 0 and len(got) == whole and self._character_s:
-            self._habits.came(asked, self._quiet_since - ended - whole * self._character_s, was_there=was_there)
+        if asked and more == 0 and self._character_s:
+            if len(got) == whole:
+                self._habits.came(asked, self._quiet_since - ended - whole * self._character_s, was_there=was_there)
+            else:
+                self._habits.forget(asked)
         return got
 
     def _sleep_through(self, here: float, whole: int, until: float) -> bool:
