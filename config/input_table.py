@@ -11,6 +11,8 @@ from config.table import Table
 from config.units import Limit, LimitField, RangeField, limit_range, unit
 
 FOUR_TO_TWENTY = limit_range("4..20 mA")
+_GRAVITY = Decimal("9.80665")
+"""Standard gravity, m/s²."""
 Reading = Literal["loop", "amount", "rate", "height", "contact"]
 
 
@@ -30,7 +32,9 @@ class Input(Table):
     rolls_over: Annotated[int, Field(ge=2, le=2**53)] | Literal["never"] | None = None
     """Of pulses: how many the counter holds before it begins at 0 again; left out = what its register holds."""
     height: LimitField | None = None
-    """Of a distance: how high the sensor hangs above the zero of the quantity, which is this height less the distance."""
+    """Of a distance or a water pressure: how high the sensor is above the zero of the quantity (below: negative)."""
+    density: LimitField | None = None
+    """Of a water pressure: the water's; left out = 1000 kg/m³. The depth above the sensor follows from it and standard gravity."""
     inverted: bool = False
     """Of a contact: closed is 0."""
 
@@ -55,13 +59,18 @@ class Input(Table):
         """How far its counter counts before it begins at 0 again; 0 = it never does, or nobody knows."""
         return self.rolls_over if isinstance(self.rolls_over, int) else 0
 
+    @property
+    def per_unit(self) -> Decimal:
+        """Of a sensor at a height, by how many metres its quantity grows with a metre of distance, or a kPa of water pressure."""
+        return Decimal(-1) if self.density is None else 1000 / (self.density.figure * _GRAVITY)
+
     def meaning(self, raw: float) -> float | None:
         """The value of one number of the terminal; None of a count, which means something only beside the one before it."""
         if self.range is not None:
             low, high, zero, full = (end.value for ends in (self.signal, self.range) for end in ends)
             return (raw - low) * (full - zero) / (high - low) + zero
         if self.height is not None:
-            return self.height.value - raw
+            return self.height.value + raw * float(self.per_unit)
         if self.each is not None:
             return None
         return float(not raw) if self.inverted else raw

@@ -2,17 +2,22 @@
 
 A profile of such a module gives `loop_current:ai1`, `pulses:ci1`, `contact:di1`: the terminal is the channel. The site file
 says what each terminal means; a terminal that it does not name is not read. An instrument that counts by itself, or measures a
-distance, is read in the same way: `pulses:rain`, `distance:surface`. What its count means its profile says, in `[inputs]`.
+distance or the pressure of the water, is read in the same way: `pulses:rain`, `distance:surface`, `water_pressure:probe`.
+What its count means its profile says, in `[inputs]`.
 """
+
+from decimal import Decimal
 
 from config.device import Profile
 from config.input_table import Input
 from config.quantity import vocabulary
+from config.units import Limit
 
-LOOP, PULSES, CONTACT, DISTANCE = "loop_current", "pulses", "contact", "distance"
-_NEEDS = {LOOP: "range", PULSES: "each", CONTACT: "", DISTANCE: "height"}
+LOOP, PULSES, CONTACT, DISTANCE, PRESSURE = "loop_current", "pulses", "contact", "distance", "water_pressure"
+_NEEDS = {LOOP: "range", PULSES: "each", CONTACT: "", DISTANCE: "height", PRESSURE: "height"}
+_FRESH = Limit(Decimal(1000), "kg/m³")
 _SAMPLES = {"range": 'range = "0..5 m": the values at both ends of the signal', "each": 'each = "0.2 mm": the value of one pulse',
-            "height": 'height = "4.20 m": how high the sensor hangs above zero'}
+            "height": 'height = "4.20 m": how high the sensor is above zero'}
 _SIZES = {"u16": 2**16, "u32": 2**32, "bcd16": 10**4, "bcd32": 10**8}
 """How far a counter of a register type counts before it begins again; what is wider never gets there."""
 
@@ -33,6 +38,8 @@ def misfit(profile: Profile, terminal: str, wired: Input) -> tuple[str, str] | N
         return f"{kinds[terminal]} takes {needs} and nothing else", f"write  {_SAMPLES[needs]}"
     if given and not needs:
         return f"{kinds[terminal]} takes no {' and no '.join(given)}", "leave it out"
+    if wired.density is not None and kinds[terminal] != PRESSURE:
+        return f"{kinds[terminal]} takes no density", "leave it out"
     return _unit_misfit(wired)
 
 
@@ -51,9 +58,11 @@ def _unit_misfit(wired: Input) -> tuple[str, str] | None:
     if wired.height is not None:
         metres = vocabulary()[DISTANCE].unit
         if wanted != metres:
-            return f"{wired.quantity} is measured in {wanted}: a distance gives what is measured in {metres}", "as in water_level"
+            return f"{wired.quantity} is measured in {wanted}: a distance or a depth gives what is measured in {metres}", "as in water_level"
         if wired.height.unit != metres:
             return f"height is in {metres}, not in {wired.height.unit}", f'as in "4.20 {metres}"'
+    if wired.density is not None and (wired.density.unit != _FRESH.unit or not 500 <= wired.density.figure <= 2000):
+        return f"{wired.density} is no density of water", 'as in "1025 kg/m³"'
     return None
 
 
@@ -72,7 +81,9 @@ def wired(profile: Profile, inputs: dict[str, Input]) -> Profile:
 
 
 def sized(profile: Profile, terminal: str, found: Input) -> Input:
-    """The input with the size of its counter filled in from the register that holds it."""
+    """The input with what its terminal says: the size of a counter from the register that holds it, fresh water over a pressure probe."""
+    if f"{PRESSURE}:{terminal}" in profile.rows and found.density is None:
+        return found.model_copy(update={"density": _FRESH})
     if found.each is None or found.rolls_over is not None:
         return found
     kind = getattr(profile.rows.get(f"{PULSES}:{terminal}"), "type", "")

@@ -38,8 +38,8 @@ def _fill(signals: Signals, i: int, wired: Input) -> None:
         signals.low[i], signals.high[i] = (one.value for one in wired.signal)
         signals.zero[i], signals.full[i] = (one.value for one in wired.range)
         top = max(abs(one.value) for one in wired.range)
-    if wired.height is not None:  # a metre more of distance is a metre less
-        signals.high[i], signals.zero[i], signals.full[i] = 1.0, wired.height.value, float(wired.height.figure - 1)
+    if wired.height is not None:
+        signals.high[i], signals.zero[i], signals.full[i] = 1.0, wired.height.value, float(wired.height.figure + wired.per_unit)
     if wired.each is not None:
         worth = wired.per_pulse(rate=reading == "rate")
         assert worth is not None

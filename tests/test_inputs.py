@@ -276,10 +276,38 @@ def test_a_distance_to_the_water_becomes_a_level_above_the_zero_of_the_gauge(tmp
     assert [(row.raw, row.value, row.flag) for row in rows] == [(2.345, 1.855, 1), (0.0, 4.2, 1), (4.2, 0.0, 1), (5.0, -0.8, 1)], "decimal-true"
 
 
+WELL = GAUGE.replace("qingyi_cg62", "keller_series30") + 'inputs.probe = { quantity = "water_level", height = "-18.35 m" }\n'
+
+
+@pytest.mark.parametrize(("more", "deep", "level"), [("", 10.1972, -8.1528), (', density = "1025 kg/m3"', 9.9485, -8.4015)])
+def test_the_pressure_over_a_probe_becomes_a_level_by_its_depth(tmp_path, more, deep, level):
+    """1 bar is 10.1972 m of fresh water and 9.9485 m of the sea (1025 kg/m³), at 9.80665 m/s²."""
+    probe = read_site_text(WELL.replace(' m" }', f' m"{more} }}'), Plugins()).devices["gauge"].common.inputs["probe"]
+    assert probe.meaning(100.0) == pytest.approx(-18.35 + deep, abs=5e-5)
+    house = House(tmp_path, site({"probe": probe}), TurnedClock(), [Expected(LEVEL, 10.0, False)])
+    yard = Yard(house)
+    for pressure in (100.0, 0.0):
+        yard.read(level=pressure)
+    rows = yard.rows(LEVEL)
+    house.kill()
+    assert [row.value for row in rows] == [pytest.approx(level, abs=5e-5), -18.35]
+    assert [row.raw for row in rows] == [100.0, 0.0]
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    (WELL.replace(' m" }', ' m", density = "1.025 kg/m3" }'), "1.025 kg/m³ is no density of water"),
+    (WELL.replace(' m" }', ' m", density = "1025 g/L" }'), "1025 g/L is no density of water"),
+    (WEIR.replace(' m" }', ' m", density = "1025 kg/m3" }'), "distance takes no density")])
+def test_a_wrong_density_is_said(text, said):
+    with pytest.raises(ConfigError) as error:
+        read_site_text(text, Plugins())
+    assert said in "; ".join(f"{problem.what}: {problem.repair}" for problem in error.value.problems)
+
+
 @pytest.mark.parametrize(("written", "said"), [
     ('{ quantity = "water_level" }', "distance takes height and nothing else"),
     ('{ quantity = "water_level", height = "420 cm" }', "height is in m, not in cm"),
-    ('{ quantity = "ph", height = "4.20 m" }', "ph is measured in 1: a distance gives what is measured in m"),
+    ('{ quantity = "ph", height = "4.20 m" }', "ph is measured in 1: a distance or a depth gives what is measured in m"),
     ('{ quantity = "water_level", range = "0..5 m" }', "distance takes height and nothing else")])
 def test_a_wrong_height_is_said(written, said):
     with pytest.raises(ConfigError) as error:
@@ -311,5 +339,6 @@ def test_the_page_on_inputs_shows_tables_that_are_right():
     shown = page.split("```toml\n")[2].partition("```")[0]
     line = SITE.partition("[devices.box]")[0].replace('"/dev/ttyUSB0"', '"/dev/ttyUSB0"\nformat = "8N1"')
     site_file = read_site_text(line + shown, Plugins())
-    assert {name: sorted(device.common.inputs) for name, device in site_file.devices.items()} == {"weir": ["surface"], "gauge": ["rain"]}
+    terminals = {name: sorted(device.common.inputs) for name, device in site_file.devices.items()}
+    assert terminals == {"weir": ["surface"], "well": ["probe"], "gauge": ["rain"]}
     assert all(f"| `{key}` |" in page for key in Input.model_fields)

@@ -126,7 +126,8 @@ def test_a_profile_that_begins_with_a_command_that_it_lacks_is_refused():
 def is_of_quality(profile: Profile) -> bool:
     """Does it measure more than how much water there is, and how warm?"""
     measured = {row.partition(":")[0] for row in profile.rows}
-    return any(vocabulary()[name].medium == "water" for name in measured - {"water_level", "water_speed", "flow", "water_temperature", "*"})
+    how_much = {"water_level", "water_speed", "water_pressure", "flow", "water_temperature", "*"}
+    return any(vocabulary()[name].medium == "water" for name in measured - how_much)
 
 
 def test_the_page_lists_every_probe_of_water_quality_with_its_evidence_and_what_it_can_be_told():
