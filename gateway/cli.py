@@ -10,11 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
+from gateway.exit_codes import Exit
 from gateway.influx_setup.words import add_influx_words
 from gateway.journal_words.words import add_journal_words
 from gateway.scanning.words import add_probe, add_scan, probe, scan
 
-EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG, EXIT_INTERRUPTED = 2, 69, 78, 130
 _SITE = "/etc/ecosentry/site.toml"
 Run = Callable[[argparse.Namespace], int]
 
@@ -27,7 +27,7 @@ class _Parser(argparse.ArgumentParser):
         wrong = message.partition("invalid choice: '")[2].partition("'")[0]
         near = difflib.get_close_matches(wrong, words, 1) if wrong else []
         hint = f"did you mean {near[0]}?" if near else f"{self.prog} --help shows how"
-        self.exit(EXIT_USAGE, f"{self.prog}: {message.partition(' (choose from')[0]}; {hint}\n")
+        self.exit(Exit.USAGE, f"{self.prog}: {message.partition(' (choose from')[0]}; {hint}\n")
 
 
 def _site_path(args: argparse.Namespace) -> str:
@@ -227,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if not args.word:
         top.print_help()
-        return EXIT_USAGE
+        return Exit.USAGE
     level = logging.WARNING if args.quiet else logging.DEBUG if args.verbose else logging.INFO
     logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname).1s %(name)s: %(message)s" if "JOURNAL_STREAM" in os.environ
                         else "%(asctime)s %(levelname).1s %(name)s: %(message)s")
@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(args)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         return 0
 

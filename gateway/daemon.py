@@ -27,6 +27,7 @@ from gateway.contracts import Sink
 from gateway.control import ControlServer, socket_path
 from gateway.core import Core
 from gateway.courier import Courier
+from gateway.exit_codes import Exit
 from gateway.gap_ledger import plain
 from gateway.health import LineHealth
 from gateway.intake import Intake
@@ -40,7 +41,7 @@ from gateway.ordering import Ordering
 from gateway.orders import Orders
 from gateway.outbox import Messenger
 from gateway.overview import Overview
-from gateway.power import EXIT_POWER, STOPPED, PowerWatch, Stopped, await_supply
+from gateway.power import STOPPED, PowerWatch, Stopped, await_supply
 from gateway.recalling import Recalling
 from gateway.step import warm_up
 from gateway.supervisor import Supervisor
@@ -262,15 +263,15 @@ class Daemon:
         self.core.give_up.set()
         stuck = self.supervisor.stop(_CORE, deadline - 1.0)
         if stuck or self.failed.is_set():
-            return 70
+            return Exit.BROKEN
         try:
             self.core.stop()
             self.writer.close()
         except JournalError as error:
             log.critical("journal: %s", error)
-            return 74
+            return Exit.DISK
         log.info("stopped")
-        return EXIT_POWER if self._for_power else 0
+        return Exit.POWER if self._for_power else 0
 
 
 def run(path: str) -> int:
@@ -282,7 +283,7 @@ def run(path: str) -> int:
         prove(file)
     except ConfigError as error:
         print_problems(error, sys.stderr)
-        return 78
+        return Exit.CONFIG
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -290,10 +291,10 @@ def run(path: str) -> int:
         return Daemon(file, journal_folder(file.site)).run(stop)
     except Halted as error:  # a line cannot even be tried without its secret
         print(f"{path}: {error}", file=sys.stderr)
-        return 78
+        return Exit.CONFIG
     except AlreadyRunning as error:
         print(error, file=sys.stderr)
-        return 69
+        return Exit.UNAVAILABLE
     except JournalError as error:
         print(error, file=sys.stderr)
-        return 74
+        return Exit.DISK

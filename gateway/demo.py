@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.simulated.broker import leashed
+from gateway.exit_codes import Exit
 from gateway.port_owner import port_owner
 
 _SITE_READY_S = 20.0
@@ -46,7 +47,7 @@ def run_demo(args: argparse.Namespace) -> int:
         print(flush=True)
     except DemoError as error:
         print(f"ecosentry demo: {error}", file=sys.stderr)
-        return 69
+        return Exit.UNAVAILABLE
     folder = Path(args.folder)
     _say(f"Ended. Journal {folder / 'journal'}   ledger of the simulated devices {folder / 'simulated/ledger.csv'}   log {folder / 'gateway.log'}")
     return 0

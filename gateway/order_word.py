@@ -11,20 +11,18 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from config.errors import ConfigError
 from config.reading_site import SiteFile
 from drivers.order import Obeys, Order, Verb
 from gateway.alerts import iso
 from gateway.building import Builder, journal_folder, load_site
-from gateway.checking.check import print_problems
 from gateway.control import ask, socket_path
-from gateway.journal.reading import NoJournal, NoRight, reading
-from gateway.journal.writer import JournalError
+from gateway.exit_codes import Exit
+from gateway.journal.reading import reading
+from gateway.journal_words.why_not import NO_LOOK, say_why
 from gateway.ordering import MOST_SHOWN, plain
 from gateway.orders import WITHIN_S
 from gateway.status import aligned
 
-_FOUND, _USAGE, _UNAVAILABLE, _DISK, _RIGHT, _CONFIG = 1, 2, 69, 74, 77, 78
 _LOOK_S = 0.2
 _PATIENCE_S = WITHIN_S + 60.0
 Shown = Mapping[str, object]
@@ -39,14 +37,10 @@ def run_order(args: argparse.Namespace, path: Path) -> int:
         verbs = _verbs(file, args.device)
         if isinstance(verbs, str):
             print(verbs, file=sys.stderr)
-            return _USAGE
+            return Exit.USAGE
         return _show_verbs(args.device, verbs, as_json=args.json) if args.verb is None else _tell(args, file, verbs)
-    except ConfigError as error:
-        print_problems(error, sys.stderr)
-        return _CONFIG
-    except (NoJournal, NoRight, JournalError) as error:
-        print(error, file=sys.stderr)
-        return _UNAVAILABLE if isinstance(error, NoJournal) else _RIGHT if isinstance(error, NoRight) else _DISK
+    except NO_LOOK as error:
+        return say_why(error)
 
 
 # ── what was told ──
@@ -105,7 +99,7 @@ def _tell(args: argparse.Namespace, file: SiteFile, verbs: Mapping[str, Verb]) -
         driver.check(order)
     except ValueError as error:
         print(f"{device} {error}.  What it can be told:  ecosentry order {device}", file=sys.stderr)
-        return _USAGE
+        return Exit.USAGE
     verb = verbs[order.verb]
     print(f"{device}: {order.verb}{'' if order.value is None else f' {order.value:g} {verb.unit}'.rstrip()} ({verb.what}). "
           "It is sent once, never by itself again, and cannot be taken back.", file=sys.stderr)
@@ -114,18 +108,18 @@ def _tell(args: argparse.Namespace, file: SiteFile, verbs: Mapping[str, Verb]) -
         return 0
     if sys.stdin.isatty() and not args.yes and not _confirmed():
         print("nothing was sent", file=sys.stderr)
-        return _FOUND
+        return Exit.AMISS
     socket = socket_path(journal_folder(file.site))
     try:
         given = ask(socket, "order", device=device, verb=order.verb, value=order.value, by=args.by or _login())
         ended = None if given is None else _until_its_end(socket, given)  # type: ignore[arg-type]
     except RuntimeError as refused:
         print(f"not taken: {refused}", file=sys.stderr)
-        return _FOUND
+        return Exit.AMISS
     if ended is None:
         print(f"no daemon answers: orders go through it, so that nothing else talks on the line.  Start it:  ecosentry run {file.site.file}",
               file=sys.stderr)
-        return _UNAVAILABLE
+        return Exit.UNAVAILABLE
     return _say(ended, as_json=args.json)
 
 
@@ -158,4 +152,4 @@ def _say(ended: Shown, *, as_json: bool) -> int:
     else:
         more = "  Look at the device: it may have been carried out, and is not sent again." if ended["state"] == "unknown" else ""
         print(f"order {ended['id']}: {ended['state']}: {ended['words']}{more}")
-    return 0 if ended["state"] == "done" else _FOUND
+    return 0 if ended["state"] == "done" else Exit.AMISS

@@ -29,7 +29,6 @@ log = logging.getLogger("ecosentry.power")
 Supply = Literal["well", "low", "critical"]
 STOPPED = "power_stop"
 """Word in `meta`: the daemon stopped because of its supply, and waits for it at the next start."""
-EXIT_POWER = 75
 _GRACE_S = 5.0
 """Between "critical" and the stop: messages to people leave."""
 _BLIND_S = 300.0

@@ -6,44 +6,35 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from config.errors import ConfigError
 from config.site import Site
 from gateway.building import journal_folder, load_site
-from gateway.checking.check import print_problems
 from gateway.control import ask, socket_path
+from gateway.exit_codes import Exit
 from gateway.gap_ledger import Gap, gaps_between, plain, sink_gaps
-from gateway.journal.reading import NoJournal, NoRight, look, reading
+from gateway.journal.reading import look, reading
 from gateway.journal_words.export import Usage, bounds, series_meant
+from gateway.journal_words.why_not import NO_LOOK, say_why
 from gateway.row_table import LocalTime, zones
-
-EXIT_FOUND, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_RIGHT, EXIT_CONFIG = 1, 2, 69, 77, 78
 
 
 def run_gaps(args: argparse.Namespace, path: str) -> int:
-    """Print the gaps; 0 = none that is not filled, 1 = some are, 2 = no such series, 69 = no journal, 78 = the site file is wrong."""
+    """Print the gaps; 0 = all were filled, 1 = some were not, 2 = no such series, 69 = no journal, 74 = it cannot be read, 78 = a wrong site file."""
     try:
         site = load_site(Path(path)).site
         folder = journal_folder(site)
         look(folder)
         found = _found(args, site, folder)
-    except ConfigError as error:
-        print_problems(error, sys.stderr)
-        return EXIT_CONFIG
+    except NO_LOOK as error:
+        return say_why(error)
     except Usage as error:
         print(error, file=sys.stderr)
-        return EXIT_USAGE
-    except NoJournal as error:
-        print(error, file=sys.stderr)
-        return EXIT_UNAVAILABLE
-    except NoRight as error:
-        print(error, file=sys.stderr)
-        return EXIT_RIGHT
+        return Exit.USAGE
     going_on = _going_on(folder)
     if args.json:
         print(json.dumps({"format": 1, "running": going_on is not None, "gaps": [*(going_on or []), *map(plain, found)]}, ensure_ascii=False))
     else:
         print("\n".join(_lines(found, going_on, site)))
-    return EXIT_FOUND if going_on or any(not gap.is_filled for gap in found) else 0
+    return Exit.AMISS if going_on or any(not gap.is_filled for gap in found) else 0
 
 
 def _found(args: argparse.Namespace, site: Site, folder: Path) -> list[Gap]:

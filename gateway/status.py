@@ -8,6 +8,7 @@ from gateway.alerts import iso
 from gateway.building import VERSION, journal_folder, load_site
 from gateway.checking.check import print_problems
 from gateway.control import ask, socket_path
+from gateway.exit_codes import Exit
 
 Plain = dict[str, Any]
 
@@ -20,14 +21,14 @@ def asked_of(site_path: Path, word: str, out: TextIO) -> tuple[object, bool] | i
         site = load_site(site_path).site
     except ConfigError as error:
         print_problems(error, out)
-        return 78
+        return Exit.CONFIG
     folder = journal_folder(site)
     found = ask(socket_path(folder), word)
     if found is not None:
         return found, True
     if not (folder / "live.db").exists():
         print(f"no daemon runs, and there is no journal in {folder}.  Start it:  ecosentry run {site_path}", file=out)
-        return 69
+        return Exit.UNAVAILABLE
     from gateway.clock import SystemClock
     from gateway.overview import Overview
 
@@ -50,9 +51,9 @@ def run_status(site_path: Path, *, as_json: bool, out: TextIO) -> int:
         d["state"] in ("good", "waiting") for d in status["devices"]) and all(s["state"] in ("ok", "new") for s in status["sinks"])
     if as_json:
         print(json.dumps(status, ensure_ascii=False), file=out)
-        return 0 if well and running else 1
+        return 0 if well and running else Exit.AMISS
     print("\n".join(_lines(status, running)), file=out)
-    return 0 if well and running else 1
+    return 0 if well and running else Exit.AMISS
 
 
 def aligned(rows: list[list[str]]) -> list[str]:
@@ -104,4 +105,4 @@ def run_alerts(site_path: Path, *, as_json: bool, out: TextIO) -> int:
         print("\n".join(aligned([["id", "since (UTC)", "colour", "state", "what"], *rows])), file=out)
     else:
         print("no alerts yet", file=out)
-    return 1 if any(a["state"] == "firing" for a in alerts) else 0
+    return Exit.AMISS if any(a["state"] == "firing" for a in alerts) else 0

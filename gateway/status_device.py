@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TextIO
 
+from gateway.exit_codes import Exit
 from gateway.status import Plain, asked_of
 
 _STATES = {
@@ -21,16 +22,16 @@ def run_status_device(site_path: Path, device: str, *, as_json: bool, out: TextI
     status: Plain = answer[0]  # type: ignore[assignment]
     if not answer[1]:
         print(f"no daemon runs: what {device} does just now is not known.  Start it:  ecosentry run {site_path}", file=out)
-        return 69
+        return Exit.UNAVAILABLE
     names = [one["name"] for one in status["devices"]]
     found = next((one for one in status["devices"] if device in (one["name"], f"{one['station']}/{one['name']}")), None)
     if found is None:
         near = difflib.get_close_matches(device, names, 1)
         print(f"no device {device} in the site file that runs; {f'did you mean {near[0]}?' if near else 'there is ' + ', '.join(names)}", file=out)
-        return 2
+        return Exit.USAGE
     line = next(one for one in status["lines"] if one["name"] == found["line"])
     print(json.dumps({"format": 1, "device": found, "line": line}, ensure_ascii=False) if as_json else "\n".join(_lines(found, line)), file=out)
-    return 0 if found["state"] in ("good", "waiting") else 1
+    return 0 if found["state"] in ("good", "waiting") else Exit.AMISS
 
 
 def _lines(found: Plain, line: Plain) -> list[str]:

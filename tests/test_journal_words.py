@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -28,6 +29,7 @@ from gateway.building import load_site
 from gateway.cli import main, parser
 from gateway.control import ControlServer, socket_path
 from gateway.courier import Courier
+from gateway.exit_codes import Exit
 from gateway.journal.progress import Requeue, Settled
 from gateway.journal.verifying import verify
 from gateway.row_table import HEADER, zones
@@ -177,6 +179,11 @@ def test_the_exit_code_says_what_is_missing(place, capsys, what, monkeypatch):
     for words in (["show"], ["export"], ["verify"], ["refused"], ["backup", str(place)], ["requeue", "store"]):
         code, out, err = run(capsys, *words)
         assert (code, out) == (expected, ""), words
+        assert err
+    for word in ("gaps", "order"):
+        code = main(["--site", str(place / "site.toml"), word])
+        out, err = capsys.readouterr()
+        assert (code, out) == (expected, ""), word
         assert err
 
 
@@ -495,6 +502,12 @@ def test_every_word_and_option_stands_on_the_page():
         assert f"journal {name}" in page, name
         for option in (o for a in word._actions for o in a.option_strings if o.startswith("--") and o != "--help"):
             assert option in page, f"{name} {option}"
+
+
+def test_the_page_lists_every_exit_code_once():
+    page = (Path(__file__).parents[1] / "docs/cli.md").read_text("utf-8")
+    listed = [int(code) for code in re.findall(r"^\| (\d+) \|", page.partition("## Exit codes")[2], re.MULTILINE)]
+    assert listed == [0, *Exit]
 
 
 def test_an_export_in_parquet_is_the_export_in_csv(house, place, tmp_path):

@@ -17,8 +17,9 @@ from drivers.simulated.modbus import ProfileSource, SimulatedDevice
 from drivers.simulated.modbus_pty import SerialBus
 from gateway.building import journal_folder, load_site
 from gateway.control import ask, socket_path
+from gateway.exit_codes import Exit
 from gateway.plugins import Plugins
-from gateway.power import EXIT_POWER, Guard
+from gateway.power import Guard
 from gateway.supervisor import Supervisor
 
 BATTERY = Power(device="ups", low="11.8 V", critical="11.2 V", back="12.4 V", back_for="60 s")
@@ -175,7 +176,7 @@ def test_the_station_sheds_stops_and_starts_again_with_its_supply(tmp_path, monk
             yard.wait(lambda: "supply well" in yard.notes())
             yard.wait(lambda: yard.stored() > shed)
             yard.volts = 11.0
-            assert process.wait(30) == EXIT_POWER
+            assert process.wait(30) == Exit.POWER
         finally:
             process.kill()
             process.wait()

@@ -9,7 +9,7 @@ import pytest
 
 from config.site import Site, Station
 from gateway import building, control
-from gateway.cli import EXIT_CONFIG
+from gateway.exit_codes import Exit
 
 UNIT = Path(__file__).resolve().parent.parent / "systemd" / "ecosentry.service"
 LINES = UNIT.read_text("utf-8").splitlines()
@@ -24,7 +24,7 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_wrong_site_file_is_not_tried_again():
-    assert int(KEYS["RestartPreventExitStatus"]) == EXIT_CONFIG == 78
+    assert int(KEYS["RestartPreventExitStatus"]) == Exit.CONFIG == 78
 
 
 def test_measuring_waits_for_neither_network_nor_true_time():

@@ -12,9 +12,9 @@ from config.telling import told
 from drivers.driver import Asked, Told
 from gateway.building import Builder, check_one_way
 from gateway.checking.forecast import loads, notes, rule_text, warnings
+from gateway.exit_codes import Exit
 from gateway.plugins import KINDS
 
-EXIT_CONFIG = 78
 SITE = "/etc/ecosentry/site.toml"
 
 
@@ -37,7 +37,7 @@ def run_check(site: str | None, *, live: bool, schema: bool, all_: bool, as_json
             print(json.dumps({"format": 1, "file": path, "ok": False, "problems": [asdict(p) for p in error.problems]}, ensure_ascii=False), file=out)
         else:
             print_problems(error, out)
-        return EXIT_CONFIG
+        return Exit.CONFIG
     if all_:
         from gateway.checking.filled import filled
 
@@ -49,7 +49,7 @@ def run_check(site: str | None, *, live: bool, schema: bool, all_: bool, as_json
 
         return check_live(file, drivers, as_json=as_json, out=out)
     _print_json(file, drivers, out, fits=fits) if as_json else _print(file, drivers, out, fits=fits)
-    return 0 if fits else EXIT_CONFIG
+    return 0 if fits else Exit.CONFIG
 
 
 def print_problems(error: ConfigError, out: TextIO) -> None:

@@ -12,13 +12,13 @@ from config.reading_site import SiteFile
 from gateway.building import VERSION, Builder, load_site
 from gateway.checking.check import print_problems
 from gateway.contracts import Surroundings
+from gateway.exit_codes import Exit
 from gateway.influx_setup import influx1, influx2, influx3
 from gateway.influx_setup.plan import Kept, Plan
 from gateway.influx_setup.server import Login, Server
 from gateway.secrets import Secrets
 from gateway.sinks.influxdb import Options
 
-_FOUND, _USAGE, _UNAVAILABLE, _CONFIG = 1, 2, 69, 78
 _CHECK_S = 20.0
 _OWN = Login()
 """The sink's own."""
@@ -68,12 +68,12 @@ def run_setup(args: argparse.Namespace, path: Path) -> int:
         file = load_site(path)
     except ConfigError as error:
         print_problems(error, sys.stderr)
-        return _CONFIG
+        return Exit.CONFIG
     mine = [name for name, sink in file.site.sinks.items() if sink.kind == "influxdb" and args.sink in ("", name)]
     if not mine or (args.user and not args.secret):
         lacking = f"{file.site.file} has no sink {args.sink} of kind influxdb".replace("  ", " ")
         print("--user needs --secret NAME" if mine else lacking, file=sys.stderr)
-        return _USAGE
+        return Exit.USAGE
     found = [_one(file, name, args) for name in mine]
     if args.json:
         print(json.dumps({"format": 1, "dry_run": bool(args.dry_run), "sinks": [_plain(one) for one in found]}, ensure_ascii=False))
@@ -95,7 +95,7 @@ def _one(file: SiteFile, name: str, args: argparse.Namespace) -> _Outcome:
             outcome.words = _checked(file, name)
             _say(f"{name}: {outcome.words}")
     except (Unavailable, Halted) as error:
-        outcome.words, outcome.code = str(error), _UNAVAILABLE if isinstance(error, Unavailable) else _FOUND
+        outcome.words, outcome.code = str(error), Exit.UNAVAILABLE if isinstance(error, Unavailable) else Exit.AMISS
         _say(f"{name}: {error}")
     if outcome.undo:
         _say("To undo:\n" + "\n".join(f"  {undo}" for undo in reversed(outcome.undo)))
@@ -120,12 +120,12 @@ def _may(args: argparse.Namespace, outcome: _Outcome) -> bool:
     elif args.yes:
         return True
     elif not sys.stdin.isatty():
-        outcome.words, outcome.code = "nothing was changed: without a terminal this needs --yes", _USAGE
+        outcome.words, outcome.code = "nothing was changed: without a terminal this needs --yes", Exit.USAGE
     else:
         print("Do it? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return True
-        outcome.words, outcome.code = "nothing was changed", _FOUND
+        outcome.words, outcome.code = "nothing was changed", Exit.AMISS
     _say(outcome.words)
     return False
 

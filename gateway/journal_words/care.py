@@ -10,6 +10,7 @@ from config.site import Site
 from gateway.alerts import iso
 from gateway.alone import AlreadyRunning, alone
 from gateway.control import ask, socket_path
+from gateway.exit_codes import Exit
 from gateway.journal.copying import copy_journal
 from gateway.journal.progress import Requeue
 from gateway.journal.reading import reading
@@ -19,23 +20,21 @@ from gateway.journal.verifying import Finding
 from gateway.journal.verifying import verify as verify_journal
 from gateway.journal.writer import Writer
 
-_FOUND, _USAGE, _UNAVAILABLE, _DISK = 1, 2, 69, 74
-
 
 def backup(folder: Path, target: Path, site_path: str) -> int:
     """Copy the journal into a folder and check the copy; says how to restore. Gives the exit code."""
     if not target.is_dir():
         print(f"{target} is no folder; make it, or put the stick in", file=sys.stderr)
-        return _USAGE
+        return Exit.USAGE
     file = target / f"ecosentry-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.db"
     if file.exists():
         print(f"{file} is there already", file=sys.stderr)
-        return _USAGE
+        return Exit.USAGE
     copy = copy_journal(folder, file)
     if not all(finding.good for finding in copy.found):
         print("\n".join(_lines(copy.found)))
         print("The copy did not pass its check and was not kept; is the journal itself whole?  ecosentry journal verify", file=sys.stderr)
-        return _DISK
+        return Exit.DISK
     print(f"{file}   {file.stat().st_size / 1e6:.1f} MB, checked: {copy.found[2].words}")
     days = f"            cp -r {copy.archives} {folder / FOLDER};\n" if copy.all else ""
     if days:
@@ -64,7 +63,7 @@ def refused(folder: Path, sink: str, *, as_json: bool) -> int:
             print("nothing was refused")
     if not as_json and any(one.words is not None for one in found):
         print(f"When the cause is gone:  ecosentry journal requeue {sink or found[-1].sink}", file=sys.stderr)
-    return _FOUND if found else 0
+    return Exit.AMISS if found else 0
 
 
 def _plain(one: RefusedRow, about: tuple[str, str, float] | None) -> dict[str, object]:
@@ -81,7 +80,7 @@ def requeue(folder: Path, site: Site, sink: str, *, dry_run: bool) -> int:
         return _no_such_sink(sink, known)
     if sink not in site.sinks:
         print(f"{sink} is no longer in {site.file}: nothing would send them", file=sys.stderr)
-        return _FOUND
+        return Exit.AMISS
     many = f"{record.refused} row{'s' if record.refused != 1 else ''}"
     if dry_run or not record.refused:
         print(f"{many} that {sink} refused would be sent again" if record.refused else f"{sink} has refused nothing")
@@ -98,10 +97,10 @@ def requeue(folder: Path, site: Site, sink: str, *, dry_run: bool) -> int:
                     writer.close()
         except AlreadyRunning as error:
             print(f"{error}; it does not answer", file=sys.stderr)
-            return _UNAVAILABLE
+            return Exit.UNAVAILABLE
     elif not answer:
         print(f"the daemon runs with a site file without {sink}; restart it", file=sys.stderr)
-        return _FOUND
+        return Exit.AMISS
     how = "asked the daemon, it goes on" if answer else "no daemon runs: at its next start"
     print(f"{many} that {sink} refused will be sent again ({how}). What it refuses again is set aside again:  ecosentry journal refused {sink}")
     return 0
@@ -116,7 +115,7 @@ def verify(folder: Path, *, as_json: bool) -> int:
     else:
         print("\n".join(_lines(found)))
         print("The journal is whole." if good else "The journal is NOT whole. A copy first:  ecosentry journal backup DIR;  then docs/journal.md")
-    return 0 if good else _FOUND
+    return 0 if good else Exit.AMISS
 
 
 def _lines(found: list[Finding]) -> list[str]:
@@ -126,4 +125,4 @@ def _lines(found: list[Finding]) -> list[str]:
 
 def _no_such_sink(sink: str, known: list[str]) -> int:
     print(f"the journal knows no sink {sink}; there " + (f"are {', '.join(known)}" if known else "is none"), file=sys.stderr)
-    return _USAGE
+    return Exit.USAGE

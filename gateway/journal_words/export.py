@@ -18,11 +18,11 @@ from config.site import Site
 from config.units import seconds
 from gateway import parquet
 from gateway.contracts import Rows
+from gateway.exit_codes import Exit
 from gateway.journal.reader import Reader
 from gateway.journal.reading import reading
 from gateway.row_table import HEADER, Table, reason_letter, zones
 
-_USAGE = 2
 _CHUNK = 20_000
 _EARLY_NS = 86_400 * 10**9
 """A row may arrive so long before its own time says: its source's clock was ahead."""
@@ -40,7 +40,7 @@ def show(args: argparse.Namespace, site: Site, folder: Path) -> int:
             chosen = series_meant(reader.series(), args.series, args.what)
         except Usage as error:
             print(error, file=sys.stderr)
-            return _USAGE
+            return Exit.USAGE
         newest = [reader.rows_of_series(i, 0, 2**63 - 1, max(1, args.last)) for i in chosen]
     if args.json:
         print(json.dumps({"format": 1, "rows": [row for rows in newest for row in _plain(rows, site)]}, ensure_ascii=False))
@@ -60,7 +60,7 @@ def export(args: argparse.Namespace, site: Site, folder: Path) -> int:
     """Write CSV or Parquet to stdout, in the order in which the rows came; what was chosen goes to stderr. Gives the exit code."""
     if args.format == "parquet" and (why := _no_parquet(args)):
         print(why, file=sys.stderr)
-        return _USAGE
+        return Exit.USAGE
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     with reading(folder) as reader:
@@ -69,7 +69,7 @@ def export(args: argparse.Namespace, site: Site, folder: Path) -> int:
             low, high = bounds(args, site, reader.series())
         except Usage as error:
             print(error, file=sys.stderr)
-            return _USAGE
+            return Exit.USAGE
         lines = _lines(reader, site, chosen, low, high)
         count = parquet.write(lines, sys.stdout.buffer) if args.format == "parquet" else _write(lines, "\ufeff" if args.bom else "")
     print(f"{count} rows of {len(chosen)} series" + _echo(args, site), file=sys.stderr)

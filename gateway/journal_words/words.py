@@ -1,11 +1,9 @@
 """`ecosentry journal`: its words, their options, and what every one of them needs first. Each imports only what it uses."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-EXIT_UNAVAILABLE, EXIT_DISK, EXIT_RIGHT, EXIT_CONFIG = 69, 74, 77, 78
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -50,11 +48,9 @@ def add_journal_words(journal: argparse.ArgumentParser, site_path: Callable[[arg
 
 def _run(args: argparse.Namespace, path: str) -> int:
     """Find the journal of the site and do the word; gives the exit code."""
-    from config.errors import ConfigError
     from gateway.building import journal_folder, load_site
-    from gateway.checking.check import print_problems
-    from gateway.journal.reading import NoJournal, NoRight, look
-    from gateway.journal.writer import JournalError
+    from gateway.journal.reading import look
+    from gateway.journal_words.why_not import NO_LOOK, say_why
 
     try:
         site = load_site(Path(path)).site
@@ -73,15 +69,5 @@ def _run(args: argparse.Namespace, path: str) -> int:
         if args.journal_word == "requeue":
             return care.requeue(folder, site, args.sink, dry_run=args.dry_run)
         return care.verify(folder, as_json=args.json)
-    except ConfigError as error:
-        print_problems(error, sys.stderr)
-        return EXIT_CONFIG
-    except NoJournal as error:
-        print(error, file=sys.stderr)
-        return EXIT_UNAVAILABLE
-    except NoRight as error:
-        print(error, file=sys.stderr)
-        return EXIT_RIGHT
-    except JournalError as error:
-        print(error, file=sys.stderr)
-        return EXIT_DISK
+    except NO_LOOK as error:
+        return say_why(error)

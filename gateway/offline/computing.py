@@ -20,6 +20,7 @@ from config.errors import ConfigError
 from config.reading_standards import standards as known_standards
 from config.standard import Standard
 from config.units import unit
+from gateway.exit_codes import Exit
 
 Row = dict[str, object]
 Computed = Callable[..., object]
@@ -47,7 +48,7 @@ def compute(lines: Iterable[str], out: TextIO) -> int:
             errors += 1
             answer = {"error": f"line {number}: {_told(error)}"}
         out.write(json.dumps(answer, ensure_ascii=False, default=plain) + "\n")
-    return 1 if errors else 0
+    return Exit.AMISS if errors else 0
 
 
 def _told(error: ValueError | ArithmeticError | RecursionError | ConfigError) -> str:

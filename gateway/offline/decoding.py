@@ -8,6 +8,7 @@ from typing import TextIO
 from config.wording import did_you_mean
 from drivers.codecs.explain import PROTOCOLS, explain
 from drivers.codecs.frame import NotAFrame
+from gateway.exit_codes import Exit
 
 
 def decode(protocol: str, lines: Iterable[str], out: TextIO) -> int:
@@ -20,7 +21,7 @@ def decode(protocol: str, lines: Iterable[str], out: TextIO) -> int:
         lines.reconfigure(encoding="utf-8", errors="replace")
     if protocol not in PROTOCOLS:
         print(f"ecosentry decode: {protocol} is not known; {did_you_mean(protocol, PROTOCOLS, 'known are ' + ', '.join(PROTOCOLS))}", file=out)
-        return 2
+        return Exit.USAGE
     bad = 0
     for line in lines:
         text = line.strip()
@@ -32,7 +33,7 @@ def decode(protocol: str, lines: Iterable[str], out: TextIO) -> int:
             bad += 1
             said = {"ok": False, "error": str(error)}
         print(json.dumps(said, ensure_ascii=False), file=out, flush=True)
-    return 1 if bad else 0
+    return Exit.AMISS if bad else 0
 
 
 def _bytes(text: str) -> bytes:

@@ -12,6 +12,7 @@ from config.reading_standards import Standards, read
 from config.reading_standards import standards as known_standards
 from config.standard import Standard
 from config.standard_tables import MARKS, Constant, Example, Limits, Pollutant
+from gateway.exit_codes import Exit
 from gateway.offline.computing import call, plain
 
 Row = dict[str, object]
@@ -32,13 +33,13 @@ def standards(words: Sequence[str], *, show: bool, as_json: bool, out: TextIO) -
         for problem in error.problems:
             repair = f" → {problem.repair}" if problem.repair else ""
             out.write(f"{problem.file}:{problem.line}   {problem.what}{repair}\n")
-        return 78
+        return Exit.CONFIG
     except ValueError as error:
         out.write(f"{error}\n")
-        return 2
+        return Exit.USAGE
     if not chosen:
         out.write(f"No standard matches {' '.join(words)}.  All:  ecosentry standards\n" if words else "Which one?  ecosentry standards show HJ633\n")
-        return 2
+        return Exit.USAGE
     if as_json:
         described = [_described(known, law, whole=show) for law in chosen]
         out.write(json.dumps({"format": 1, "standards": described}, ensure_ascii=False, default=plain) + "\n")

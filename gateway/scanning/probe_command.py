@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO, cast
 
-from config.errors import ConfigError, LineError
+from config.errors import LineError
 from drivers.blocks import LineSpeed
 from drivers.driver import AskedLine
 from drivers.job import Plain
 from gateway.building import Builder
-from gateway.checking.check import print_problems
 from gateway.checking.proving import prove_profile
 from gateway.control import ask as ask_daemon
+from gateway.exit_codes import Exit
 from gateway.scanning.fitting import modbus_profiles
 from gateway.scanning.meanings import Shown, meanings, runs_of, shown
 from gateway.scanning.own_port import OwnPort, Setting, own_port, run_job, speed_of
@@ -24,11 +24,11 @@ from gateway.scanning.probe_job import probe_of
 from gateway.scanning.probe_table import print_registers, print_shown
 from gateway.scanning.profile_text import Head, profile_text, rows_of_profile, rows_shown
 from gateway.scanning.progress import ProgressLine
-from gateway.scanning.scan_command import EXIT_CONFIG, EXIT_DENIED, EXIT_NOTHING, EXIT_UNAVAILABLE, EXIT_USAGE
 from gateway.scanning.scan_job import setting_text
 from gateway.scanning.scan_line import Report, Wish, is_free
-from gateway.scanning.target import NoTargetError, Target, find_target
-from gateway.scanning.through_daemon import NoVisitError, visit
+from gateway.scanning.target import Target, find_target
+from gateway.scanning.through_daemon import visit
+from gateway.scanning.why_not import NOT_DONE, refuse_to_overwrite, say_why
 
 _WITHIN_S = 3600.0
 
@@ -64,29 +64,17 @@ class _BusyError(Exception):
 
 def run_probe(name: str, site: Path, wish: ProbeWish, out: TextIO, err: TextIO) -> int:
     """The word `probe`; gives the exit code: 0 it answers, 1 it does not, 69 the line cannot be opened, 77 no permission."""
-    if wish.write and Path(wish.write).exists():
-        print(f"{wish.write} is there already: nothing was done. Give another name, or move it away", file=err)
-        return EXIT_USAGE
     try:
+        refuse_to_overwrite(wish.write)
         display = _display(wish.shows)
         target = find_target(name, site)
         probed = _probe(target, wish, ProgressLine(err, quiet=wish.quiet))
         return _tell(name, target, wish, display, probed, out, err)
-    except ConfigError as error:
-        print_problems(error, err)
-        return EXIT_CONFIG
-    except (NoTargetError, ValueError) as error:
-        print(error, file=err)
-        return EXIT_USAGE
     except _BusyError as error:
         print(error, file=err)
-        return EXIT_NOTHING
-    except NoVisitError as error:
-        print(f"the daemon: {error}", file=err)
-        return EXIT_UNAVAILABLE
-    except LineError as error:
-        print(error, file=err)
-        return EXIT_DENIED if "may not be opened" in str(error) else EXIT_UNAVAILABLE
+        return Exit.AMISS
+    except NOT_DONE as error:
+        return say_why(error, err)
 
 
 def _display(shows: Sequence[str]) -> dict[str, str]:
@@ -154,10 +142,10 @@ def _tell(name: str, target: Target, wish: ProbeWish, display: dict[str, str], p
         if probed.through == "daemon":
             print("(asked the daemon, polling goes on)", file=out)
     if not result["answers"]:
-        return EXIT_NOTHING
+        return Exit.AMISS
     if wish.write and (found or not display):
         return _write(name, wish, probed, found, err if wish.as_json else out)
-    return 0 if not missing else EXIT_NOTHING
+    return 0 if not missing else Exit.AMISS
 
 
 def _write(name: str, wish: ProbeWish, probed: _Probed, found: list[Shown], out: TextIO) -> int:
@@ -172,7 +160,7 @@ def _write(name: str, wish: ProbeWish, probed: _Probed, found: list[Shown], out:
         print(f'The rows are those of {profile.name}: if it is that device, profile = "{profile.name}" needs no file', file=out)
     else:
         print("No shipped profile fits, and registers do not say what they mean: nothing was written. → --shows QUANTITY=VALUE", file=out)
-        return EXIT_NOTHING
+        return Exit.AMISS
     baudrate, _, format_ = probed.setting.partition(" ")
     day = datetime.now(UTC).date().isoformat()
     head = Head(f"address {wish.address} on {name}", day, int(wish.address), int(baudrate) if baudrate else None, format_)
@@ -184,4 +172,4 @@ def _write(name: str, wish: ProbeWish, probed: _Probed, found: list[Shown], out:
         print(f"{verdict.part:<7} {verdict.words}" + (f" → {verdict.repair}" if verdict.repair else ""), file=out)
     many = f"{len(rows)} quantit{'ies' if len(rows) > 1 else 'y'}"
     print(f"Wrote {wish.write} ({many}). Next:  ecosentry devices --test {wish.write}   then into /etc/ecosentry/devices/ with it", file=out)
-    return 0 if all(verdict.good for verdict in verdicts) else EXIT_NOTHING
+    return 0 if all(verdict.good for verdict in verdicts) else Exit.AMISS

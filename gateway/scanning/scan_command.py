@@ -8,20 +8,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO, cast
 
-from config.errors import ConfigError, LineError
+from config.errors import ConfigError
 from config.quantity import vocabulary
 from config.reading_site import read_site_text
 from drivers.ports import Port, ports
 from gateway.checking.check import print_problems
+from gateway.exit_codes import Exit
 from gateway.plugins import KINDS
 from gateway.scanning.listening import EACH_S, Listened, listen_to_all
 from gateway.scanning.progress import ProgressLine
 from gateway.scanning.scan_line import Report, Wish, scan_line
 from gateway.scanning.site_text import LineFound, Place, box_zone, line_name, profile_of, site_text
-from gateway.scanning.target import NoTargetError, daemon_ports, find_target, site_or_none
-from gateway.scanning.through_daemon import NoVisitError
+from gateway.scanning.target import daemon_ports, find_target, site_or_none
+from gateway.scanning.why_not import NOT_DONE, refuse_to_overwrite, say_why
 
-EXIT_NOTHING, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_DENIED, EXIT_CONFIG = 1, 2, 69, 77, 78
 _MOST_VALUES = 4
 _ROOT = Path("/")
 
@@ -41,24 +41,12 @@ class Ways:
 
 def run_scan(name: str, site: Path, wish: Wish, ways: Ways, out: TextIO, err: TextIO) -> int:
     """The word `scan`; gives the exit code: 0 something was found, 1 nothing, 69 the port cannot be opened, 77 no permission."""
-    if ways.write and Path(ways.write).exists():
-        print(f"{ways.write} is there already: nothing was done. Give another name, or move it away", file=err)
-        return EXIT_USAGE
     stop = threading.Event()
     try:
+        refuse_to_overwrite(ways.write)
         return _scan_one(name, site, wish, ways, out, err, stop) if name else _scan_ports(site, ways, out, err, stop)
-    except ConfigError as error:
-        print_problems(error, err)
-        return EXIT_CONFIG
-    except (NoTargetError, ValueError) as error:
-        print(error, file=err)
-        return EXIT_USAGE
-    except NoVisitError as error:
-        print(f"the daemon: {error}", file=err)
-        return EXIT_UNAVAILABLE
-    except LineError as error:
-        print(error, file=err)
-        return EXIT_DENIED if "may not be opened" in str(error) else EXIT_UNAVAILABLE
+    except NOT_DONE as error:
+        return say_why(error, err)
     finally:
         stop.set()
 
@@ -80,8 +68,8 @@ def _scan_ports(site: Path, ways: Ways, out: TextIO, err: TextIO, stop: threadin
     if ways.write:
         _write(ways.write, _lines_heard(heard), out)
     if any(one.state == "denied" for one in heard) and not any(one.state in ("quiet", "stream", "master", "unknown") for one in heard):
-        return EXIT_DENIED
-    return 0 if heard else EXIT_NOTHING
+        return Exit.DENIED
+    return 0 if heard else Exit.AMISS
 
 
 def _print_ports(heard: Sequence[Listened], ways: Ways, out: TextIO) -> None:
@@ -137,7 +125,7 @@ def _scan_one(name: str, site: Path, wish: Wish, ways: Ways, out: TextIO, err: T
         print_report(name, report, out)
     if ways.write and (report.found or report.stream):
         _write(ways.write, [_line_found(target.port or name, report)], out)
-    return 0 if report.found or report.stream else EXIT_NOTHING
+    return 0 if report.found or report.stream else Exit.AMISS
 
 
 def _line_found(port: str, report: Report) -> LineFound:
