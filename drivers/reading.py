@@ -138,23 +138,36 @@ class Readings:
     own_time: bool = False
     origin: Origin = Origin.LIVE
     _index: dict[Series, int] = field(default_factory=dict)
-    _rows: list[tuple[int, int, int, float, int]] = field(default_factory=list)
+    _which: list[int] = field(default_factory=list)
+    _at: list[int] = field(default_factory=list)
+    _span: list[int] = field(default_factory=list)
+    _raw: list[float] = field(default_factory=list)
+    _reason: bytearray = field(default_factory=bytearray)
+    _last: tuple[tuple[Series, ...], list[int]] = ((), [])
 
     def add(self, series: Series, raw: float, reason: int, at_ns: int | None = None, span_ns: int = 0) -> None:
         """Append one value; `at_ns` left out is the stamp's UTC."""
-        which = self._index.setdefault(series, len(self._index))
-        self._rows.append((which, self.stamp.utc_ns if at_ns is None else at_ns, span_ns, raw, reason))
+        self._which.append(self._index.setdefault(series, len(self._index)))
+        self._at.append(self.stamp.utc_ns if at_ns is None else at_ns)
+        self._span.append(span_ns)
+        self._raw.append(raw)
+        self._reason.append(reason)
+
+    def extend(self, series: tuple[Series, ...], at_ns: Sequence[int], span_ns: int, raw: Sequence[float], reason: bytes | bytearray) -> None:
+        """Append one value of each of these series; cheapest with the same tuple again and again."""
+        if series is not self._last[0]:
+            self._last = series, [self._index.setdefault(one, len(self._index)) for one in series]
+        self._which += self._last[1]
+        self._at += at_ns
+        self._span += [span_ns] * len(series)
+        self._raw += raw
+        self._reason += reason
 
     def batch(self) -> Batch:
         """The columns."""
-        if len(self._rows) == 1:  # most messages bring one value: an array costs more than all else that is done with it
-            _, one_at, one_span, one_raw, one_reason = self._rows[0]
-            return Batch(
-                tuple(self._index), _ONE_FIRST, np.array((one_at,), np.int64), np.array((one_span,), np.int64) if one_span else _ONE_INSTANT,
-                np.array((one_raw,), np.float64), np.array((one_reason,), np.uint8), self.stamp, self.own_time, self.origin,
-            )
-        which, at, span, raw, reason = zip(*self._rows, strict=True) if self._rows else ((), (), (), (), ())
-        return Batch(
-            tuple(self._index), np.array(which, np.int32), np.array(at, np.int64), np.array(span, np.int64),
-            np.array(raw, np.float64), np.array(reason, np.uint8), self.stamp, self.own_time, self.origin,
+        is_first, is_instant = len(self._which) == 1, len(self._span) == 1 and not self._span[0]
+        return Batch(  # most messages bring one value: an array costs more than all else that is done with it
+            tuple(self._index), _ONE_FIRST if is_first else np.array(self._which, np.int32), np.array(self._at, np.int64),
+            _ONE_INSTANT if is_instant else np.array(self._span, np.int64),
+            np.array(self._raw, np.float64), np.frombuffer(self._reason, np.uint8), self.stamp, self.own_time, self.origin,
         )

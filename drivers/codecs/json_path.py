@@ -53,6 +53,11 @@ class JsonPath:
             rest = rest[match.end() :]
         return cls(tuple(steps), is_wild)
 
+    @property
+    def only_key(self) -> str:
+        """The key of the message that it leads to, if it goes no deeper; else empty."""
+        return self.steps[0] if len(self.steps) == 1 and isinstance(self.steps[0], str) else ""
+
     def key(self, name: str) -> "JsonPath":
         """One key of the object that this leads to."""
         return JsonPath((*self.steps, name))

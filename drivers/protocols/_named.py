@@ -36,6 +36,11 @@ class NamedRow(Table):
     missing: Missing = ()
     """Numbers that mean: no value."""
 
+    @property
+    def is_plain(self) -> bool:
+        """A number is its own value."""
+        return not self.missing and self.scale == 1 and self.offset == 0
+
     def value(self, number: float) -> float:
         """The value of a number; NaN if it means none or overflows."""
         if number in self.missing:

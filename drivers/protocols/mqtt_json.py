@@ -4,8 +4,6 @@ Pure: bytes in, batches or `Undecodable` out, whatever the bytes are. One bad va
 reason `d`; a message without any good value is set aside whole.
 """
 
-import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,24 +11,25 @@ from pydantic import field_validator
 
 from config.errors import Undecodable
 from config.quantity import vocabulary
-from config.series import Reason, Series
+from config.series import Series
 from config.table import Table
 from config.units import Duration
 from drivers.codecs import strict_json
 from drivers.codecs.json_path import ABSENT, Absent, JsonPath
 from drivers.codecs.own_time import own_time_ns
-from drivers.codecs.strict_json import Bad, Json, shown
+from drivers.codecs.strict_json import Json, shown
 from drivers.codecs.topic_template import Named, TopicTemplate
 from drivers.driver import Device, Heard
 from drivers.lines import _topics
+from drivers.protocols._json_shape import Place, Shape
 from drivers.protocols._named import MOST_CHANNELS, NamedRow, Quantities
 from drivers.reading import Batch, Readings
 
-_FIGURE = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _MS = 1_000_000
-_DEVICE, _NORMAL = int(Reason.DEVICE), int(Reason.NORMAL)
 LINES = frozenset({"mqtt", "http"})
 """Kinds of line that it works on."""
+_MOST_SHAPES = 256
+"""So many are remembered; then the memory starts anew."""
 _OLD_INTERVALS = 2
 """A kept ("retained") message that is older than so many intervals is no reading."""
 
@@ -78,21 +77,13 @@ class Row(NamedRow):
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where one quantity is read from."""
+class _Own:
+    """A quantity of the profile."""
 
     quantity: str
     channel: str
     row: Row
     path: JsonPath
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """One value of a message, or why it is none."""
-
-    place: _Place
-    number: float | Bad | None
 
 
 class Driver:
@@ -112,17 +103,18 @@ class Driver:
         rows = {name: row for name, row in device.profile.rows.items() if isinstance(row, Row)}
         self._any = rows.pop("*", None)
         self._any_path = JsonPath.read(self._any.path) if self._any else JsonPath(())
-        self._places = [_place(*name.partition(":")[::2], row) for name, row in rows.items()]
-        self._reads_lists = any(place.path.steps and isinstance(place.path.steps[0], int) for place in self._places)
-        self._by_key: dict[str, _Place] = {}
-        """Places of keys that were met; they are names of the vocabulary, so they are few."""
+        self._own = [_own(*name.partition(":")[::2], row) for name, row in rows.items()]
+        self._reads_lists = any(own.path.steps and isinstance(own.path.steps[0], int) for own in self._own)
+        self._known = frozenset(options.quantities or vocabulary()) - {own.quantity for own in self._own}
+        self._shapes: dict[tuple[Named, tuple[str, ...]], Shape] = {}
+        """By what the topic names and the keys that are taken; keys are names of the vocabulary, so these are short."""
         self._newest: dict[Series, int] = {}
         self._channels: set[str] = set()
         self._check(device)
 
     def _check(self, device: Device) -> None:
         named = "quantity" in self._template.places
-        if self._any is None and not self._places:
+        if self._any is None and not self._own:
             raise ValueError(f"device {device.name}: the profile {device.profile.name} has no quantities")
         if self._any is not None and not named and not self._any_path.is_wild:
             raise ValueError(f"device {device.name}: nothing says which quantity it is; write {{quantity}} into topic")
@@ -142,7 +134,7 @@ class Driver:
         """See Told: the profile's own quantities, and those of `quantities`; none where the topic names channels."""
         if "channel" in self._template.places:
             return ()
-        known = [(place.quantity, place.channel) for place in self._places]
+        known = [(own.quantity, own.channel) for own in self._own]
         if self._any is not None:
             known += [(quantity, "") for quantity in self._options.quantities]
         return tuple((self._device.series(*name), self._device.interval_s) for name in dict.fromkeys(known))
@@ -171,51 +163,51 @@ class Driver:
                 raise Undecodable(f"names more than {MOST_CHANNELS} channels; {shown(channel)} is not taken")
             self._channels.add(channel)
 
-    def _of_topic(self, quantity: str) -> list[_Place]:
+    def _shape(self, message: Json, named: Named) -> Shape:
+        """How to read a message that looks like this. Raises Undecodable if nothing of it is ours."""
+        keys = self._keys(message) if self._any is not None and not named.quantity else ()
+        shape = self._shapes.get((named, keys))
+        if shape is None:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()
+            places = self._of_topic(named.quantity) if named.quantity else self._own + self._of_keys(keys)
+            shape = self._shapes[named, keys] = Shape([self._place(own, named.channel) for own in places])
+        return shape
+
+    def _place(self, own: _Own, channel: str) -> Place:
+        series = self._device.series(own.quantity, channel or own.channel)
+        return Place(series, own.path, None if own.row.is_plain else own.row.value)
+
+    def _of_topic(self, quantity: str) -> list[_Own]:
         """Where to look in a message whose topic names its quantity."""
-        own = [place for place in self._places if place.quantity == quantity]
-        if own:
-            return own
+        found = [own for own in self._own if own.quantity == quantity]
+        if found:
+            return found
         if self._any is None:
             raise Undecodable(f"{shown(quantity)} is not a quantity of the profile {self._device.profile.name}")
         if quantity not in vocabulary():
             raise Undecodable(f"{shown(quantity)} is not a quantity of the vocabulary")
         if self._options.quantities and quantity not in self._options.quantities:
             raise Undecodable(f"{quantity} is not among this device's quantities")
-        return [_Place(quantity, "", self._any, self._any_path)]
+        return [_Own(quantity, "", self._any, self._any_path)]
 
-    def _of_keys(self, message: Json) -> list[_Place]:
+    def _keys(self, message: Json) -> tuple[str, ...]:
         """Every key that is a name of the vocabulary; others (sequence, battery …) are not ours."""
-        assert self._any is not None
         table = self._any_path.find(message)
         if not isinstance(table, dict):
             raise Undecodable(f"not an object: {shown(message)}")
-        known = self._options.quantities or vocabulary()
-        places = [self._by_key.get(key) or self._place_of(key, self._any) for key in table if key in known]
-        if not places and not self._places:
-            keys = ", ".join(shown(key) for key in list(table)[:5])
-            raise Undecodable(f"no key is a quantity of the vocabulary; it has {keys or 'no keys'}")
-        return places
+        keys = tuple([key for key in table if key in self._known])
+        if not keys and not self._own:
+            met = ", ".join(shown(key) for key in list(table)[:5])
+            raise Undecodable(f"no key is a quantity of the vocabulary; it has {met or 'no keys'}")
+        return keys
 
-    def _place_of(self, key: str, row: Row) -> _Place:
-        place = self._by_key[key] = _Place(key, "", row, self._any_path.key(key))
-        return place
-
-    def _look(self, message: Json, named: Named) -> list[_Found]:
-        """The values in it, good or bad. Raises Undecodable if there is no good one, nor one that says `null`."""
-        places = self._of_topic(named.quantity) if named.quantity else self._places
-        if self._any is not None and not named.quantity:
-            own = {place.quantity for place in places}
-            places = places + [place for place in self._of_keys(message) if place.quantity not in own]
-        found = [_Found(place, _number(value)) for place in places if not isinstance(value := place.path.find(message), Absent)]
-        bad = [f"{one.place.quantity}: {one.number.why}" for one in found if isinstance(one.number, Bad)]
-        if len(bad) == len(found):
-            raise Undecodable(bad[0] if bad else f"nothing to read in it: {shown(message)}")
-        return found
+    def _of_keys(self, keys: Iterable[str]) -> list[_Own]:
+        return [_Own(key, "", self._any, self._any_path.key(key)) for key in keys] if self._any is not None else []
 
     def _part(self, message: Json, named: Named, heard: Heard, by_clock: dict[bool, Readings]) -> None:
         """One message, or one element of a list, into the readings with their own time (True) or those stamped by us."""
-        found = self._look(message, named)
+        found = self._shape(message, named).look(message)
         at_ns = self._own_time(message)
         if heard.retained and (at_ns is None or (heard.stamp.sure and heard.stamp.utc_ns - at_ns > self._old_ns)):
             return
@@ -224,12 +216,8 @@ class Driver:
         readings = by_clock.get(is_own)
         if readings is None:
             readings = by_clock[is_own] = Readings(heard.stamp, own_time=is_own)
-        for one in found:
-            place = one.place
-            series = self._device.series(place.quantity, named.channel or place.channel)
-            value = math.nan if one.number is None or isinstance(one.number, Bad) else place.row.value(one.number)
-            readings.add(series, value, _DEVICE if math.isnan(value) else _NORMAL,
-                         self._stamped(series, heard) if at_ns is None else at_ns, self._span_ns)
+        at = [self._stamped(series, heard) for series in found.series] if at_ns is None else [at_ns] * len(found.raw)
+        readings.extend(found.series, at, self._span_ns, found.raw, found.reason)
 
     def _own_time(self, message: Json) -> int | None:
         written = self._time.find(message) if isinstance(message, dict) else ABSENT
@@ -258,17 +246,5 @@ def _one_value(path: str) -> JsonPath:
     return found
 
 
-def _place(quantity: str, channel: str, row: Row) -> _Place:
-    return _Place(quantity, channel, row, JsonPath.read(row.path) if row.path else JsonPath((quantity,)))
-
-
-def _number(value: Json) -> float | Bad | None:
-    """A value as a number; None = the source says that it has none."""
-    if value is None or isinstance(value, Bad):
-        return value
-    if isinstance(value, str) and len(value) <= 64 and _FIGURE.fullmatch(value):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return Bad(f"{shown(value)} is not a number")
-    number = float(value)
-    return number if math.isfinite(number) else Bad(f"{shown(value)} is not a possible number")
+def _own(quantity: str, channel: str, row: Row) -> _Own:
+    return _Own(quantity, channel, row, JsonPath.read(row.path) if row.path else JsonPath((quantity,)))

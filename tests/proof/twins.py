@@ -214,7 +214,7 @@ TWINS = (
          "else not inside.intersection(_covers(meaning))",
          "else bool(everything)",
          ("test_probe.py::test_plausible_readings_are_marked_and_the_absurd_ones_are_not",)),
-    Twin("takes true for 1", "drivers/protocols/mqtt_json.py",
+    Twin("takes true for 1", "drivers/protocols/_json_shape.py",
          "if isinstance(value, bool) or not isinstance(value, int | float):",
          "if not isinstance(value, int | float):",
          ("test_mqtt_json.py::test_one_bad_value_is_missing_and_the_others_are_kept",)),

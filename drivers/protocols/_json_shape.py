@@ -1,0 +1,79 @@
+"""Where the values of a JSON message lie and whose they are: worked out once for all messages that look alike."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from config.errors import Undecodable
+from config.series import Reason, Series
+from drivers.codecs.json_path import ABSENT, Absent, JsonPath
+from drivers.codecs.strict_json import Bad, Json, shown
+
+_FIGURE = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_DEVICE, _NORMAL = int(Reason.DEVICE), int(Reason.NORMAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one value is read from."""
+
+    series: Series
+    path: JsonPath
+    value: Callable[[float], float] | None
+    """What a number means, NaN if nothing; None = itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a message says at the places of its shape: columns of equal length."""
+
+    series: tuple[Series, ...]
+    raw: list[float]
+    reason: bytearray
+
+
+class Shape:
+    """The places of messages that look alike."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        """`places` in the order in which their values are to come out."""
+        self._places = [(place, place.path.only_key) for place in places]
+        self._series = tuple(place.series for place in places)
+
+    def look(self, message: Json) -> Found:
+        """The values in it, good or bad. Raises Undecodable if there is no good one, nor one that says `null`."""
+        fields = message if isinstance(message, dict) else {}
+        series: list[Series] = []
+        raw: list[float] = []
+        reason = bytearray()
+        bad: list[str] = []
+        for place, key in self._places:
+            value = fields.get(key, ABSENT) if key else place.path.find(message)
+            if isinstance(value, Absent):
+                continue
+            if type(value) is not float:
+                number = _number(value)
+                if isinstance(number, Bad):
+                    bad.append(f"{place.series.quantity}: {number.why}")
+                value = math.nan if number is None or isinstance(number, Bad) else number
+            if place.value is not None and value == value:
+                value = place.value(value)
+            series.append(place.series)
+            raw.append(value)
+            reason.append(_NORMAL if value == value else _DEVICE)
+        if len(bad) == len(raw):
+            raise Undecodable(bad[0] if bad else f"nothing to read in it: {shown(message)}")
+        return Found(self._series if len(series) == len(self._series) else tuple(series), raw, reason)
+
+
+def _number(value: Json) -> float | Bad | None:
+    """A value as a number; None = the source says that it has none."""
+    if value is None or isinstance(value, Bad):
+        return value
+    if isinstance(value, str) and len(value) <= 64 and _FIGURE.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Bad(f"{shown(value)} is not a number")
+    number = float(value)
+    return number if math.isfinite(number) else Bad(f"{shown(value)} is not a possible number")
