@@ -7,11 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from config.table import Table
 from config.units import Duration
-from drivers.codecs.masters import LISTEN_FIRST_S
 from drivers.driver import Deliver, Report, Told
 from drivers.lines._dial import dial
+from drivers.lines._in_packets import PacketLine
 from drivers.lines._overhearing import OverhearingListener
 from drivers.lines._stream import StreamListener
 from drivers.lines._wire import DescriptorWire, MuteWire
@@ -19,19 +18,15 @@ from drivers.overheard import OverheardDriver
 from drivers.reading import Clock
 
 
-class Options(Table):
+class Options(PacketLine):
     """Keys of a line of kind tcp."""
 
     host: Annotated[str, Field(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65535)] = 502
     framing: Literal["tcp", "rtu", "ascii"] = "tcp"
-    """tcp: Modbus TCP. rtu, ascii: serial frames through a transparent converter."""
+    round_trip: Duration = 0.01
     connect: Duration = 5.0
     """Look-up and connection together take no longer."""
-    round_trip: Duration = 0.01
-    """What the network adds to an exchange: a radio modem needs "1 s"."""
-    listen_first: Annotated[Duration, Field(ge=0, le=600)] = LISTEN_FIRST_S
-    """Before serial frames are asked for the first time, so long is listened for another master; 0 = not."""
     mode: Literal["ask", "listen"] = "ask"
     """listen: another master asks through this converter; it is read along, and no byte is ever sent. Needs framing rtu or ascii."""
 
@@ -40,26 +35,6 @@ class Options(Table):
         if self.mode == "listen" and self.framing == "tcp":
             raise ValueError('mode = "listen" hears serial frames through a converter; write framing = "rtu" or "ascii"')
         return self
-
-    @property
-    def character_s(self) -> float:
-        """Not known and not needed: bytes come in packets."""
-        return 0.0
-
-    @property
-    def silence_s(self) -> float:
-        """Serial frames are told apart by silence behind the converter too: t3.5 at 9600 baud."""
-        return 0.0 if self.framing == "tcp" else 0.004
-
-    @property
-    def round_trip_s(self) -> float:
-        """What the network adds."""
-        return self.round_trip
-
-    @property
-    def listens_s(self) -> float:
-        """See LineSpeed: frames of Modbus TCP are ours alone."""
-        return 0.0 if self.framing == "tcp" else self.listen_first
 
 
 class Line:

@@ -6,18 +6,18 @@ newest connection of a registration counts, the older one is ended.
 
 from collections.abc import Callable, Mapping
 from threading import Event
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from config.errors import LineError
 from config.site import Names
 from config.table import Table
 from config.units import Duration
 from drivers.codecs.calling import Registration, Sieve, code
-from drivers.codecs.masters import LISTEN_FIRST_S
 from drivers.driver import Deliver, Report, Told
 from drivers.lines._door import Door
+from drivers.lines._in_packets import PacketLine
 from drivers.lines._listening import Listen, Networks, Place, networks, place
 from drivers.lines._modem_wire import ModemWire
 from drivers.lines._stream import StreamListener
@@ -28,7 +28,7 @@ _WAIT_S = 1.0
 """An opening waits so long for a modem; then it is tried again by the line's owner."""
 
 
-class Options(Table):
+class Options(PacketLine):
     """Keys of a line of kind tcp_server."""
 
     listen: Listen = "127.0.0.1:8899"
@@ -43,8 +43,6 @@ class Options(Table):
     """What it carries: serial frames, or Modbus TCP."""
     round_trip: Duration = 1.5
     """What the network adds to an exchange; up to twice as much is waited for."""
-    listen_first: Annotated[Duration, Field(ge=0, le=600)] = LISTEN_FIRST_S
-    """Before serial frames are asked for the first time, so long is listened for another master; 0 = not."""
 
     @field_validator("registration")
     @classmethod
@@ -93,26 +91,6 @@ class Options(Table):
         if mine.resembles(theirs):
             return "has a registration that begins like the other's", "give each modem a registration of its own"
         return None
-
-    @property
-    def character_s(self) -> float:
-        """Not known and not needed: bytes come in packets."""
-        return 0.0
-
-    @property
-    def silence_s(self) -> float:
-        """Serial frames are told apart by silence behind the modem too: t3.5 at 9600 baud."""
-        return 0.0 if self.framing == "tcp" else 0.004
-
-    @property
-    def round_trip_s(self) -> float:
-        """What the network adds."""
-        return self.round_trip
-
-    @property
-    def listens_s(self) -> float:
-        """See LineSpeed: frames of Modbus TCP are ours alone."""
-        return 0.0 if self.framing == "tcp" else self.listen_first
 
     @property
     def who(self) -> str:
