@@ -15,17 +15,19 @@ from typing import Literal, get_args
 
 import numpy as np
 
-NumberType = Literal["bit", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd16", "bcd32", "bcd64", "text"]
+NumberType = Literal["bit", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd16", "bcd32", "bcd64", "sm16", "text"]
 """bit: one coil or contact of functions 1 and 2. The others: unsigned, signed, IEEE 754 float of so many bits; bcd: four bits a digit;
+sm16: the highest bit is the sign, the others the magnitude;
 text: ASCII characters, two a register, that are a number or the name of a state."""
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 """The bytes on the wire, A = most significant, named for 32 bit; see `orders` for 16 and 64 bit."""
 
 _CODES = {"u16": "H", "s16": "h", "u32": "I", "s32": "i", "u64": "Q", "s64": "q", "f32": "f", "f64": "d"}
-_WORDS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "s64": 4, "f32": 2, "f64": 4, "bit": 1, "bcd16": 1, "bcd32": 2, "bcd64": 4}
+_WORDS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "s64": 4, "f32": 2, "f64": 4, "bit": 1, "bcd16": 1, "bcd32": 2, "bcd64": 4, "sm16": 1}
 _PADDING = " \0\r\n\t"
 """Fills up a text that is shorter than its registers."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_SIGN = 0x8000
 _WHOLE = frozenset({"u16", "s16", "u32", "s32", "u64", "s64"})
 TYPES: tuple[NumberType, ...] = get_args(NumberType)
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -96,6 +98,8 @@ def decode(form: Form, registers: Sequence[int]) -> float:
         return _from_digits(form, packed)
     if form.type == "text":
         return _from_text(form, packed)
+    if form.type == "sm16":
+        return _from_magnitude(form, int.from_bytes(packed))
     raw = struct.unpack(">" + _CODES[form.type], packed)[0]
     if form.type[0] == "f":
         return _from_float(form, raw)
@@ -122,6 +126,8 @@ def encode(form: Form, value: float) -> tuple[int, ...]:
         raw = _to_whole(form, value)
         if form.type.startswith("bcd") and not math.isnan(value):
             raw = int(str(raw), 16)
+        if form.type == "sm16" and raw < 0 and not math.isnan(value):
+            raw = _SIGN - raw
         packed = (raw % (1 << 16 * form.registers)).to_bytes(2 * form.registers)
     return struct.unpack(f">{form.registers}H", _reorder(packed, form.order))
 
@@ -178,6 +184,11 @@ def _from_digits(form: Form, packed: bytes) -> float:
     if not digits.isdecimal() or int(digits) in form.missing or int.from_bytes(packed) in form.missing:
         return math.nan
     return _scaled(form, int(digits))
+
+
+def _from_magnitude(form: Form, word: int) -> float:
+    raw = -(word - _SIGN) if word & _SIGN else word
+    return math.nan if raw in form.missing or word in form.missing else _scaled(form, raw)
 
 
 def _from_text(form: Form, packed: bytes) -> float:
@@ -238,6 +249,8 @@ def _to_whole(form: Form, value: float) -> int:
     low, high = (-(1 << size - 1), (1 << size - 1) - 1) if signed else (0, (1 << size) - 1)
     if form.type.startswith("bcd"):
         high = 10 ** (size // 4) - 1
+    if form.type == "sm16":
+        low = -high
     if math.isnan(value):
         if not form.missing:
             raise ValueError(f"{form.type} has no value that means missing")

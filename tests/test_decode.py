@@ -85,7 +85,16 @@ def test_a_scaled_float32_is_scaled_as_a_decimal(tenths):
     assert decode(Form("f32", scale=Decimal("0.001")), registers) == float(Decimal(repr(value)) * Decimal("0.001"))
 
 
+@given(raw=st.integers(-32767, 32767), order=st.sampled_from(ORDERS))
+def test_a_sign_bit_before_a_magnitude_is_a_sign(raw, order):
+    registers = swapped(order, struct.pack(">H", abs(raw) + (0x8000 if raw < 0 else 0)))
+    assert decode(Form("sm16", order, decimals=2), registers) == raw / 100
+    assert list(encode(Form("sm16", order, decimals=2), raw / 100)) == registers
+
+
 @pytest.mark.parametrize(("form", "registers", "value"), [
+    (Form("sm16", decimals=2), [0x8010], -0.16),
+    (Form("sm16", missing=(0x8000,)), [0x8010], -16.0),
     (Form("u16", decimals=1), [332], 33.2),
     (Form("s16", decimals=1), [0xFF9B], -10.1),
     (Form("f32", "CDAB"), [0x999A, 0x420D], 35.4),
@@ -110,6 +119,7 @@ def test_known_figures(form, registers, value):
 @pytest.mark.parametrize(("form", "registers"), [
     (Form("u16", missing=(0xFFFF,)), [0xFFFF]),
     (Form("s16", missing=(-32768,)), [0x8000]),
+    (Form("sm16", missing=(0x8000,)), [0x8000]), (Form("sm16", missing=(-9999,)), [0x8000 + 9999]),
     (Form("s16", decimals=1, missing=(0x8000,)), [0x8000]),
     (Form("u32", "CDAB", missing=(0xFFFFFFFF,)), [0xFFFF, 0xFFFF]),
     (Form("f32", missing=(-9999,)), list(encode(Form("f32"), -9999.0))),
@@ -134,6 +144,7 @@ def test_missing_is_written_so_that_it_is_read_as_missing(form):
 
 @pytest.mark.parametrize(("form", "value"), [
     (Form("u16"), -1.0), (Form("u16"), 65536.0), (Form("s16", decimals=1), 3276.8), (Form("u16"), math.nan),
+    (Form("sm16"), -32768.0), (Form("sm16"), 32768.0),
     (Form("f32"), 1e39), (Form("u16", bit=0), 2.0), (Form("u16"), math.inf),
     (Form("text", length=3), 1234.0), (Form("text", length=3, states=(("RUN", 1.0),)), 2.0),
 ])  # fmt: skip
