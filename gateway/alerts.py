@@ -192,6 +192,11 @@ class Alerts:
             lines.append(self.tell(writer, event, series, -1, says.alert, raised, facts))
         return lines
 
+    @staticmethod
+    def tell_of_full(writer: Writer) -> bool:
+        """An alert says that the journal cannot be written: when the process ended, it could not."""
+        return alert_tables.firing_by(writer, FULL, _SINKS_BEGIN) is not None
+
     def of_journal(self, writer: Writer, event: int, now_ns: int, says: JournalSays) -> list[str]:
         """What the journal says of itself is an alert, or the end of one."""
         known = alert_tables.firing_by(writer, says.alert, _SINKS_BEGIN)

@@ -24,8 +24,7 @@ from gateway.intake import Awaited, Intake, Note
 from gateway.journal import keeping, progress
 from gateway.journal.orders import end_left_over
 from gateway.journal.reader import Reader
-from gateway.journal.room import Reserve
-from gateway.journal.writer import BOOTED, READINGS, START, STARTS, TICK, UNDONE, JournalError, Writer
+from gateway.journal.writer import BOOTED, READINGS, START, STARTS, TICK, UNDONE, JournalError, Writer, no_room
 from gateway.relayed import MARK
 from gateway.restoring import restore_state
 from gateway.sorting import Sorter, Taken
@@ -82,7 +81,7 @@ class Core:
         """After an unclean start, until the next checkpoint: readings are committed before they are stepped."""
         self._skipped: list[int] = []
         self._unfinished: tuple[int, int, Event] | None = None
-        self._reserve = Reserve(writer.path.parent)
+        self._reserve = writer.reserve
         self._under_way: list[Note] = []
         """Notes of the commit that is tried now."""
         self._stuck: list[Note] = []
@@ -96,11 +95,9 @@ class Core:
     def start(self) -> None:
         """Bring the state to where the journal ends, then say in the journal that we are here. Raises JournalError."""
         stamp = self._clock.now()
-        with self._writer.transaction():
-            self._offset = self._writer.boot(stamp.boot, stamp.mono_ns, stamp.utc_ns)
-            progress.sign_on(self._writer, tuple(self._site.sinks))
-            end_left_over(self._writer, stamp.utc_ns)
-            self._make_plan()
+        if not self._reserve.take():
+            self._reserve.given |= Alerts.tell_of_full(self._writer)  # people were told: what is left of it is still not for readings
+        self._with_room(lambda: self._sign_on(stamp))
         with Reader(self._writer.path.parent) as reader:
             self._alerts = Alerts(self._site, str(reader.meta("journal_id")), self._words_of)
             last = reader.last_event()
@@ -110,8 +107,27 @@ class Core:
             booted = reader.meta("boot") not in (None, stamp.boot)
             self._state = carry(self._redo(reader), self._plan.layout)
         self._sorter = Sorter(self._writer, self._register)  # after the redo: rows of an event under way are not shown before it is done
-        self._commit_event(BOOTED if booted else START, Taken([], []), stamp)
-        self._reserve.take()
+        self._with_room(lambda: self._commit_event(BOOTED if booted else START, Taken([], []), stamp))
+        if self._reserve.given:
+            self.trouble, self._said = no_room(self._writer.path.parent), True
+            self._intake.ring(True)
+            log.critical("journal: %s", self.trouble)
+
+    def _sign_on(self, stamp: Stamp) -> None:
+        with self._writer.transaction():
+            self._offset = self._writer.boot(stamp.boot, stamp.mono_ns, stamp.utc_ns)
+            progress.sign_on(self._writer, tuple(self._site.sinks))
+            end_left_over(self._writer, stamp.utc_ns)
+            self._make_plan()
+
+    def _with_room(self, work: Callable[[], None]) -> None:
+        """Something of a start: on a disk that is full already, with the room that was kept back. Raises JournalError."""
+        try:
+            work()
+        except JournalError:
+            if not self._reserve.give():
+                raise
+            work()
 
     def _make_plan(self) -> None:
         self._plan, self._watches = self._wiring.wire(self._writer.series, self._writer.ids, self._off)
@@ -128,19 +144,23 @@ class Core:
         if not self._may_try(reader, record.id):
             return last.state
         self._state = carry(last.state, self._plan.layout)
-        self._finish(record.id, record.n_from, event)
+        self._with_room(lambda: self._finish(record.id, record.n_from, event))
         return self._state
 
     def _may_try(self, reader: Reader, number: int) -> bool:
         event, tried = (str(reader.meta("trying")) + ":0").split(":")[:2]
         tries = int(tried) if event == str(number) else 0
+        self._with_room(lambda: self._note_try(number, tries))
+        if tries >= _TRIES:
+            self._skipped.append(number)
+        return tries < _TRIES
+
+    def _note_try(self, number: int, tries: int) -> None:
         with self._writer.transaction():
             if tries >= _TRIES:
                 self._writer.skip(number)
-                self._skipped.append(number)
-                return False
-            self._writer.meta("trying", f"{number}:{tries + 1}")
-        return True
+            else:
+                self._writer.meta("trying", f"{number}:{tries + 1}")
 
     def stop(self) -> None:
         """A clean end: what waits is committed, the state is kept. Raises JournalError."""
@@ -236,7 +256,7 @@ class Core:
         """Try until the journal takes it: until then nothing is acknowledged, and of what was polled the newest waits in memory."""
         while True:
             try:
-                if self.trouble:
+                if self.trouble or self._reserve.given:
                     self._look_for_room()
                 work()
             except JournalError as error:
@@ -256,7 +276,7 @@ class Core:
     def _look_for_room(self) -> None:
         """What was kept back is for alerts: readings wait until it can be kept back again."""
         if self._reserve.given and not self._reserve.take():
-            raise JournalError(self.trouble)
+            raise JournalError(self.trouble or no_room(self._writer.path.parent))
         if self._stuck:
             self._tell_meanwhile("")
 
@@ -354,7 +374,8 @@ class Core:
             if event.kind in STARTS:
                 writer.meta("boot", self._clock.now().boot)
                 lines += self._alerts.orphans(writer, number, state, event.now)
-                lines += self._alerts.of_journal(writer, number, event.now, progress.JournalSays(progress.FULL, ""))
+                full = no_room(writer.path.parent) if self._reserve.given else ""
+                lines += self._alerts.of_journal(writer, number, event.now, progress.JournalSays(progress.FULL, full))
                 lines += [self._alerts.skipped(writer, number, event.now, skipped) for skipped in self._skipped]
             lines += self._alerts.write(writer, number, self._plan, self._watches, effects.transitions)
         for line, aside in taken.asides:

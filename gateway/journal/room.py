@@ -8,6 +8,21 @@ FULL_AT = 0.9
 """Share of `max_size` at which thinning begins."""
 _FREE_SHARE, _FREE_MOST = 0.05, 500_000_000
 """So much of the file system is left free, whoever fills it: a twentieth, and no more than 500 MB."""
+_FEW_PAGES = 65_536
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are free on the file system of `folder`. Raises OSError."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def is_full(folder: Path) -> bool:
+    """Not even a few pages fit on the file system of `folder`."""
+    try:
+        return _free(folder) < _FEW_PAGES
+    except OSError:
+        return False
 
 
 def short_of_disk(folder: Path) -> str:
@@ -35,7 +50,7 @@ class Reserve:
             if not self._path.exists():
                 found = os.statvfs(self._path.parent)
                 size = min(_RESERVE, found.f_blocks * found.f_frsize // _RESERVE_SHARE)
-                if found.f_bavail * found.f_frsize < 2 * size:
+                if _free(self._path.parent) < 2 * size:
                     return False
                 self._allocate(size)
         except OSError:
@@ -52,10 +67,11 @@ class Reserve:
         finally:
             os.close(opened)
 
-    def give(self) -> None:
-        """If the disk is full, let it have the room. Never raises."""
+    def give(self) -> bool:
+        """If the disk is full, let it have the room; True = just now it got it. Never raises."""
         with contextlib.suppress(OSError):
-            found = os.statvfs(self._path.parent)
-            if found.f_bavail * found.f_frsize < self._path.stat().st_size:
+            if _free(self._path.parent) < self._path.stat().st_size:
                 self._path.unlink()
                 self.given = True
+                return True
+        return False

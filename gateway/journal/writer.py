@@ -18,6 +18,7 @@ from drivers.reading import Aside
 from gateway.journal.columns import Columns, series_table
 from gateway.journal.migrating import FORMAT, create, migrate
 from gateway.journal.repairing import check, salvage
+from gateway.journal.room import Reserve, is_full
 from gateway.journal.tidying import numbers, tidy
 
 log = logging.getLogger("ecosentry.journal")
@@ -26,6 +27,8 @@ START, READINGS, TICK, BOOTED = 1, 2, 3, 4
 """Kinds of event. BOOTED is a start, and the first of a boot of the box."""
 STARTS = frozenset({START, BOOTED})
 UNDONE, DONE, SKIPPED = 0, 1, 2
+_SALVAGING = "live.db.salvaging"
+"""So a damaged file is called until what can be read of it is in the new one."""
 _KEEP_ASIDE = 1000
 _PAGE = 1024
 """A commit writes every page that it touches, whole: small ones halve what wears the card (docs/decisions/0007-small-pages.md)."""
@@ -42,10 +45,15 @@ def _is_read_only(folder: Path) -> bool:
         return False
 
 
-def _explain(error: sqlite3.Error, path: Path) -> str:
+def no_room(folder: Path) -> str:
+    """What is said while the disk of the journal is full."""
+    return f"{folder}: no space left on the disk; nothing is acknowledged until there is room"
+
+
+def _explain(error: sqlite3.Error | OSError, path: Path) -> str:
     name = getattr(error, "sqlite_errorname", "")
-    if name == "SQLITE_FULL":
-        return f"{path.parent}: no space left on the disk; nothing is acknowledged until there is room"
+    if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and is_full(path.parent)):  # SQLITE_IOERR_SHMSIZE is a full disk too
+        return no_room(path.parent)
     if name.startswith("SQLITE_READONLY") or (name == "SQLITE_CANTOPEN" and _is_read_only(path.parent)):
         return f"{path.parent}: the file system is read-only; nothing is acknowledged until it can be written"
     if name.startswith("SQLITE_IOERR"):
@@ -66,6 +74,7 @@ class Writer:
         self.series: list[Series] = []
         self.known: dict[Series, int] = {}
         """Id of every series."""
+        self.reserve = Reserve(folder)
         self.open()
 
     @property
@@ -77,8 +86,17 @@ class Writer:
         return self._db
 
     def open(self) -> None:
-        """Open or create the journal; one that is damaged beyond reading is set aside for people. Raises JournalError."""
+        """Open or create the journal, on a full disk with the room kept back; a damaged one is set aside for people. Raises JournalError."""
         try:
+            self._open_or_mend()
+        except JournalError:
+            if not self.reserve.give():
+                raise
+            self._open_or_mend()
+
+    def _open_or_mend(self) -> None:
+        try:
+            self._take_back()
             self._open()
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorname", "") not in _DAMAGED:
@@ -93,13 +111,26 @@ class Writer:
         mark = f".damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
         log.critical("%s is damaged (%s): kept as live.db%s, what can be read begins a new one; docs/journal.md", self.path, error, mark)
         try:
-            for suffix in ("", "-wal", "-shm"):
-                damaged = self.path.with_name(f"live.db{suffix}")
-                if damaged.exists():
-                    damaged.rename(self.path.with_name(f"live.db{mark}{suffix}"))
-            self._open(self.path.with_name(f"live.db{mark}"))
+            self._rename("live.db", _SALVAGING, ("", "-wal", "-shm"))
+            self._open(self.path.with_name(_SALVAGING))
+            self._rename(_SALVAGING, f"live.db{mark}", ("-wal", "-shm", ""))
         except (sqlite3.Error, OSError) as worse:
-            raise JournalError(f"{self.path}: {worse}") from worse
+            raise JournalError(_explain(worse, self.path)) from worse
+
+    def _take_back(self) -> None:
+        """Salvaging broke off (a kill, a full disk): half a new file is not the journal; it begins again with the damaged one."""
+        if not self.path.with_name(_SALVAGING).exists():
+            return
+        files = ("-wal", "-shm", "")  # a WAL first: without its file the one is of the damaged file, with it of the half new one
+        if self.path.exists():
+            for suffix in files:
+                self.path.with_name(f"live.db{suffix}").unlink(missing_ok=True)
+        self._rename(_SALVAGING, "live.db", files)
+
+    def _rename(self, name: str, to: str, suffixes: tuple[str, ...]) -> None:
+        for suffix in suffixes:
+            if (file := self.path.with_name(f"{name}{suffix}")).exists():
+                file.rename(self.path.with_name(f"{to}{suffix}"))
 
     def _open(self, damaged: Path | None = None) -> None:
         db: sqlite3.Connection | None = None

@@ -1,19 +1,27 @@
 """A disk that is full or read-only: nothing is acknowledged that is not kept, it is said loudly, and it recovers by itself."""
 
+import contextlib
 import json
 import os
+import signal
+import sqlite3
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from far_sides import make
-from house import AMMONIA, LAEQ, FakeReceipt, House, site
+from house import AMMONIA, LAEQ, NOON, FakeReceipt, House, S, TurnedClock, site
+from killing import ENVIRONMENT
 from scripted import Answer, ScriptedServer
 
 from gateway.bell import Bell
 from gateway.clock import SystemClock
+from gateway.gap_ledger import gaps_between
 from gateway.journal.verifying import verify
+from gateway.journal.writer import JournalError
 from gateway.outbox import Messenger
 
 pytestmark = pytest.mark.crash
@@ -161,6 +169,220 @@ def test_on_a_full_disk_people_are_told_the_newest_polls_wait_and_what_was_overw
     assert of_journal(hook) == [("journal_full", "firing"), ("journal_full", "ended")], "told once"
     assert (place / "journal" / "reserve").stat().st_size == 8_000_000, "kept back again"
     assert all(finding.good for finding in verify(house.folder)), verify(house.folder)
+    house.kill()
+
+
+SITE = """
+[stations.river]
+[lines.cabinet]
+kind = "serial"
+port = "{place}/no-such-port"
+[devices]
+probe = {{ line = "cabinet", address = 1, profile = "sim_water_probe", interval = "1 s" }}
+[journal]
+path = "{place}/journal"
+[channels.hook]
+kind = "webhook"
+url = "{url}"
+key = {{ secret = "hook" }}
+[subscriptions.all]
+to = ["hook"]
+about = "all"
+[console]
+enabled = false
+"""
+
+
+def fill(place, left=0):
+    """Somebody else takes all the room there is, but for `left` bytes."""
+    with (place / "filler").open("wb", buffering=0) as filler:
+        for size in (65536, 4096, 1):
+            try:
+                while True:
+                    filler.write(bytes(size))
+            except OSError:
+                continue
+        filler.truncate(filler.tell() - left)
+    assert os.statvfs(place).f_bavail * 4096 == left
+
+
+def kept_before(place, *, clean=True):
+    """A journal with acknowledged readings, left by a clean end or by a kill."""
+    house = House(place / "journal", site())
+    for k in range(30):
+        house.clock.forward(1)
+        house.say((AMMONIA, float(k)))
+        house.turn()
+    if clean:
+        house.core.stop()
+    house.kill()
+    return [float(k) for k in range(30)]
+
+
+def test_a_disk_that_is_full_already_at_a_start_costs_nothing_and_people_are_told_once(small, tmp_path):
+    place, remount = small
+    remount("size=16m")
+    said = kept_before(place, clean=False)
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    (tmp_path / "secrets" / "hook").touch(mode=0o600)
+    (tmp_path / "secrets" / "hook").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    fill(place)
+    with ScriptedServer(by=lambda request: Answer(204)) as hook:
+        (tmp_path / "site.toml").write_text(SITE.format(place=place, url=hook.url))
+        daemon = subprocess.Popen([sys.executable, "-m", "gateway.cli", "run", str(tmp_path / "site.toml")], stderr=subprocess.PIPE, text=True,
+                                  env=ENVIRONMENT)
+        try:
+            until(lambda: ("journal_full", "firing") in of_journal(hook) or daemon.poll() is not None)
+            assert daemon.poll() is None, daemon.stderr.read()
+            time.sleep(1.0)
+            assert not (place / "journal" / "reserve").exists()
+            kept = values_in(place)
+        finally:
+            daemon.kill()
+            daemon.wait()
+            daemon.stderr.close()
+        told = of_journal(hook)
+    assert kept == said, "what was acknowledged is there, and the room kept back is not for readings"
+    assert told == [("journal_full", "firing")]
+    (place / "filler").unlink()
+    assert all(finding.good for finding in verify(place / "journal")), verify(place / "journal")
+
+
+def values_in(place):
+    query = "SELECT raw FROM hot JOIN series ON series.id = hot.series WHERE statistic = '' AND raw NOT NULL ORDER BY n"
+    with contextlib.closing(sqlite3.connect(f"file:{place}/journal/live.db?mode=ro", uri=True)) as db:
+        return [value for (value,) in db.execute(query)]
+
+
+def turning(house):
+    """The core of a house in a thread of its own; gives what ends it."""
+    stop = threading.Event()
+
+    def run():
+        while not stop.is_set():
+            house.core.cycle(0.1)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def end():
+        stop.set()
+        house.core.give_up.set()
+        thread.join(10)
+
+    return end
+
+
+def fired(house):
+    """(rule, state) of the alerts of the journal."""
+    with house.reader() as reader:
+        return [(one["rule"], one["state"]) for one in reader.alerts(50) if str(one["rule"]).startswith("journal")]
+
+
+def test_started_again_and_again_on_a_full_disk_no_reading_takes_the_room_kept_back_until_there_is_room(small):
+    place, remount = small
+    remount("size=16m")
+    said = kept_before(place)
+    fill(place)
+    house = House(place / "journal", site())
+    assert "no space left" in house.core.trouble
+    house.again()  # what is left of the room kept back is more than a reading needs
+    assert "no space left" in house.core.trouble
+    assert os.statvfs(place).f_bavail > 100
+    end, receipt = turning(house), FakeReceipt()
+    try:
+        house.say((AMMONIA, 99.0), receipt=receipt)
+        time.sleep(1.3)
+        assert receipt.released == 0
+        assert values(house) == said
+        assert fired(house) == [("journal_full", "firing")]
+        (place / "filler").unlink()
+        until(lambda: receipt.released and fired(house) == [("journal_full", "ended")])
+    finally:
+        end()
+    assert house.core.trouble == ""
+    assert values(house) == [*said, 99.0]
+    assert (place / "journal" / "reserve").exists()
+    house.kill()
+
+
+def test_where_not_even_the_room_kept_back_helps_a_start_ends_with_its_error_and_nothing_is_lost(small):
+    place, remount = small
+    remount("size=16m")
+    said = kept_before(place)
+    (place / "journal" / "reserve").unlink()
+    fill(place)
+    with pytest.raises(JournalError, match="no space left on the disk"):
+        House(place / "journal", site())
+    (place / "filler").unlink()
+    house = House(place / "journal", site())
+    assert values(house) == said
+    house.kill()
+
+
+def test_a_damaged_journal_on_a_full_disk_is_salvaged_when_there_is_room_and_not_forgotten(small):
+    place, remount = small
+    remount("size=16m")
+    said = kept_before(place)
+    (place / "journal" / "reserve").unlink()
+    with contextlib.closing(sqlite3.connect(place / "journal" / "live.db")) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'aside'").fetchone()
+    with (place / "journal" / "live.db").open("r+b") as file:
+        file.seek(1024 * (page - 1))
+        file.write(b"x" * 1024)
+    fill(place, 49_152)  # enough to find the damage, not for a new one
+    for _ in range(2):
+        with pytest.raises(JournalError, match="no space left"):
+            House(place / "journal", site())
+    (place / "filler").unlink()
+    house = House(place / "journal", site())
+    assert len(list((place / "journal").glob("live.db.damaged-*Z"))) == 1
+    assert values(house) == said, "it looked into the old one"
+    house.kill()
+
+
+KILLED = """
+import os, signal, sys, threading
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import house
+import test_disk
+place = Path(sys.argv[1])
+home = house.House(place / "journal", house.site())
+for k in range(3):
+    home.clock.forward(10)
+    home.say((house.AMMONIA, float(k)))
+    home.turn()
+test_disk.fill(place)
+(place / "journal" / "reserve").unlink()
+test_disk.fill(place)
+test_disk.turning(home)
+for k in range(20):
+    home.clock.forward(10)
+    home.say((house.AMMONIA, 50.0 + k))
+test_disk.until(lambda: home.core.trouble and test_disk.values_in(place) == [0.0, 1.0, 2.0])
+os.write(1, home.core.trouble.encode())
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_waited_in_memory_for_a_full_disk_and_was_killed_is_in_the_ledger_as_the_gateway_s_absence(small):
+    place, remount = small
+    remount("size=16m")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(place), str(Path(__file__).parent)], capture_output=True, check=False, timeout=60,
+                          env={**ENVIRONMENT, "PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}:{Path(__file__).parents[1]}"})
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert b"no space left" in done.stdout
+    (place / "filler").unlink()
+    house = House(place / "journal", site(), TurnedClock(NOON + 600 * S))
+    house.say((AMMONIA, 99.0))
+    house.turn()
+    assert values(house) == [0.0, 1.0, 2.0, 99.0]
+    with house.reader() as reader:
+        (gap,) = gaps_between(reader, 0, 2**63 - 1, [reader.series().index(AMMONIA)])
+        counters = reader.counters()
+    assert ((gap.since - NOON) // S, (gap.until - NOON) // S, gap.words, gap.filled) == (30, 600, "the gateway was down", 0.0)
+    assert counters["received"] == counters["journalled"] == 4
     house.kill()
 
 

@@ -1,13 +1,16 @@
 """A torn, truncated or garbled journal never stops a start, and what it holds is a prefix without a hole."""
 
+import contextlib
 import random
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 from house import AMMONIA, LAEQ, House, site
 from torn import TARGETS, make, open_again
 
+from gateway.journal import writer
 from gateway.journal.verifying import verify
 
 CASES = 60
@@ -65,6 +68,54 @@ def test_a_journal_that_is_no_database_is_kept_for_people_and_a_new_one_begins(t
     with house.reader() as reader:
         assert reader.rows_after(0, 10).value.tolist() == [0.5]
     assert [p for p in tmp_path.iterdir() if ".damaged-" in p.name]
+    house.kill()
+
+
+class Killed(BaseException):
+    """The process is gone: nobody catches it."""
+
+
+def test_killed_anywhere_while_a_damaged_file_is_salvaged_the_next_start_salvages_it(tmp_path, monkeypatch):
+    house = House(tmp_path / "journal", site())
+    for k in range(20):
+        house.clock.forward(1)
+        house.say((AMMONIA, float(k)))
+        house.turn()
+    with contextlib.closing(sqlite3.connect(house.folder / "live.db")) as db, db:
+        db.execute("DELETE FROM event WHERE id = 17")
+    died = 0
+    for moment in range(10):
+        folder = tmp_path / str(moment)
+        shutil.copytree(house.folder, folder)
+        with monkeypatch.context() as patched:
+            left = iter([False] * moment)
+
+            def dying(work, left=left):
+                def done(*given):
+                    if next(left, True):
+                        raise Killed
+                    found = work(*given)
+                    if next(left, True):
+                        raise Killed
+                    return found
+
+                return done
+
+            patched.setattr(writer, "salvage", dying(writer.salvage))
+            patched.setattr(Path, "rename", dying(Path.rename))
+            with contextlib.suppress(Killed):
+                House(folder, site()).kill()
+                patched.undo()
+                break
+            died += 1
+        again = House(folder, site())
+        with again.reader() as reader:
+            rows = reader.rows_after(0, 100)
+        assert [v for v in rows.value.tolist() if v == v] == [float(k) for k in range(15)], moment
+        assert len([p for p in folder.iterdir() if p.name.endswith("Z")]) == 1
+        assert not [p for p in folder.iterdir() if "salvaging" in p.name]
+        again.kill()
+    assert died >= 6, "before and after two renames and the salvage itself"
     house.kill()
 
 
