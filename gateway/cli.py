@@ -16,6 +16,8 @@ from gateway.journal_words.words import add_journal_words
 from gateway.scanning.words import add_probe, add_scan, probe, scan
 
 _SITE = "/etc/ecosentry/site.toml"
+_OURS = ("ecosentry", "gateway", "drivers", "analytics", "config")
+"""The first words of the names of our own loggers."""
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -218,6 +220,15 @@ def _version() -> str:
     return f"ecosentry {version('ecosentry')}, Python {sys.version.split()[0]}, kernels {ENGINE}, journal format {FORMAT}"
 
 
+def _log(*, quiet: bool, verbose: bool) -> None:
+    """To stderr, a line an event. Details are told by our own loggers only: numba alone would write 49,000 lines at the start."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING if quiet else logging.INFO,
+                        format="%(levelname).1s %(name)s: %(message)s" if "JOURNAL_STREAM" in os.environ
+                        else "%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    for name in _OURS if verbose and not quiet else ():
+        logging.getLogger(name).setLevel(logging.DEBUG)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `ecosentry`; gives the exit code."""
     top = parser()
@@ -228,9 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.word:
         top.print_help()
         return Exit.USAGE
-    level = logging.WARNING if args.quiet else logging.DEBUG if args.verbose else logging.INFO
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname).1s %(name)s: %(message)s" if "JOURNAL_STREAM" in os.environ
-                        else "%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    _log(quiet=args.quiet, verbose=args.verbose)
     run: Run = args.run
     try:
         return run(args)

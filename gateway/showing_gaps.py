@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,13 +24,13 @@ def run_gaps(args: argparse.Namespace, path: str) -> int:
         site = load_site(Path(path)).site
         folder = journal_folder(site)
         look(folder)
-        found = _found(args, site, folder)
+        found, wanted = _found(args, site, folder)
     except NO_LOOK as error:
         return say_why(error)
     except Usage as error:
         print(error, file=sys.stderr)
         return Exit.USAGE
-    going_on = _going_on(folder)
+    going_on = _going_on(folder, wanted)
     if args.json:
         print(json.dumps({"format": 1, "running": going_on is not None, "gaps": [*(going_on or []), *map(plain, found)]}, ensure_ascii=False))
     else:
@@ -37,7 +38,8 @@ def run_gaps(args: argparse.Namespace, path: str) -> int:
     return Exit.AMISS if going_on or any(not gap.is_filled for gap in found) else 0
 
 
-def _found(args: argparse.Namespace, site: Site, folder: Path) -> list[Gap]:
+def _found(args: argparse.Namespace, site: Site, folder: Path) -> tuple[list[Gap], frozenset[str]]:
+    """What has ended; and of which series is asked what goes on still."""
     with reading(folder) as reader:
         table = reader.series()
         wanted = [i for i in series_meant(table, args.series, "raw") if table[i].device]
@@ -45,15 +47,17 @@ def _found(args: argparse.Namespace, site: Site, folder: Path) -> list[Gap]:
         gaps = [gap for i in wanted for gap in gaps_between(reader, max(low[i], 0), min(high[i], 2**63 - 1), [i])]
         names = {table[i] for i in wanted}
         refused = [gap for gap in sink_gaps(reader, tuple(site.sinks)) if not args.series or gap.series in names]
-    return sorted(gaps, key=lambda gap: (gap.since, gap.series)) + refused
+        now = time.time_ns()
+        until_now = frozenset(str(table[i]) for i in wanted if high[i] > now)
+    return sorted(gaps, key=lambda gap: (gap.since, gap.series)) + refused, until_now
 
 
-def _going_on(folder: Path) -> list[dict[str, object]] | None:
-    """What the running daemon misses now; None if none runs."""
+def _going_on(folder: Path, wanted: frozenset[str]) -> list[dict[str, object]] | None:
+    """What the running daemon misses now of these series; None if none runs."""
     status = ask(socket_path(folder), "status")
     if not isinstance(status, dict):
         return None
-    return [gap for gap in status.get("gaps", []) if gap["until"] is None]
+    return [gap for gap in status.get("gaps", []) if gap["until"] is None and gap["series"] in wanted]
 
 
 def _lines(found: list[Gap], going_on: list[dict[str, object]] | None, site: Site) -> list[str]:

@@ -1,6 +1,7 @@
 """The ledger of gaps: which intervals are missing, why, and what of them came later; over restarts, kills and late data."""
 
 import json
+import threading
 from itertools import pairwise
 
 import naive
@@ -15,7 +16,8 @@ from analytics.state import Layout, State
 from config.series import GAP, Reason
 from drivers.reading import Delivery, Readings
 from gateway.cli import main
-from gateway.gap_ledger import WORDS, gaps_between
+from gateway.control import ControlServer, ask
+from gateway.gap_ledger import WORDS, gaps_between, plain
 from gateway.overview import Overview
 
 PERIOD = 10 * S
@@ -249,6 +251,29 @@ def test_the_command_tells_gaps_in_the_time_of_the_station(station, capsys):
     assert main(["--site", str(path), "gaps", "river/probe", "--json"]) == 0
     (gap,) = json.loads(capsys.readouterr().out)["gaps"]
     assert (gap["since"], gap["filled"], gap["reason"], gap["seconds"]) == ("2026-11-21T12:00:30.000+00:00", 1.0, "d", 100.0)
+
+
+def test_what_goes_on_is_told_of_the_series_and_the_time_that_were_asked_for(station, capsys):
+    path, house = station
+    stay_away(house, 9, Reason.DEVICE)
+    status = {"gaps": [plain(gap) for gap in house.core.open_gaps()]}
+    socket, stop = house.folder / "control.sock", threading.Event()
+    daemon = threading.Thread(target=ControlServer(socket, {"status": lambda asked: status}).run, args=(stop,))
+
+    def told(*words: str) -> tuple[int, list[str]]:
+        code = main(["--site", str(path), "gaps", "--json", *words])
+        return code, [gap["series"] for gap in json.loads(capsys.readouterr().out)["gaps"] if gap["until"] is None]
+
+    daemon.start()
+    try:
+        while ask(socket, "status") is None:
+            pass
+        assert told() == told("river/probe") == (1, [str(AMMONIA)])
+        assert told(str(LAEQ)) == (0, [])
+        assert told("--to", "2026-11-21 20:00")[1] == [], "it has not ended before"
+    finally:
+        stop.set()
+        daemon.join()
 
 
 def test_the_overview_follows_the_ledger_and_shows_no_gap_as_a_value(station):

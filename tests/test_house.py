@@ -132,6 +132,21 @@ def test_starting_the_command_loads_nothing_that_a_word_may_not_need():
     assert done.stdout.strip() == "[]"
 
 
+def test_details_are_told_by_our_own_loggers_and_by_no_library():
+    """At the start numba alone would write 49,000 lines of them."""
+    named = {match for path, _ in sources() for match in re.findall(r'getLogger\("([^"]+)"\)', (HOUSE / path).read_text("utf-8"))}
+    named |= {".".join(path.with_suffix("").parts) for path, _ in sources() if "getLogger(__name__)" in (HOUSE / path).read_text("utf-8")}
+    code = f"""
+import logging
+from gateway.cli import main
+main(["-v", "decode", "--protocol", "none"])  # says that it knows none of this name
+print([name for name in {sorted(named)} if not logging.getLogger(name).isEnabledFor(logging.DEBUG)],
+      [name for name in ("numba.core.ssa", "paho", "asyncio", "") if logging.getLogger(name).isEnabledFor(logging.DEBUG)])"""
+    done = subprocess.run([*PYTHON, "-c", code], cwd=HOUSE, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(HOUSE)})
+    assert len(named) > 20
+    assert done.stdout.splitlines()[-1] == "[] []"
+
+
 # ── examples that run ────────────────────────────────────────────────────────────────────────────────────────────────────
 def with_examples() -> list[str]:
     return [".".join(path.with_suffix("").parts) for path, _ in sources() if ">>>" in (HOUSE / path).read_text("utf-8")]
