@@ -367,6 +367,8 @@ def test_a_full_name_shows_one_profile():
     assert "soil_moisture        %          register 0  decimals 1" in said
     assert "evidence  example" in said
     assert "evidence  layout: the map alone" in devices("eastron_sdm230")[1]
+    assert "register 0  = rain, each 0.01 mm" in devices("qingyi_cg62")[1]
+    assert 'inputs.surface = { quantity = "water_level", height = "… m" }' in devices("geolux_lx80")[1]
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (HOUSE / "config/devices").glob("*.toml")))

@@ -161,3 +161,12 @@ def test_the_page_lists_every_air_and_emission_profile_with_its_evidence_and_wha
                               for letter in (*status.means.values(), status.other)} - {"N"} for profile in shipped}
     assert rows == {profile.name: ("ours" if profile.file.verified == "S" else profile.file.evidence, letters[profile.name])
                     for profile in shipped if profile.file.medium in ("air", "emission")}, "give it a row in docs/air.md"
+
+
+@pytest.mark.parametrize(("name", "held", "value", "letter"), [
+    ("qdy30a", {2: 17, 3: 1, 4: 1301}, 1.301, "N"), ("qdy30a", {2: 18, 3: 1, 4: 1301}, 1.301, "D"), ("qdy30a", {2: 17, 3: 2, 4: 1301}, 1.301, "D"),
+    ("microsensor_mfe600c", {0: 0x4234, 1: 0, 2: 2}, 0.0125, "N"), ("microsensor_mfe600c", {0: 0x4234, 1: 0, 2: 3}, 0.0125, "D")])
+def test_an_instrument_that_was_set_to_another_unit_is_not_believed(name, held, value, letter):
+    with on_a_line(name, TableSource(held)) as (driver, wire):
+        batch = driver.poll(driver.groups()[0], wire)
+    assert (batch.raw.tolist(), bytes(batch.reason).decode()) == ([value], letter)

@@ -8,6 +8,7 @@ from typing import TextIO
 from config.device import Profile
 from config.errors import ConfigError
 from config.find import found
+from config.inputs import DISTANCE, PRESSURE
 from config.quantity import vocabulary
 from config.reading_profile import ANY, read_profile
 from config.units import duration_text
@@ -51,7 +52,8 @@ def _all() -> tuple[dict[str, Profile], list[ConfigError]]:
 
 def _text(profile: Profile) -> str:
     head = profile.file
-    return " ".join([profile.name, head.maker, head.model, head.medium, head.protocol, *profile.rows]).lower()
+    means = (one.quantity for one in head.inputs.values())
+    return " ".join([profile.name, head.maker, head.model, head.medium, head.protocol, *profile.rows, *means]).lower()
 
 
 def _origin(profile: Profile) -> str:
@@ -80,6 +82,16 @@ def _plain(profile: Profile) -> dict[str, object]:
             "packaged": profile.packaged}
 
 
+def _meaning(profile: Profile, name: str) -> list[str]:
+    """What a count, a distance or a pressure of the water is good for."""
+    quantity, _, terminal = name.partition(":")
+    if one := profile.file.inputs.get(terminal):
+        return [f"= {one.row}, each {one.each}"]
+    if quantity in (DISTANCE, PRESSURE):
+        return [f'→ inputs.{terminal} = {{ quantity = "water_level", height = "… m" }}']
+    return []
+
+
 def _show(profile: Profile, *, as_json: bool, out: TextIO) -> int:
     if as_json:
         print(json.dumps({"format": 1, **_plain(profile)}, ensure_ascii=False), file=out)
@@ -95,6 +107,7 @@ def _show(profile: Profile, *, as_json: bool, out: TextIO) -> int:
         known = vocabulary().get(name.partition(":")[0])
         keys = row.model_dump(mode="json", exclude_defaults=True, by_alias=True, exclude={"unit"})
         unit = "" if known is None or known.unit == "1" else known.unit
-        print(f"  {name:<20} {unit:<10} {'  '.join(f'{key} {value}' for key, value in keys.items())}".rstrip(), file=out)
+        written = [f"{key} {value}" for key, value in keys.items()] + _meaning(profile, name)
+        print(f"  {name:<20} {unit:<10} {'  '.join(written)}".rstrip(), file=out)
     print(f'Use it:  NAME = {{ line = "…", profile = "{profile.name}" }}  under [devices]', file=out)
     return 0
