@@ -19,6 +19,8 @@ from gateway.plugins import KINDS
 
 MANY = 5
 """Quantities from which on a sensor counts as a multi-parameter probe."""
+FEW = 8
+"""An instrument that does not take requests for so many registers leaves nothing to plan: counted apart."""
 
 
 def profiles() -> dict:
@@ -64,8 +66,9 @@ def main() -> dict:
         ours, singly, merged = times(profile)
         found[name] = {"quantities": len(profile.rows), "ms": round(1000 * ours, 1), "times_one_each": round(singly / ours, 2),
                        "times_neighbours": round(merged / ours, 2)}
-    many = [row for row in found.values() if row["quantities"] >= MANY]
-    return {"profiles": found, "least_times_one_each": min(row["times_one_each"] for row in found.values()),
+    few = sorted(name for name, profile in profiles().items() if len(profile.rows) >= MANY and profile.timing.max_registers < FEW)
+    many = [row for name, row in found.items() if row["quantities"] >= MANY and name not in few]
+    return {"profiles": found, "probes_asked_for_few_registers": few, "least_times_one_each": min(row["times_one_each"] for row in found.values()),
             "least_times_neighbours": min(row["times_neighbours"] for row in found.values()),
             "probes_least_times_one_each": min(row["times_one_each"] for row in many),
             "probes_mean_times_one_each": round(sum(row["times_one_each"] for row in many) / len(many), 2)}

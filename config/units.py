@@ -25,7 +25,7 @@ _MOST_BYTES = 10**18
 _SPELLINGS = {
     "ug/m3": "µg/m³", "µg/m3": "µg/m³", "mg/m3": "mg/m³", "ug/L": "µg/L", "ug/l": "µg/L", "µg/l": "µg/L", "mg/l": "mg/L", "g/l": "g/L", "l/s": "L/s",
     "degC": "°C", "C": "°C", "uS/cm": "µS/cm", "m3": "m³", "kg/m3": "kg/m³", "m3/s": "m³/s", "m3/m3": "m³/m³", "W/m2": "W/m²", "dBA": "dB(A)",
-    "umol/m2/s": "µmol/(m²·s)", "": "1"}
+    "umol/m2/s": "µmol/(m²·s)", "1/m": "m⁻¹", "m-1": "m⁻¹", "": "1"}
 
 
 def unit(text: str) -> str:

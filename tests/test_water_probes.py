@@ -25,10 +25,11 @@ from gateway.clock import SystemClock
 from gateway.plugins import KINDS
 
 HOUSE = Path(__file__).parent.parent
-PAGE = (HOUSE / "docs/water.md").read_text("utf-8")
+PAGE = HOUSE / "docs/water.md"
 DONE = Outcome("done", "confirmed by the device")
 WATER = {"dissolved_oxygen": 8.82, "turbidity": 12.5, "ec": 451.7, "ph": 7.42, "water_temperature": 17.6, "redox": -85.0, "chlorophyll_a": 3.25,
          "cyanobacteria": 812.0}
+UV = {"water_temperature": 17.5, "uv254": 12.5, "cod": 18.75, "bod5": 6.25, "toc": 7.5}
 WIPERS = ["yosemitech_y4000", "yosemitech_y511", "yosemitech_y513", "yosemitech_y514", "yosemitech_y551", "yosemitech_y560"]
 
 
@@ -52,6 +53,23 @@ def test_a_sonde_on_a_real_line_is_read_in_one_request_and_wiped_when_told():
     assert told == [Write(1, 16, 0x2F00, ()), Write(1, 16, 0x0E00, (0x1E00,))]
 
 
+def test_a_probe_that_measures_once_when_told_gives_what_it_found_then():
+    probe = modbus_devices.packaged("aqualabo_stacsense")
+    found = dict.fromkeys(UV, 0.0)
+    far = SimulatedDevice(70, ProfileSource(probe, lambda name: found[name], holes="decline"), 0.001, obeyed=lambda _: found.update(UV))
+    with SerialBus([far]) as bus:
+        options = serial.Options(port=str(bus.path), baudrate=9600)
+        line = serial.Line("bus", options, str)
+        driver = modbus_devices.driver(probe, options, address=70, may_obey=True)
+        try:
+            wire = line.open(Event(), SystemClock())
+            assert driver.obey(Order("measure"), wire) == DONE
+            batch = driver.poll(driver.groups()[0], wire)
+            assert {series.quantity: value for series, value in zip(batch.series, batch.raw.tolist(), strict=True)} == UV
+        finally:
+            line.close()
+
+
 @pytest.mark.parametrize("name", WIPERS)
 def test_a_wipers_interval_is_written_low_byte_first_as_one_was_read_from_a_probe(name):
     """The captured Y511-A holds its 30 minutes as the bytes 1E 00."""
@@ -66,7 +84,7 @@ def test_what_is_asked_is_byte_for_byte_what_the_makers_own_sketches_send(name):
 
 
 def test_the_site_on_the_page_can_be_told_to_start_and_wipe(tmp_path):
-    site = re.search(r"```toml\n(# site\.toml.*?)```", PAGE, re.DOTALL)
+    site = re.search(r"```toml\n(# site\.toml.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert site is not None
     (tmp_path / "site.toml").write_text(site[1], "utf-8")
     prove(load_site(tmp_path / "site.toml"))
@@ -132,7 +150,7 @@ def is_of_quality(profile: Profile) -> bool:
 
 def test_the_page_lists_every_probe_of_water_quality_with_its_evidence_and_what_it_can_be_told():
     rows = {name: (evidence, re.findall(r"`(\w+)`", told)) for name, evidence, told in
-            re.findall(r"^\| `(\w+)` \|[^|]*\| (\w+) \|([^|]*)\|$", PAGE, re.MULTILINE)}
+            re.findall(r"^\| `(\w+)` \|[^|]*\| (\w+) \|([^|]*)\|$", PAGE.read_text("utf-8"), re.MULTILINE)}
     paths = sorted((HOUSE / "config/devices").glob("*.toml"))
     shipped = [read_profile(Found(path.stem, str(path), True, path.read_bytes()), KINDS) for path in paths]
     assert rows == {profile.name: ("ours" if profile.file.verified == "S" else profile.file.evidence, list(profile.commands))

@@ -234,4 +234,12 @@ TWINS = (
          "if not (awake and self._cycle.is_awake):",
          "if not awake:",
          ("test_supplies.py::test_the_relay_is_told_before_its_instrument_is_asked_and_each_time_by_an_order_of_the_journal",)),
+    Twin("puts an instrument to sleep while it wipes", "drivers/duty.py",
+         "return self.before_s + self.ready_s + self.on_s",
+         "return self.ready_s + self.on_s",
+         ("test_water_probes.py::test_the_time_of_a_wipe_is_added_to_the_time_that_it_measures_for",)),
+    Twin("reads a probe that was never started", "config/reading_site.py",
+         'for key in ("ready", "duty", "before") if getattr(device, key)',
+         'for key in ("ready", "duty") if getattr(device, key)',
+         ("test_water_probes.py::test_it_is_told_what_its_profile_says_unless_the_site_file_says_otherwise",)),
 )
