@@ -4,11 +4,7 @@ import csv
 import importlib.util
 import io
 import math
-import os
 import random
-import select
-import subprocess
-import sys
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,7 +12,7 @@ import pyarrow.parquet
 import pytest
 from pydantic import ValidationError
 from rows import DAY_NS, T0, rows
-from test_files_sink import HOSTILE, HOUR, HOUR_NS, PH, many, sink, soon
+from test_files_sink import HOSTILE, HOUR, HOUR_NS, PH, killed_at, many, sink, soon
 
 from config.series import Flag
 from config.site import Station
@@ -167,19 +163,8 @@ while True:
 @pytest.mark.crash
 def test_killed_anywhere_also_while_a_day_is_packed_no_row_is_lost_or_doubled(tmp_path):
     chance = random.Random(5)
-    script = tmp_path / "child.py"
-    script.write_text(CHILD.format(path=sys.path))
     for _ in range(4):
-        read, mark = os.pipe()
-        child = subprocess.Popen([sys.executable, str(script), str(tmp_path), str(mark)], pass_fds=[mark])
-        os.close(mark)
-        for _ in range(chance.randrange(10, 50)):
-            assert select.select([read], [], [], 30)[0], "the child says nothing"
-            assert os.read(read, 1), "the child died by itself"
-        child.kill()
-        child.wait()
-        os.close(read)
-        position = int((tmp_path / "position").read_text()) if (tmp_path / "position").exists() else 0
+        position = killed_at(tmp_path, CHILD, chance.randrange(10, 50), "fs")
         kept = {n for name, found in numbers_of_whole_lines(tmp_path).items() for n in found}
         assert kept >= set(range(1, position + 1)), "a row is lost that the position has passed"
     far = sink(tmp_path, format="parquet")
