@@ -4,9 +4,11 @@ import threading
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+
+from waiting import until
 
 from config.device import Profile, ProfileFile
 from config.table import Table
@@ -156,10 +158,3 @@ class Running:
         self.thread.join(within_s)
         assert not self.thread.is_alive(), "the line did not end"
         return time.monotonic() - began
-
-
-def until(claim: Callable[[], bool], within_s: float = 10, what: str = "") -> None:
-    end = time.monotonic() + within_s
-    while not claim():
-        assert time.monotonic() < end, what or "it did not happen in time"
-        time.sleep(0.005)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import servers
-from mqtt_devices import until
+from waiting import until
 from witnesses import assert_same_story
 
 from drivers.simulated.ledger import read_ledger

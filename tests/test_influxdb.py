@@ -15,6 +15,7 @@ from far_sides import SECRETS, make
 from pydantic import ValidationError
 from rows import DAY_NS, T0, rows
 from servers import Answer, InfluxDB1, ScriptedServer, VictoriaMetrics
+from waiting import soon
 
 from config.errors import Halted, Refused, Unavailable
 from config.series import Series
@@ -33,10 +34,6 @@ def v2(url: str, **options):
 
 def some(n: int = 3, at: int = T0):
     return rows([PH], [0] * n, [7.0 + i / 10 for i in range(n)], at=[at + i * 10**9 for i in range(n)])
-
-
-def soon(seconds: float = 10) -> float:
-    return time.monotonic() + seconds
 
 
 @pytest.mark.server

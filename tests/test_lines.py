@@ -14,6 +14,7 @@ from threading import Event
 
 import modbus_devices
 import pytest
+from line_house import LineHouse
 
 from config.errors import DeviceError, LineError
 from config.series import Reason
@@ -22,12 +23,10 @@ from drivers.driver import AskedLine
 from drivers.lines import serial, tcp
 from drivers.lines._alarm import Alarm
 from drivers.protocols._modbus_talk import Talk
-from drivers.reading import Batch, Delivery
 from drivers.simulated.modbus import SimulatedDevice, TableSource
 from drivers.simulated.modbus_pty import SerialBus
 from drivers.simulated.modbus_tcp import TcpServer
 from gateway.clock import SystemClock
-from gateway.health import LineHealth
 from gateway.poller import Poller
 
 PROFILE = modbus_devices.profile({"a": {"register": 0}, "b": {"register": 1, "type": "s16", "decimals": 1}})
@@ -280,39 +279,13 @@ def test_frames_are_logged_in_hex_with_debug(caplog):
     assert "soil  > 01 03 00 00 00 02 c4 0b  < 01 03 04 00 07 ff 9b" in caplog.text
 
 
-class House:
-    """A poller in its thread, with a queue that never fills."""
+class House(LineHouse):
+    """A poller in its thread."""
 
     def __init__(self, line: AskedLine, options: serial.Options | tcp.Options, *addresses: int, interval_s: float = 0.2) -> None:
         drivers = {f"d{a}": modbus_devices.driver(PROFILE, options, name=f"d{a}", interval_s=interval_s, address=a, answer="150 ms")
                    for a in addresses}
-        self.taken: list[Delivery] = []
-        self.health = LineHealth("bus", "serial", dict.fromkeys(drivers, "st"))
-        self.stop = Event()
-        self.poller = Poller("bus", line, drivers, SystemClock(), self.take, self.health)
-        self.thread = threading.Thread(target=self.poller.run, args=(self.stop,))
-
-    def take(self, delivery: Delivery, wait_s: float) -> bool:
-        self.taken.append(delivery)
-        return True
-
-    def __enter__(self) -> "House":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.thread.join(5)
-        assert not self.thread.is_alive()
-
-    def batches(self, name: str) -> list[Batch]:
-        return [b for d in self.taken for b in d.batches if b.series[0].device == name]
-
-    def until(self, claim: Callable[[], bool], within_s: float = 6.0) -> None:
-        end = time.monotonic() + within_s
-        while not claim():
-            assert time.monotonic() < end, (self.health.line(), self.health.devices(time.monotonic_ns()))
-            time.sleep(0.01)
+        super().__init__(drivers, lambda house: Poller("bus", line, drivers, SystemClock(), house.take, house.health))
 
 
 def test_a_pulled_and_returned_wire_is_read_again_within_5_s(tmp_path):

@@ -17,8 +17,10 @@ import field_devices
 import modbus_devices
 import pytest
 import servers
-from mqtt_devices import Journal, Notebook, until
+from daemon_inside import running
+from mqtt_devices import Journal, Notebook
 from virtual import VirtualClock, VirtualWire
+from waiting import until
 from witnesses import journal_rows
 
 from config.errors import DeviceError, LineError
@@ -35,7 +37,6 @@ from gateway.building import load_site
 from gateway.checking.check import prove
 from gateway.checking.live_check import check_live
 from gateway.clock import SystemClock
-from gateway.daemon import Daemon
 from gateway.health import LineHealth
 from gateway.plugins import KINDS
 from gateway.poller import Poller
@@ -463,19 +464,13 @@ def test_what_the_devices_behind_a_modem_said_is_what_the_journal_has_also_over_
 
     meter = SimulatedDevice(1, ProfileSource(load_profile("sim_noise_meter", KINDS), value))
     (tmp_path / "site.toml").write_text(SITE.format(port=port), "utf-8")
-    daemon, stop = Daemon(load_site(tmp_path / "site.toml"), tmp_path / "journal"), Event()
-    worker = threading.Thread(target=daemon.run, args=(stop,))
-    worker.start()
-    try:
+    with running(tmp_path / "site.toml") as daemon:
         for _ in range(3):
             with Modem(port, [meter], b"weir-01", b"PING") as modem:
                 modem.beats_inside, modem.pieces = True, 3
                 before = len(said)
                 until(lambda: len(said) > before + 12, 15)  # noqa: B023 - used at once
         [line] = [health.line() for health in daemon.health]
-    finally:
-        stop.set()
-        worker.join(10)
     assert line["state"] in ("open", "lost")
     kept = [raw for _, _, raw, _ in journal_rows(tmp_path, "noise")]
     assert set(Counter(kept) - Counter(said)) == set(), "a value that was never said"

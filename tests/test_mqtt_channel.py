@@ -4,7 +4,6 @@ import dataclasses
 import json
 import socket
 import threading
-import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +15,7 @@ from far_sides import SECRETS, make
 from notices import NOTICE
 from pydantic import ValidationError
 from servers import Mosquitto
+from waiting import soon
 
 from config.errors import ConfigError, Halted, Unavailable
 from gateway.channels.mqtt import Options, fill
@@ -25,10 +25,6 @@ server = pytest.mark.server
 
 def channel(url: str, address: str = "", **options):
     return make("channels", "mqtt", {"url": url} | options, address=address)
-
-
-def soon(seconds: float = 10) -> float:
-    return time.monotonic() + seconds
 
 
 def retained(broker: Mosquitto, topic: str) -> list[tuple[str, bytes]]:

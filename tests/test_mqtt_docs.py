@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import servers
-from mqtt_devices import NOW_NS, Journal, Running, checked, driver, heard, packaged, until
+from mqtt_devices import NOW_NS, Journal, Running, checked, driver, heard, packaged
+from waiting import until
 
 from config.device import ProfileFile
 from config.series import Series

@@ -19,7 +19,8 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 import servers
-from mqtt_devices import Journal, Notebook, RealClock, Running, driver, packaged, until
+from mqtt_devices import Journal, Notebook, RealClock, Running, driver, packaged
+from waiting import until
 
 from config.series import Series
 from drivers.driver import Heard, Told

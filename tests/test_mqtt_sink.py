@@ -16,6 +16,7 @@ from far_sides import SECRETS, make
 from pydantic import ValidationError
 from rows import T0, rows
 from servers import Mosquitto
+from waiting import soon
 
 from config.errors import Halted, Refused, Unavailable
 from config.quantity import vocabulary
@@ -31,10 +32,6 @@ DEFAULT = Options(url="mqtt://h").topic
 
 def sink(url: str, **options):
     return make("sinks", "mqtt", {"url": url} | options)
-
-
-def soon(seconds: float = 10) -> float:
-    return time.monotonic() + seconds
 
 
 @server

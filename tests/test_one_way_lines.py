@@ -7,12 +7,12 @@ from pathlib import Path
 
 import field_devices
 import pytest
+from daemon_inside import running
 from field_devices import FarEnd
 
 from gateway.building import Builder, load_site
 from gateway.checking.check import prove, run_check
 from gateway.checking.live_check import check_live
-from gateway.daemon import Daemon
 from gateway.journal.reader import Reader
 
 SITE = """# site.toml
@@ -105,22 +105,16 @@ def test_a_look_at_the_lines_hears_who_speaks_and_says_what_to_do_about_who_does
 
 
 def test_the_daemon_journals_what_it_hears_and_what_it_asks(tmp_path):
-    with FarEnd(tmp_path / "dust") as dust, FarEnd(tmp_path / "meters", field_devices.meter):
-        daemon, stop = Daemon(load_site(written(tmp_path, METER)), tmp_path / "journal"), threading.Event()
-        worker = threading.Thread(target=daemon.run, args=(stop,))
-        worker.start()
-        try:
-            until = time.monotonic() + 8
-            good: set[str] = set()
-            while good != {"dust", "power"} and time.monotonic() < until:
-                dust.say(field_devices.plantower_frame(5))
-                time.sleep(0.1)
-                good = {view["name"] for health in daemon.health for view in health.devices(time.monotonic_ns()) if view["state"] == "good"}
-            time.sleep(0.3)
-        finally:
-            stop.set()
-            worker.join(10)
-        assert good == {"dust", "power"}
+    site = written(tmp_path, METER)
+    with FarEnd(tmp_path / "dust") as dust, FarEnd(tmp_path / "meters", field_devices.meter), running(site) as daemon:
+        until = time.monotonic() + 8
+        good: set[str] = set()
+        while good != {"dust", "power"} and time.monotonic() < until:
+            dust.say(field_devices.plantower_frame(5))
+            time.sleep(0.1)
+            good = {view["name"] for health in daemon.health for view in health.devices(time.monotonic_ns()) if view["state"] == "good"}
+        time.sleep(0.3)
+    assert good == {"dust", "power"}
     with Reader(tmp_path / "journal") as reader:
         values = {str(series) for series in reader.series()}
     assert {"yard/dust/pm2_5", "yard/power/active_energy"} <= values

@@ -16,8 +16,10 @@ from threading import Event
 import field_devices
 import modbus_devices
 import pytest
+from daemon_inside import running
 from mqtt_devices import Notebook
 from virtual import VirtualClock, VirtualLine, VirtualWire
+from waiting import until
 
 from config.errors import LineError
 from config.series import Reason
@@ -32,7 +34,6 @@ from drivers.overheard import payload, topic
 from drivers.reading import Stamp
 from gateway.building import Builder, load_site
 from gateway.clock import SystemClock
-from gateway.daemon import Daemon
 from gateway.journal.reader import Reader
 from gateway.listening_first import ListenFirst
 
@@ -225,26 +226,6 @@ def site(folder: Path, keys: str) -> Path:
     return path
 
 
-@contextmanager
-def running(path: Path) -> Iterator[Daemon]:
-    daemon, stop = Daemon(load_site(path), path.parent / "journal"), Event()
-    worker = threading.Thread(target=daemon.run, args=(stop,))
-    worker.start()
-    try:
-        yield daemon
-    finally:
-        stop.set()
-        worker.join(10)
-
-
-def until(claim, within_s=10.0, meanwhile=lambda: None):
-    end = time.monotonic() + within_s
-    while not claim():
-        assert time.monotonic() < end, "did not come true"
-        meanwhile()
-        time.sleep(0.05)
-
-
 def test_a_listening_line_journals_what_another_asks_and_never_sends_a_byte(tmp_path):
     whole, stranger = Question(1, 3, 0, 7), Question(7, 3, 0, 10)
     with wire(tmp_path / "tty") as line, running(site(tmp_path, 'mode = "listen"')) as daemon:
@@ -258,12 +239,12 @@ def test_a_listening_line_journals_what_another_asks_and_never_sends_a_byte(tmp_
             line.say(answer(whole, 321, 65435, 412, 72, 10, 20, 30) + request(stranger))
             time.sleep(0.1)
 
-        until(lambda: state() == "good" and "7 is asked" in health.line()["words"], meanwhile=ask)
+        until(lambda: ask() or (state() == "good" and "7 is asked" in health.line()["words"]))
         assert "address 7 is asked for 0x0000–0x0009" in health.line()["words"]
         assert "no device configured" in health.line()["words"]
         assert health.line()["causes"]["stranger"] >= 1
         until(lambda: state() == "silent")  # the other master stops asking
-        until(lambda: values(tmp_path, "soil_moisture")[1] > 0)
+        until(lambda: values(tmp_path, "soil_moisture")[1] > 0, every_s=0.05)
         assert line.collect() == b""
     moist, missing = values(tmp_path, "soil_moisture")
     assert set(moist) == {32.1}
@@ -436,7 +417,7 @@ def test_serial_frames_behind_a_network_are_listened_to_before_they_are_asked_to
 
 def test_the_daemon_does_not_ask_into_the_talk_of_another_master_and_says_so(tmp_path, caplog):
     with wire(tmp_path / "tty") as line, running(site(tmp_path, 'listen_first = "1 s"')) as daemon:
-        until(lambda: "another master" in daemon.health[0].line()["words"], meanwhile=lambda: line.say(request(OTHER)))
+        until(lambda: line.say(request(OTHER)) or "another master" in daemon.health[0].line()["words"], every_s=0.05)
         assert line.collect() == b""
         assert 'mode = "listen"' in str(daemon.health[0].devices(time.monotonic_ns())[0]["words"])
         until(lambda: line.collect() != b"")  # it has gone away: now we ask

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import servers
 from killing import Drain, Life
-from mqtt_devices import Journal, Notebook, RealClock, driver, packaged, until
+from mqtt_devices import Journal, Notebook, RealClock, driver, packaged
+from waiting import until
 from witnesses import counters, journal_rows, wait_until
 
 from config.errors import ConfigError

@@ -3,19 +3,16 @@
 import io
 import itertools
 import json
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 
 import pytest
+from daemon_inside import running
 from scanned import RecognisableSoil, device, scan
 
 from drivers.codecs.modbus import Question
 from drivers.simulated.modbus_pty import SerialBus
-from gateway.building import load_site
 from gateway.daemon import Daemon
 from gateway.scanning.probe_command import ProbeWish, run_probe
 from gateway.scanning.scan_command import Ways
@@ -65,18 +62,6 @@ def polled(tmp_path) -> Iterator[tuple[Bus, Daemon, Path]]:
         while not (far.ledger[1] and far.ledger[2] and (tmp_path / "journal/control.sock").exists()) and time.monotonic() < end:
             time.sleep(0.05)
         yield far, daemon, path
-
-
-@contextmanager
-def running(path: Path) -> Iterator[Daemon]:
-    daemon, stop = Daemon(load_site(path), path.parent / "journal"), Event()
-    worker = threading.Thread(target=daemon.run, args=(stop,))
-    worker.start()
-    try:
-        yield daemon
-    finally:
-        stop.set()
-        worker.join(10)
 
 
 def worst_gap(times: list[float]) -> float:

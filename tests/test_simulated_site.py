@@ -13,9 +13,10 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 import servers
-from mqtt_devices import Journal, Running, driver, packaged, until
+from mqtt_devices import Journal, Running, driver, packaged
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
+from waiting import until
 
 from drivers.lines.mqtt import Line, Options
 from drivers.simulated import ledger as ledger_file

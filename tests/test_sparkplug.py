@@ -10,8 +10,9 @@ import servers
 import sparkplug_peer as peer
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mqtt_devices import NOW_NS, Journal, Running, heard, until
+from mqtt_devices import NOW_NS, Journal, Running, heard
 from sparkplug_peer import metric, parsed, payload
+from waiting import until
 
 from config.errors import Undecodable
 from config.series import Origin, Reason

@@ -8,9 +8,10 @@ import pytest
 import sparkplug_peer as peer
 from broker_listener import Broker
 from far_sides import make
-from mqtt_devices import Journal, Running, until
+from mqtt_devices import Journal, Running
 from rows import rows
 from test_sparkplug import driver
+from waiting import soon, until
 
 from config.errors import Unavailable
 from config.series import Flag, Origin, Series
@@ -25,10 +26,6 @@ HOUR = PH._replace(statistic="mean", period_s=3600)
 
 def sink(broker: Broker, **more):
     return make("sinks", "sparkplug", {"url": broker.url, "group": "G", "node": "E"} | more)
-
-
-def soon() -> float:
-    return time.monotonic() + 10
 
 
 def some(*values: float, series=(PH,), which=None, ago_s=(), **columns):

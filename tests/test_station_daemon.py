@@ -1,19 +1,18 @@
 """The whole way once: a sensor on a wire, an hour, a midnight, and what the law says of them in the journal and in an alert."""
 
 import math
-import threading
 import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import field_devices
+from daemon_inside import running
 from field_devices import FarEnd
+from waiting import until
 
 from config.series import Flag
 from drivers.reading import Stamp
-from gateway.building import load_site
 from gateway.clock import SystemClock
-from gateway.daemon import Daemon
 from gateway.journal.reader import Reader
 
 SITE = """
@@ -61,13 +60,6 @@ def turn_to(utc_ns: int) -> None:
     TurnedForward.ahead_ns = utc_ns - time.time_ns() // 10**6 * 10**6
 
 
-def until(done, what: str) -> None:
-    end = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-
-
 def test_a_sensor_on_a_wire_gives_an_hour_and_a_day_of_the_law(tmp_path, monkeypatch):
     monkeypatch.setattr("gateway.daemon.SystemClock", TurnedForward)
     (tmp_path / "site.toml").write_text(SITE.format(port=tmp_path / "dust"), "utf-8")
@@ -79,28 +71,21 @@ def test_a_sensor_on_a_wire_gives_an_hour_and_a_day_of_the_law(tmp_path, monkeyp
         return [(int(rows.at[i]), float(rows.value[i]), int(rows.flag[i])) for i in range(len(rows)) if str(table[int(rows.which[i])]) == name]
 
     turn_to(MIDNIGHT - 60 * MINUTE)
-    with FarEnd(tmp_path / "dust") as dust:
-        daemon, stop = Daemon(load_site(tmp_path / "site.toml"), folder), threading.Event()
-        worker = threading.Thread(target=daemon.run, args=(stop,))
-        worker.start()
-        try:
-            for minute in range(5, 60, 10):
-                turn_to(MIDNIGHT - (60 - minute) * MINUTE)
-                before = len(values("yard/dust/pm2_5"))
+    with FarEnd(tmp_path / "dust") as dust, running(tmp_path / "site.toml"):
+        for minute in range(5, 60, 10):
+            turn_to(MIDNIGHT - (60 - minute) * MINUTE)
+            before = len(values("yard/dust/pm2_5"))
 
-                def heard(before=before) -> bool:
-                    dust.say(field_devices.plantower_frame(5))
-                    time.sleep(0.1)
-                    return len(values("yard/dust/pm2_5")) > before
-
-                until(heard, f"minute {minute} was not journalled")
-            for minutes, name in ((1, "yard/aqi/index/3600 s/HJ633"), (3, "yard/aqi_daily/index/86400 s/HJ633")):
-                turn_to(MIDNIGHT + minutes * MINUTE)
+            def heard(before=before) -> bool:
                 dust.say(field_devices.plantower_frame(5))
-                until(lambda name=name: values(name), f"there is no {name}")
-        finally:
-            stop.set()
-            worker.join(10)
+                time.sleep(0.1)
+                return len(values("yard/dust/pm2_5")) > before
+
+            until(heard, what=f"minute {minute} was not journalled")
+        for minutes, name in ((1, "yard/aqi/index/3600 s/HJ633"), (3, "yard/aqi_daily/index/86400 s/HJ633")):
+            turn_to(MIDNIGHT + minutes * MINUTE)
+            dust.say(field_devices.plantower_frame(5))
+            until(lambda name=name: values(name), what=f"there is no {name}", every_s=0.02)
     # a frame that was on its way when the clock was turned may renew its hour: then with the same value
     assert set(values("yard/aqi/index/3600 s/HJ633")) == {(MIDNIGHT, 36.0, Flag.GOOD)}, "PM2.5 25 → 36, PM10 35 → 35"
     assert set(values("yard/aqi/index/3600 s/EU-EAQI")) == {(MIDNIGHT, 3.0, Flag.GOOD)}

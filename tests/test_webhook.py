@@ -3,7 +3,6 @@
 import base64
 import json
 import math
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from notices import NOTICE
 from pydantic import ValidationError
 from servers import Answer, ScriptedServer
+from waiting import soon
 
 from config.errors import ConfigError, Gone, Halted, Refused, Unavailable
 from gateway.channels import webhook
@@ -28,10 +28,6 @@ T = 1_790_000_000
 
 def hook(url: str, **options):
     return make("channels", "webhook", {"key": {"secret": "hook"}, "url": url} | options)
-
-
-def soon(seconds: float = 10) -> float:
-    return time.monotonic() + seconds
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[v["name"] for v in VECTORS])

@@ -7,13 +7,13 @@ import collections
 import contextlib
 import math
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from killing import CommandLinePublisher, Drain, Life, Nursery, Publisher, kill_often
 from servers import InfluxDB1, Mosquitto, VictoriaMetrics
+from waiting import until
 
 from config.reading_profile import load_profile
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice
@@ -101,11 +101,8 @@ def at_victoria(victoria: VictoriaMetrics, device: str) -> dict[int, float]:
 
 
 def wait_until(holds: Callable[[], bool], within_s: float = 60) -> None:
-    """Look now and then until it holds. Raises AssertionError if it does not come about."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.2)
+    """As `until`, for what is seen from outside: it takes longer, and looking is not free."""
+    until(holds, within_s, every_s=0.2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,15 @@ It runs on every protocol of `drivers/protocols/` whose devices are asked. What 
 """
 
 import random
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 
 import field_devices
 import pytest
 from field_devices import FarEnd, Probe, Sdi12Sensor, Sps30
+from line_house import LineHouse
 from virtual import VirtualClock, VirtualWire
 
 from config.errors import DeviceError
@@ -23,9 +22,7 @@ from drivers.codecs import dlt645, mhz19, shdlc
 from drivers.driver import Asked
 from drivers.likely import explained
 from drivers.lines import serial
-from drivers.reading import Delivery
 from gateway.clock import SystemClock
-from gateway.health import LineHealth
 from gateway.plugins import KINDS
 from gateway.poller import Poller
 
@@ -320,39 +317,17 @@ def test_on_a_noisy_line_wrong_values_are_as_rare_as_its_checksum_can_make_them(
 
 
 # ── a real port ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-class House:
+class House(LineHouse):
     """A poller in its thread on a pty."""
 
     def __init__(self, far: FarEnd, kind: Kind, interval_s: float = 0.1) -> None:
-        self.taken: list[Delivery] = []
-        self.health = LineHealth("bus", "serial", {"probe": "st"})
         options = serial.Options(port=str(far.link), baudrate=115200, framing=kind.framing)
+        line = serial.Line("bus", options, str)
         driver = field_devices.asked(kind.profile, interval_s=interval_s, framing=kind.framing, **kind.options)
-        self.poller = Poller("bus", serial.Line("bus", options, str), {"probe": driver}, SystemClock(), self.take, self.health)
-        self.stop = Event()
-        self.thread = threading.Thread(target=self.poller.run, args=(self.stop,))
-
-    def take(self, delivery: Delivery, wait_s: float) -> bool:
-        self.taken.append(delivery)
-        return True
+        super().__init__(["probe"], lambda house: Poller("bus", line, {"probe": driver}, SystemClock(), house.take, house.health))
 
     def good(self) -> int:
-        return sum(float(batch.raw[0]) == batch.raw[0] for delivery in self.taken for batch in delivery.batches)
-
-    def __enter__(self) -> "House":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.thread.join(5)
-        assert not self.thread.is_alive()
-
-    def until(self, claim: Callable[[], bool], within_s: float = 5.0) -> None:
-        end = time.monotonic() + within_s
-        while not claim():
-            assert time.monotonic() < end, (self.health.line(), self.health.devices(time.monotonic_ns()))
-            time.sleep(0.005)
+        return sum(float(batch.raw[0]) == batch.raw[0] for batch in self.batches())
 
 
 @every

@@ -14,6 +14,7 @@ from far_sides import CHANNELS, SECRETS, make
 from notices import NOTICE
 from rows import T0
 from servers import Answer, Mosquitto, ScriptedServer
+from waiting import soon
 
 from config.errors import Refused, Unavailable
 from gateway.contracts import Channel, Notice
@@ -91,10 +92,6 @@ def channel(kind: str, url: str) -> Iterator[Channel]:
         yield made
     finally:
         made.close()
-
-
-def soon(seconds: float = 10) -> float:
-    return time.monotonic() + seconds
 
 
 @pytest.mark.server

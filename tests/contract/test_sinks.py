@@ -19,6 +19,7 @@ from far_sides import SECRETS, SINKS, make
 from line_protocol import Line, parse, series_of
 from rows import T0, rows
 from servers import Answer, InfluxDB1, Request, ScriptedServer, VictoriaMetrics, http
+from waiting import soon
 
 from config.errors import Halted, Refused, Unavailable
 from config.series import Series
@@ -186,10 +187,6 @@ def ten(seed: int = 0) -> Rows:
 def as_stored(sent: Rows) -> Stored:
     return {(sent.series[w], at // 10**6, None if math.isnan(v) else v)
             for w, at, v in zip(sent.which.tolist(), sent.at.tolist(), sent.value.tolist(), strict=True)}
-
-
-def soon(seconds: float = 10) -> float:
-    return time.monotonic() + seconds
 
 
 def deliver(far: Sink, sent: Rows) -> list[tuple[Rows, str]]:

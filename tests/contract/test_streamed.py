@@ -7,28 +7,26 @@ import itertools
 import math
 import random
 import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 import field_devices
 import pytest
 from field_devices import FarEnd
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from line_house import LineHouse
 from virtual import VirtualClock
 
 from config.series import Reason
 from drivers.codecs import nmea, ultrasonic
 from drivers.driver import Heard, Streamed, Told
 from drivers.lines import serial, tcp
-from drivers.reading import Batch, Delivery
+from drivers.reading import Batch
 from gateway.clock import SystemClock
-from gateway.health import LineHealth
 from gateway.listener import Listener
 
 
@@ -184,43 +182,16 @@ def test_a_stream_that_says_no_echo_gives_a_missing_value_with_its_reason(profil
 
 
 # ── real lines ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-class House:
-    """A listener in its thread; the queue can be full."""
+class House(LineHouse):
+    """A listener in its thread."""
 
     def __init__(self, line: serial.Line | tcp.Line, kind: Kind, interval_s: float = 0.3) -> None:
-        self.taken: list[Delivery] = []
-        self.is_full = False
-        self.health = LineHealth("bus", "serial", {"probe": "st"})
         driver = field_devices.streamed(kind.profile, interval_s=interval_s)
-        self.listener = Listener("bus", line, {"probe": driver}, SystemClock(), self.take, self.health)
-        self.stop = Event()
-        self.thread = threading.Thread(target=self.listener.run, args=(self.stop,))
-
-    def take(self, delivery: Delivery, wait_s: float) -> bool:
-        if self.is_full:
-            self.stop.wait(wait_s)
-            return False
-        self.taken.append(delivery)
-        return True
+        super().__init__(["probe"], lambda house: Listener("bus", line, {"probe": driver}, SystemClock(), house.take, house.health))
 
     @property
     def heard(self) -> list[float]:
-        return firsts(batch for delivery in list(self.taken) for batch in delivery.batches)
-
-    def __enter__(self) -> "House":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.thread.join(5)
-        assert not self.thread.is_alive()
-
-    def until(self, claim: Callable[[], bool], within_s: float = 5.0) -> None:
-        end = time.monotonic() + within_s
-        while not claim():
-            assert time.monotonic() < end, (self.health.line(), self.health.devices(time.monotonic_ns()), self.heard[-5:])
-            time.sleep(0.005)
+        return firsts(self.batches())
 
 
 def line_on(far: FarEnd) -> serial.Line:
