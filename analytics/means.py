@@ -14,7 +14,7 @@ SETTLE_NS = 10_000_000_000
 AGAIN_NS = 60_000_000_000
 """A late reading re-issues its hour after this long, together with what else came late."""
 _SUMS = ("hour_start", "hour_due", "hour_total", "hour_lost", "hour_total2", "hour_lost2", "hour_good", "hour_suspect",
-         "hour_rows", "hour_revision")
+         "hour_rows", "hour_missing", "hour_revision")
 
 COLUMNS = (
     Column("hour_start", "i8", "series", RING, -1),
@@ -50,9 +50,9 @@ class Hours:
         return len(self.series)
 
 
-def _ring(state: State) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any, Any]:
-    start, due, total, lost, total2, lost2, good, suspect, rows, revision = (state[name] for name in _SUMS)
-    return start, due, total, lost, total2, lost2, good, suspect, rows, revision
+def _ring(state: State) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any, Any, Any]:
+    start, due, total, lost, total2, lost2, good, suspect, rows, missing, revision = (state[name] for name in _SUMS)
+    return start, due, total, lost, total2, lost2, good, suspect, rows, missing, revision
 
 
 def close(kinds: Kinds, state: State, now_ns: int) -> Hours:
@@ -69,13 +69,16 @@ def close(kinds: Kinds, state: State, now_ns: int) -> Hours:
 
 def take(
     kinds: Kinds, state: State, now_ns: int,
-    which: NDArray[np.int32], at: NDArray[np.int64], value: NDArray[np.float64], flag: NDArray[np.uint8],
+    which: NDArray[np.int32], at: NDArray[np.int64], value: NDArray[np.float64], flag: NDArray[np.uint8], late: NDArray[np.bool_],
 ) -> list[Hours]:
-    """Add n readings in arrival order; gives hours that had to be issued to make room (long backfills only)."""
+    """Add n readings in arrival order; gives hours that had to be issued to make room (long backfills only).
+
+    late : bool[n], came after newer ones or out of an instrument's memory: it takes the place of a MISSING row of its hour.
+    """
     issued = []
     row = 0
     while row < len(which):
-        row = hours_take(row, which, at, value, flag, now_ns, SETTLE_NS, AGAIN_NS, kinds.behaves, *_ring(state),
+        row = hours_take(row, which, at, value, flag, late, now_ns, SETTLE_NS, AGAIN_NS, kinds.behaves, *_ring(state),
                          state["hour_first_due"], state["hour_too_old"])
         if row < len(which):
             issued.append(close(kinds, state, now_ns))

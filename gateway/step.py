@@ -21,6 +21,7 @@ from gateway.wiring import COLUMNS, Plan
 
 NOTHING = Columns(*(np.empty(0, t) for t in ("i4", "i8", "i8", "f8", "f8", "u1", "u1", "u4", "i4", "u1", "f8")))
 _HOUR_NS = 3600 * 10**9
+_LATER = np.uint8(Origin.LATE | Origin.BACKFILL | Origin.IMPORTED)
 Result = TypeVar("Result")
 Number = TypeVar("Number", np.float64, np.int64, np.int32, np.uint8)
 
@@ -152,9 +153,10 @@ def _meant(plan: Plan, table: signals.Signals, state: State, event: Event, rows:
 def _means(plan: Plan, state: State, event: Event, rows: Columns, flag: NDArray[np.uint8]) -> list[means.Hours]:
     """Hours that these rows end. What a sleeper gives, and one that warms up, was never expected: it makes no hour incomplete."""
     wanted = (rows.reason != Reason.WARMING) & (rows.reason != Reason.RESTING)
+    late = (rows.origin & _LATER) > 0
     if wanted.all():
-        return means.take(plan.kinds, state, event.now, event.which, event.at, rows.value, flag)
-    return means.take(plan.kinds, state, event.now, event.which[wanted], event.at[wanted], rows.value[wanted], flag[wanted])
+        return means.take(plan.kinds, state, event.now, event.which, event.at, rows.value, flag, late)
+    return means.take(plan.kinds, state, event.now, event.which[wanted], event.at[wanted], rows.value[wanted], flag[wanted], late[wanted])
 
 
 def _ready(plan: Plan, table: warming.Warming, state: State, event: Event, rows: Columns) -> Columns:

@@ -36,10 +36,15 @@ def flags(rows, limits):
 
 
 def hourly(rows, behaves, period_ns):
-    """rows: (at, value, flag) of one series. Gives {end: (value, flag, share)} of every hour, from all its rows at once."""
+    """rows: (at, value, flag, late) of one series as they arrived. Gives {end: (value, flag, share)} of every hour, from all at once."""
     hours = defaultdict(list)
-    for at, value, flag in rows:
-        hours[-(-at // HOUR) * HOUR].append((value, flag))
+    for at, value, flag, late in rows:
+        members = hours[-(-at // HOUR) * HOUR]
+        blank = next((k for k, (_, known) in enumerate(members) if known == 9), None) if late else None
+        if blank is None:
+            members.append((value, flag))
+        elif flag != 9:
+            members[blank] = (value, flag)
     out = {}
     for end, members in hours.items():
         good = [v for v, f in members if f in (1, 2, 3)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from analytics import gaps
 from analytics.state import Layout, State
-from config.series import GAP, Reason
+from config.series import GAP, Origin, Reason
 from drivers.reading import Delivery, Readings
 from gateway.cli import main
 from gateway.control import ControlServer, ask
@@ -139,6 +139,41 @@ def test_what_comes_a_night_late_and_newest_first_renews_its_hours(house):
     ((since, until, reason, filled),) = ledger(house)
     assert (reason, since, until - 20 * 3600) == ("g", 30, 40)
     assert 0.1 < filled < 0.2, "one a minute of one every 10 s"
+
+
+def remembered(house, instants):
+    """An instrument gives out of its memory what it measured then."""
+    readings = Readings(house.clock.now(), own_time=True, origin=Origin.BACKFILL)
+    for at in instants:
+        readings.add(AMMONIA, 0.4, ord("N"), at)
+    house.intake.deliver(Delivery("l", (readings.batch(),)), 0)
+    house.turn()
+
+
+@pytest.mark.parametrize("every", [1, 2, 6])
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_hour_s_share_counts_the_value_that_came_later_and_not_that_it_was_missing_before(house, every, killed):
+    """Independently: instants of the timetable that have a valid value, of the 360 that an hour of 10 s has."""
+    house.clock.forward(10)
+    speak(house, 180)
+    stay_away(house, 150, Reason.LINE)
+    speak(house, 60)
+    away = range(NOON + 1820 * S, NOON + 3320 * S, 10 * every * S)
+    remembered(house, away[: len(away) // 2])
+    if killed:
+        house.again()
+    remembered(house, away[len(away) // 2 - 3 :])  # some twice
+    house.clock.forward(120)
+    house.turn()
+    with house.reader() as reader:
+        table = reader.series()
+        hour = reader.rows_of_series(table.index(AMMONIA._replace(statistic="mean", period_s=3600)), NOON, NOON + 3600 * S, 100)
+        rows = reader.rows_of_series(table.index(AMMONIA), NOON, NOON + 3600 * S, 10_000)
+    valid = {at for at, raw, flag in zip(rows.at.tolist(), rows.raw.tolist(), rows.flag.tolist(), strict=True) if raw == raw and flag in (1, 2, 3)}
+    assert len(valid) < len(rows)
+    assert hour.share[-1] == len(valid) / 360
+    assert hour.flag[-1] == (1 if len(valid) >= 270 else 3)
+    assert (every == 1) == (hour.share[-1] > 0.99)
 
 
 def test_a_value_that_failed_with_a_reason_of_its_own_is_missing_and_says_why(house):

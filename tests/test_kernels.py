@@ -66,18 +66,19 @@ def test_flags_follow_range_rate_and_the_instrument_s_own_word(build):
 
 
 @quick
-@given(st.sampled_from([1, 2, 3, 4, 5]), st.lists(st.tuples(st.integers(1, 3 * 3600), values, st.sampled_from([1, 1, 2, 3, 4])), max_size=60))
+@given(st.sampled_from([1, 2, 3, 4, 5]),
+       st.lists(st.tuples(st.integers(1, 3 * 3600), values, st.sampled_from([1, 1, 2, 3, 4]), st.booleans()), max_size=60))
 def check_hours(behaves, rows):
-    rows = sorted((T0 + at * S, v, 9 if math.isnan(v) else f) for at, v, f in rows)
-    kinds, kept = means.Kinds(np.array([behaves], np.uint8), i8(60 * S)), state()
+    rows = sorted((T0 + at * S, v, 9 if math.isnan(v) else f, late) for at, v, f, late in rows)
+    kinds, kept = means.Kinds(np.array([behaves], np.uint8), i8(600 * S)), state()
     got = {}
-    for at, value, flag in rows:
+    for at, value, flag, late in rows:
         closed = means.close(kinds, kept, at)
-        taken = means.take(kinds, kept, at, np.zeros(1, np.int32), i8(at), f8(value), np.array([flag], np.uint8))
+        taken = means.take(kinds, kept, at, np.zeros(1, np.int32), i8(at), f8(value), np.array([flag], np.uint8), np.array([late]))
         for hours in [closed, *taken]:
             got.update(issued(hours))
     got.update(issued(means.close(kinds, kept, T0 + 10 * naive.HOUR)))
-    expected = naive.hourly(rows, behaves, 60 * S)
+    expected = naive.hourly(rows, behaves, 600 * S)
     assert got.keys() == expected.keys()
     for end, (value, flag, share) in expected.items():
         assert got[end][1:] == (flag, share)
@@ -92,7 +93,7 @@ def issued(hours):
 
 
 def resultant_is_small(rows, end):
-    good = [math.radians(v) for at, v, f in rows if -(-at // naive.HOUR) * naive.HOUR == end and f in (1, 2, 3)]
+    good = [math.radians(v) for at, v, f, _ in rows if -(-at // naive.HOUR) * naive.HOUR == end and f in (1, 2, 3)]
     return math.hypot(sum(map(math.sin, good)), sum(map(math.cos, good))) < 1e-9
 
 
@@ -105,7 +106,7 @@ def test_an_hour_of_equal_readings_has_their_value_to_the_last_bit(build):
     kinds, kept = means.Kinds(np.array([1], np.uint8), i8(S)), state()
     for begin in range(0, 3600, 100):
         at = T0 + np.arange(begin + 1, begin + 101) * S
-        means.take(kinds, kept, int(at[-1]), np.zeros(100, np.int32), at, np.full(100, 0.1), np.ones(100, np.uint8))
+        means.take(kinds, kept, int(at[-1]), np.zeros(100, np.int32), at, np.full(100, 0.1), np.ones(100, np.uint8), np.zeros(100, np.bool_))
     assert issued(means.close(kinds, kept, T0 + 2 * naive.HOUR)) == {T0 + naive.HOUR: (0.1, 1, 1.0)}
 
 
@@ -114,7 +115,7 @@ def test_a_long_backfill_issues_every_hour_even_when_it_comes_in_one_batch(build
     at = T0 + np.arange(1, 6 * 48 + 1) * 600 * S
     value = np.arange(6 * 48) // 6 * 1.0
     now = T0 + 100 * naive.HOUR
-    parts = means.take(kinds, kept, now, np.zeros(len(at), np.int32), at, value, np.ones(len(at), np.uint8))
+    parts = means.take(kinds, kept, now, np.zeros(len(at), np.int32), at, value, np.ones(len(at), np.uint8), np.ones(len(at), np.bool_))
     got = {}
     for hours in [*parts, means.close(kinds, kept, now + 61 * S)]:
         got.update(issued(hours))

@@ -16,6 +16,7 @@ F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 I4 = NDArray[np.int32]
 U1 = NDArray[np.uint8]
+B1 = NDArray[np.bool_]
 
 HOUR = 3_600_000_000_000
 NEVER = 9_223_372_036_854_775_807
@@ -35,9 +36,9 @@ def _add(total: F8, lost: F8, k: int, x: float) -> None:
 
 @kernel
 def hours_take(
-    begin_row: int, which: I4, at: I8, value: F8, flag: U1, now: int, settle: int, again: int,
+    begin_row: int, which: I4, at: I8, value: F8, flag: U1, late: B1, now: int, settle: int, again: int,
     behaves: U1,
-    start: I8, due: I8, total: F8, lost: F8, total2: F8, lost2: F8, good: I8, suspect: I8, rows: I8, revision: I8,
+    start: I8, due: I8, total: F8, lost: F8, total2: F8, lost2: F8, good: I8, suspect: I8, rows: I8, missing: I8, revision: I8,
     first_due: I8, too_old: I8,
 ) -> int:
     """Add readings from `begin_row` on to their hours; gives the row where it stopped, n when all were taken.
@@ -47,7 +48,8 @@ def hours_take(
 
     behaves uint8[series]: 0 no mean, 1 arithmetic, 2 energetic (levels in dB), 3 angle (degrees), 4 amount (sum), 5 peak (the largest).
     Ring state, RING entries a series: start ns of the hour (-1 empty), due UTC ns when it is issued (NEVER = issued and
-    unchanged), sums, counts. `again` ns: how long after a late reading an issued hour is issued again.
+    unchanged), sums, counts. `rows` is what was expected as far as rows tell: a `late` one takes the place of one that is `missing`
+    (flag 9), for both speak of one value. `again` ns: how long after a late reading an issued hour is issued again.
     """
     for i in range(begin_row, len(which)):
         s = which[i]
@@ -73,9 +75,16 @@ def hours_take(
             good[k] = 0
             suspect[k] = 0
             rows[k] = 0
+            missing[k] = 0
             revision[k] = 0
-        rows[k] += 1
         f = flag[i]
+        if late[i] and missing[k] > 0:
+            if f != 9:
+                missing[k] -= 1
+        else:
+            rows[k] += 1
+            if f == 9:
+                missing[k] += 1
         if f == 1 or f == 2 or f == 3:
             good[k] += 1
             if f == 3:
@@ -100,7 +109,7 @@ def hours_take(
 @kernel
 def hours_close(
     now: int, behaves: U1, period: I8,
-    start: I8, due: I8, total: F8, lost: F8, total2: F8, lost2: F8, good: I8, suspect: I8, rows: I8, revision: I8, first_due: I8,
+    start: I8, due: I8, total: F8, lost: F8, total2: F8, lost2: F8, good: I8, suspect: I8, rows: I8, missing: I8, revision: I8, first_due: I8,
     out_series: I4, out_end: I8, out_value: F8, out_flag: U1, out_share: F8, out_revision: I4,
 ) -> int:
     """Issue every hour that is due at `now`; gives how many, in order of series, then hour. Outputs hold RING a series.
