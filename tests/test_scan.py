@@ -123,6 +123,14 @@ def test_devices_are_found_at_their_addresses_and_held_against_the_profiles_and_
     assert scan(str(link), NO_SITE, Wish(), Ways(write=str(tmp_path / "site.toml")))[0] == 2, "a file that is there is never overwritten"
 
 
+def test_a_number_that_could_be_any_count_names_no_rain_gauge(tmp_path):
+    link = tmp_path / "ttyUSB7"
+    with Deaf([device(2, TableSource({0: 60000}))], link):
+        found = json.loads(scan(str(link), NO_SITE, Wish(baudrate=9600, addresses="2-3", **FAST), Ways(as_json=True))[1])
+    (one,) = found["found"]
+    assert "sonbest_xm9505" not in [fit["profile"] for fit in one.get("looks_like", [])]
+
+
 def test_a_device_that_runs_at_another_baud_rate_is_found_there(tmp_path):
     link = tmp_path / "ttyUSB7"
     with Deaf([device(3, RecognisableSoil(3))], link, 19200):

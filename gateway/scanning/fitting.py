@@ -1,12 +1,14 @@
 """Which shipped profiles fit a Modbus unit: their registers are read, decoded as the driver would, and held against what is plausible."""
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from config.device import Profile
 from config.errors import ConfigError, DeviceError
 from config.find import found
+from config.inputs import PULSES
 from config.quantity import vocabulary
 from config.reading_profile import read_profile
 from drivers.blocks import Want, cost, plan
@@ -31,7 +33,7 @@ class Fit:
     """Quantities whose value is one that a real place can have."""
     rows: int
     telling: int = 0
-    """Plausible values that are not 0: a register that holds nothing is 0 under every profile."""
+    """Plausible values that are not 0: a register that holds nothing is 0 under every profile. Bare counts are none: every number is one."""
     recognised: bool = False
     """The profile's own mark of recognition is there."""
 
@@ -94,7 +96,7 @@ def _fit(registers: Registers, profile: Profile, progress: Progress) -> Generato
         return None
     plausible = tuple(name for name, value in values.items() if is_plausible(name, value))
     recognised = yield from _is_recognised(registers, profile, progress)
-    return Fit(profile.name, values, plausible, len(rows), sum(1 for name in plausible if values[name]), recognised)
+    return Fit(profile.name, values, plausible, len(rows), sum(map(partial(_tells, values), plausible)), recognised)
 
 
 def _is_recognised(registers: Registers, profile: Profile, progress: Progress) -> Generator[Progress, Gap, bool]:
@@ -106,6 +108,10 @@ def _is_recognised(registers: Registers, profile: Profile, progress: Progress) -
     except DeviceError:
         return False
     return came[0] == (registers.unit if equals == "address" else equals)
+
+
+def _tells(values: Mapping[str, float], name: str) -> bool:
+    return values[name] != 0 and name.partition(":")[0] != PULSES
 
 
 def is_plausible(name: str, value: float) -> bool:
