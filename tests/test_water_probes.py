@@ -12,12 +12,14 @@ from config.errors import ConfigError
 from config.find import Found
 from config.quantity import vocabulary
 from config.reading_profile import read_profile
+from config.series import Reason
 from drivers.codecs.modbus_write import Write
+from drivers.decode import encode
 from drivers.lines import serial
 from drivers.order import Order, Outcome
 from drivers.protocols.modbus import Command
 from drivers.resting import RestingObedient
-from drivers.simulated.modbus import ProfileSource, SimulatedDevice
+from drivers.simulated.modbus import ProfileSource, SimulatedDevice, TableSource
 from drivers.simulated.modbus_pty import SerialBus
 from gateway.building import Builder, SiteFile, load_site
 from gateway.checking.check import prove
@@ -30,6 +32,7 @@ DONE = Outcome("done", "confirmed by the device")
 WATER = {"dissolved_oxygen": 8.82, "turbidity": 12.5, "ec": 451.7, "ph": 7.42, "water_temperature": 17.6, "redox": -85.0, "chlorophyll_a": 3.25,
          "cyanobacteria": 812.0}
 UV = {"water_temperature": 17.5, "uv254": 12.5, "cod": 18.75, "bod5": 6.25, "toc": 7.5}
+TROLL = {"water_temperature": 17.5, "ec": 450.0, "ph": 7.25, "redox": 220.0, "dissolved_oxygen": 8.5, "oxygen_saturation": 92.5, "turbidity": 12.5}
 WIPERS = ["yosemitech_y4000", "yosemitech_y511", "yosemitech_y513", "yosemitech_y514", "yosemitech_y551", "yosemitech_y560"]
 
 
@@ -68,6 +71,27 @@ def test_a_probe_that_measures_once_when_told_gives_what_it_found_then():
             assert {series.quantity: value for series, value in zip(batch.series, batch.raw.tolist(), strict=True)} == UV
         finally:
             line.close()
+
+
+def test_a_sonde_that_was_set_to_another_unit_or_lacks_a_sensor_is_not_believed():
+    """Its conductivity in mS/cm (66) would be a thousandth; without an oxygen sensor it says 0 with quality 7."""
+    sonde = modbus_devices.packaged("insitu_aqua_troll_600")
+    held = {place + turn: word for row, unit, value in zip(sonde.rows.values(), (1, 65, 145, 162, 117, 177, 194), TROLL.values(), strict=True)
+            for place in [row.first] for turn, word in enumerate([*encode(row.form, value), 0, unit, 0, 0, 0])}
+    place = {name: row.first for name, row in sonde.rows.items()}
+    held |= {place["ec"] + 3: 66, place["dissolved_oxygen"] + 2: 7, place["oxygen_saturation"] + 2: 3}
+    with SerialBus([SimulatedDevice(1, TableSource(held), 0.001)]) as bus:
+        options = serial.Options(port=str(bus.path), baudrate=19200)
+        line = serial.Line("bus", options, str)
+        driver = modbus_devices.driver(sonde, options)
+        try:
+            batch = driver.poll(driver.groups()[0], line.open(Event(), SystemClock()))
+        finally:
+            line.close()
+    assert dict(zip((series.quantity for series in batch.series), batch.raw.tolist(), strict=True)) == TROLL
+    doubted = {series.quantity for series, why in zip(batch.series, batch.reason, strict=True) if why == Reason.FAULT}
+    assert doubted == {"ec", "dissolved_oxygen", "oxygen_saturation"}
+    assert {int(why) for series, why in zip(batch.series, batch.reason, strict=True) if series.quantity not in doubted} == {Reason.NORMAL}
 
 
 @pytest.mark.parametrize("name", WIPERS)
