@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 from config.device import Profile
 from config.series import Series
 from config.table import Table
+from drivers.owed import Owed
 from drivers.reading import Batch, Clock, Delivery, Receipt, Stamp
 
 
@@ -57,6 +58,8 @@ class Wire(Protocol):
     """An open line. Every wait ends at its deadline or when the daemon stops, whichever is first."""
 
     clock: Clock
+    owed: Owed
+    """Answers that may still come; it outlives the wire, as devices do."""
 
     def send(self, data: bytes) -> None:
         """Put bytes on the wire, keeping the line's silent interval before them. Raises LineError."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from config.errors import LineError
+from drivers.owed import Owed
 from drivers.reading import Clock, Delivery, Stamp
 
 START_UTC_NS = 1_789_999_200_000_000_000
@@ -31,6 +32,7 @@ class VirtualWire:
 
     def __init__(self, clock: VirtualClock, respond: Callable[[bytes], tuple[float, bytes] | None], character_s: float = 0.0) -> None:
         self.clock: Clock = clock
+        self.owed = Owed()
         self.virtual = clock
         self.respond = respond
         self.character_s = character_s

@@ -84,6 +84,10 @@ class Framing(Protocol):
         """The values. Raises DeviceError: silent, short, noise, wrong or exception."""
         ...
 
+    def is_over(self, question: Question, number: int, stream: bytes) -> bool:
+        """Is a whole good answer, or a refusal, anywhere in what came? Then the device owes none any more."""
+        ...
+
 
 def crc16(data: bytes) -> int:
     """CRC-16/MODBUS; sent low byte first.
@@ -164,6 +168,17 @@ class Rtu:
         if len(mine) >= 2 * size and self._is_ours(question, mine[size:]) and is_sealed(mine[size : 2 * size]):
             raise DeviceError(TWICE, "wrong")
         return values(question, mine[1 : size - 2])
+
+    def is_over(self, question: Question, number: int, stream: bytes) -> bool:
+        """See Framing."""
+        declined = bytes((question.unit, question.function | 0x80))
+        for begin, size in ((question.header, 5 + question.data_bytes), (declined, 5)):
+            at = stream.find(begin)
+            while 0 <= at <= len(stream) - size:
+                if is_sealed(stream[at : at + size]):
+                    return True
+                at = stream.find(begin, at + 1)
+        return False
 
     def _find(self, question: Question, so_far: bytes) -> "_Found":
         """Where our answer begins: behind an echo of the request, whole frames of others, a few stray bytes."""
@@ -247,6 +262,10 @@ class Mbap:
         if mine[6] != question.unit:
             raise DeviceError(f"unit {mine[6]} answered instead of {question.unit}", "wrong")
         return values(question, mine[7 : 6 + int.from_bytes(mine[4:6])])
+
+    def is_over(self, question: Question, number: int, stream: bytes) -> bool:
+        """See Framing."""
+        return self._look(number, stream)[1] <= 0
 
     @staticmethod
     def _look(number: int, so_far: bytes) -> tuple[int, int]:

@@ -91,6 +91,15 @@ class Ascii:
             raise DeviceError("what came is no answer: baud rate, parity, wiring?", "noise")
         raise DeviceError(f"answer ends after {len(seen.rest)} characters", "short")
 
+    def is_over(self, question: Question, number: int, stream: bytes) -> bool:
+        """See Framing."""
+        while (start := stream.find(_START)) >= 0:
+            seen = self._look(question, stream[start:])
+            if seen.body is not None:
+                return True
+            stream = stream[start + 1 :]
+        return False
+
     @staticmethod
     def _look(question: Question, stream: bytes) -> _Seen:
         asked = bytes([question.unit]) + question.pdu

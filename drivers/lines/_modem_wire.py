@@ -9,6 +9,7 @@ from config.errors import LineError
 from drivers.codecs.calling import Sieve
 from drivers.lines._door import Call, Door
 from drivers.lines._wire import DescriptorWire
+from drivers.owed import Owed
 from drivers.reading import Clock
 
 _BEGUN_S = 0.05
@@ -20,8 +21,8 @@ _DOUBT_S = 0.3
 class ModemWire(DescriptorWire):
     """See drivers.driver.Wire and Called."""
 
-    def __init__(self, door: Door, call: Call, sieve: Sieve, clock: Clock, stop: Event, silence_s: float) -> None:
-        super().__init__(call.wire.fileno(), clock, stop, 0.0, silence_s)
+    def __init__(self, door: Door, call: Call, sieve: Sieve, clock: Clock, stop: Event, owed: Owed, silence_s: float) -> None:
+        super().__init__(call.wire.fileno(), clock, stop, owed, 0.0, silence_s)
         self._door, self._call, self._sieve = door, call, sieve
         self._held = call.rest
 

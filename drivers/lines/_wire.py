@@ -17,6 +17,7 @@ from threading import Event
 from config.errors import LineError
 from drivers.lines._alarm import Alarm
 from drivers.lines._habit import Habits
+from drivers.owed import Owed
 from drivers.reading import Clock
 
 _SLICE_S = 0.1
@@ -29,8 +30,9 @@ _EYES_OPEN_S = 0.0001
 class DescriptorWire:
     """See drivers.driver.Wire. The descriptor must be non-blocking; it is closed by the line, not here."""
 
-    def __init__(self, descriptor: int, clock: Clock, stop: Event, character_s: float = 0.0, silence_s: float = 0.0) -> None:
+    def __init__(self, descriptor: int, clock: Clock, stop: Event, owed: Owed, character_s: float = 0.0, silence_s: float = 0.0) -> None:
         self.clock = clock
+        self.owed = owed
         self._fd = descriptor
         self._stop = stop
         self._character_s = character_s

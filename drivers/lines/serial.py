@@ -19,6 +19,7 @@ from drivers.lines._overhearing import OverhearingListener
 from drivers.lines._stream import StreamListener
 from drivers.lines._wire import DescriptorWire, MuteWire
 from drivers.overheard import OverheardDriver
+from drivers.owed import Owed
 from drivers.reading import Clock
 
 _BAUDRATE = 9600
@@ -108,6 +109,7 @@ class Line:
         """A serial line needs no secret."""
         self.name = name
         self._options = options
+        self._owed = Owed()
         self._port: serial.Serial | None = None
 
     def open(self, stop: Event, clock: Clock) -> DescriptorWire:
@@ -125,7 +127,7 @@ class Line:
             raise LineError(_words(options.port, error)) from error
         self._hasten(self._port)
         wire = MuteWire if options.mode == "listen" else DescriptorWire
-        return wire(self._port.fileno(), clock, stop, options.character_s, options.silence_s)
+        return wire(self._port.fileno(), clock, stop, self._owed, options.character_s, options.silence_s)
 
     def _switch(self, port: "serial.Serial") -> None:
         """Kernel RS-485 mode. Raises LineError if the port has none."""

@@ -15,6 +15,7 @@ from drivers.lines._overhearing import OverhearingListener
 from drivers.lines._stream import StreamListener
 from drivers.lines._wire import DescriptorWire, MuteWire
 from drivers.overheard import OverheardDriver
+from drivers.owed import Owed
 from drivers.reading import Clock
 
 
@@ -44,6 +45,7 @@ class Line:
         """A TCP line needs no secret."""
         self.name = name
         self._options = options
+        self._owed = Owed()
         self._socket: socket.socket | None = None
 
     def open(self, stop: Event, clock: Clock) -> DescriptorWire:
@@ -52,7 +54,7 @@ class Line:
         options = self._options
         self._socket = dial(options.host, options.port, options.connect, stop)
         wire = MuteWire if options.mode == "listen" else DescriptorWire
-        return wire(self._socket.fileno(), clock, stop, options.character_s, options.silence_s)
+        return wire(self._socket.fileno(), clock, stop, self._owed, options.character_s, options.silence_s)
 
     def close(self) -> None:
         """See AskedLine."""

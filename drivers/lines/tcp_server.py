@@ -22,6 +22,7 @@ from drivers.lines._listening import Listen, Networks, Place, networks, place
 from drivers.lines._modem_wire import ModemWire
 from drivers.lines._stream import StreamListener
 from drivers.lines._switchboard import Subscriber, subscribe
+from drivers.owed import Owed
 from drivers.reading import Clock
 
 _WAIT_S = 1.0
@@ -105,6 +106,7 @@ class Line:
         """Such a line needs no secret."""
         self.name = name
         self._options = options
+        self._owed = Owed()
         known = options.known_by
         heartbeats = [code(text) for text in options.heartbeat]
         self._sieve = Sieve([*heartbeats, *(known.forms if known else ())])
@@ -125,7 +127,7 @@ class Line:
         if call is None:
             seen = f"; {self._door.strangers}" if self._door.strangers else ""
             raise LineError(f"{options.who} has not connected to {options.place}{seen}")
-        return ModemWire(self._door, call, self._sieve, clock, stop, options.silence_s)
+        return ModemWire(self._door, call, self._sieve, clock, stop, self._owed, options.silence_s)
 
     def close(self) -> None:
         """See AskedLine: this connection; the modem may come again."""

@@ -73,8 +73,9 @@ class Exchange:
         try:
             found = read(came)
         except DeviceError as fault:
-            if fault.cause in _AGAIN:
-                wire.receive(lambda so_far: 1, size * self.character_s + 0.01)  # the rest of a spoilt answer passes
+            if fault.cause in _AGAIN:  # the rest passes, or the answer: what was spoilt may have been noise before it
+                rest_s = whole_s - (wire.clock.now().mono_ns - sent_ns) / 1e9
+                wire.receive(lambda so_far: 0 if _is_answer(so_far, read) else 1, max(size * self.character_s + 0.01, rest_s))
             if self._overdue_s and (fault.cause not in _AGAIN or self._is_far):
                 self._overdue_until_ns = wire.clock.now().mono_ns + round(self._overdue_s * 1e9)
             raise
@@ -95,8 +96,12 @@ def _is_twice(came: bytes, missing: Callable[[bytes], int], read: Callable[[byte
     if missing(came[:-1]) > 0:
         return False
     size = next((size for size in range(1, len(came)) if missing(came[:size]) <= 0), len(came))
+    return _is_answer(came[size:], read)
+
+
+def _is_answer(came: bytes, read: Callable[[bytes], object]) -> bool:
     try:
-        read(came[size:])
+        read(came)
     except DeviceError:
         return False
     return True

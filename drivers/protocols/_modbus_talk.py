@@ -17,6 +17,8 @@ log = logging.getLogger("drivers.protocols.modbus")
 _FRAMINGS: Mapping[str, Framing] = {"rtu": FRAMINGS["rtu"], "tcp": FRAMINGS["tcp"], "ascii": Ascii()}
 _numbers = itertools.count(1)
 """Transaction numbers: one sequence for all, so that devices behind one connection never share one."""
+_REST_S = 0.01
+"""The rest of a spoilt answer passes within this."""
 _AGAIN = frozenset({"noise", "short"})
 """Faults of the moment: asked once more at once. A silent device is not: others are waiting."""
 
@@ -44,14 +46,6 @@ class Patience:
         self.worst_s = max(turnaround_s, 0.98 * self.worst_s, 0.0)
 
 
-@dataclass(slots=True)
-class _Overdue:
-    """A question whose answer may still come."""
-
-    question: Question
-    until_mono_ns: int
-
-
 class Talk:
     """The conversation with one device."""
 
@@ -63,13 +57,13 @@ class Talk:
         self._character_s = speed.character_s
         bound_s = answer_s + 2 * speed.round_trip_s
         self._patience = Patience(bound_s, min(bound_s, 0.1 + 2 * speed.round_trip_s))
-        self._overdue: _Overdue | None = None
         self._echoes = False
         """Our own bytes came back the last time that something was read."""
 
     def ask(self, question: Question, wire: Wire) -> list[int]:
         """The registers or coils asked for. Raises DeviceError, or LineError if the wire is gone or not to be understood."""
-        self._await_overdue(question, wire)
+        if late := wire.owed.let_pass(question.unit, question.function, wire):
+            log.debug("%s: late answer %s thrown away", self.name, late.hex(" "))
         try:
             return self._exchange(question, wire)
         except DeviceError as fault:
@@ -85,7 +79,8 @@ class Talk:
         wire.send(request)
         sent_ns = wire.clock.now().mono_ns
         frames_s = (len(request) + self._framing.answer_size(question)) * self._character_s
-        frame = wire.receive(lambda so_far: self._framing.still(question, number, so_far), self._patience.timeout_s + frames_s)
+        within_s = self._patience.timeout_s + frames_s
+        frame = wire.receive(lambda so_far: self._framing.still(question, number, so_far), within_s)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s  > %s  < %s", self.name, request.hex(" "), frame.hex(" ") or "nothing")
         self._echoes = frame.startswith(request)
@@ -98,7 +93,11 @@ class Talk:
             if self._framing.still(question, number, frame) < 0:
                 raise LineError(f"{self.name}: what came is not Modbus TCP: {frame[:16].hex(' ')}") from None
             self._patience.failed += 1
-            self._after_fault(question, fault, sent_ns, frames_s, wire)
+            if fault.cause in _AGAIN:
+                passed_s = (wire.clock.now().mono_ns - sent_ns) / 1e9
+                self._let_pass(question, number, max(frames_s + _REST_S, within_s - passed_s), wire)
+            if self._speed.framing != "tcp" and (fault.cause not in _AGAIN or self._speed.round_trip_s >= FAR_S):
+                self._expect(question, sent_ns, wire)
             raise
         self._learn(wire, sent_ns, frames_s)
         return registers
@@ -131,21 +130,14 @@ class Talk:
     def _learn(self, wire: Wire, sent_ns: int, frames_s: float) -> None:
         self._patience.answered((wire.clock.now().mono_ns - sent_ns) / 1e9 - frames_s)
 
-    def _after_fault(self, question: Question, fault: DeviceError, sent_ns: int, frames_s: float, wire: Wire) -> None:
-        """Remember that an answer may still come, or let the rest of a spoilt one pass."""
-        if fault.cause in _AGAIN:
-            wire.receive(lambda so_far: 1, frames_s + 0.01)
-        if self._speed.framing != "tcp" and (fault.cause not in _AGAIN or self._speed.round_trip_s >= FAR_S):
-            horizon_s = max(1.0, 2 * self._patience.bound_s) + 10 * self._speed.round_trip_s
-            self._overdue = _Overdue(question, sent_ns + int(horizon_s * 1e9))
+    def _let_pass(self, question: Question, number: int, within_s: float, wire: Wire) -> None:
+        """The rest of a spoilt answer; or the answer, for what was spoilt may have been noise before it.
 
-    def _await_overdue(self, question: Question, wire: Wire) -> None:
-        """Listen for the late answer to an earlier question if it could be mistaken for the answer to this one."""
-        overdue = self._overdue
-        if overdue is None or overdue.question.function != question.function:
-            return
-        self._overdue = None
-        rest_s = (overdue.until_mono_ns - wire.clock.now().mono_ns) / 1e9
-        if rest_s > 0:
-            late = wire.receive(lambda so_far: self._framing.still(overdue.question, 0, so_far), rest_s)
-            log.debug("%s: late answer %s thrown away", self.name, late.hex(" ") or "did not come")
+        Asked again at once, a device that keeps requests would answer both, and its second answer be taken for that to the next question.
+        """
+        wire.receive(lambda so_far: 0 if self._framing.is_over(question, number, so_far) else 1, within_s)
+
+    def _expect(self, question: Question, sent_ns: int, wire: Wire) -> None:
+        """The answer may still come: remember it for whoever asks this device next."""
+        horizon_s = max(1.0, 2 * self._patience.bound_s) + 10 * self._speed.round_trip_s
+        wire.owed.expect(question.unit, question.function, lambda so_far: self._framing.still(question, 0, so_far), sent_ns + int(horizon_s * 1e9))

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from config.device import Profile
 from config.errors import DeviceError, Undecodable
 from drivers.driver import Asked, Device, Heard, Streamed, Told, finish
+from drivers.owed import Owed
 from drivers.reading import Batch, Clock
 from gateway.clock import SystemClock
 from gateway.plugins import KINDS
@@ -35,6 +36,7 @@ class _Recorded:
     clock: Clock
     answers: dict[bytes, list[bytes]]
     asked: list[bytes] = field(default_factory=list)
+    owed: Owed = field(default_factory=Owed)
     _waiting: bytes = b""
 
     def send(self, data: bytes) -> None:

@@ -14,6 +14,8 @@ _AGAIN = 2
 """So often a question that was spoilt is asked."""
 _PATIENCE = 3
 """After so many silences each is taken for an answer."""
+LATE_S = 1.0
+"""So long after its time an answer may still come."""
 _LEAST_S = 0.2
 """A device that has answered is given this at least."""
 
@@ -72,6 +74,13 @@ class Registers:
         """How long to wait: once it has answered, three times its slowest answer."""
         return min(self.answer_s, max(_LEAST_S, 3 * self._slowest_s)) if self._slowest_s else self.answer_s
 
+    def _expect(self, question: Question, wire: Wire) -> None:
+        """Its answer may still come, behind noise or late: whoever asks this device next, a poll too, lets it pass."""
+        if self.speed.framing != "tcp":
+            frame = framing(self.speed.framing)
+            until_ns = wire.clock.now().mono_ns + round((LATE_S + 10 * self.speed.round_trip_s) * 1e9)
+            wire.owed.expect(question.unit, question.function, lambda so_far: 0 if frame.is_over(question, 0, so_far) else 1, until_ns)
+
     def _ask(self, question: Question, progress: Progress) -> Generator[Progress, Gap, tuple[int, ...] | DeviceError]:
         frame, fault = framing(self.speed.framing), DeviceError("not asked", "silent")
         for attempt in range(_AGAIN):
@@ -82,6 +91,7 @@ class Registers:
             self.requests += 1
             number = self.requests & 0xFFFF
             answer_s = self._patience_s + frame.answer_size(question) * self.speed.character_s
+            gap.wire.owed.let_pass(question.unit, question.function, gap.wire)
             stream = _exchange(gap.wire, frame.ask(question, number), lambda so_far, n=number: frame.still(question, n, so_far), answer_s,  # type: ignore[misc]
                                self.speed)
             took_s = (gap.wire.clock.now().mono_ns - began_ns) / 1e9
@@ -92,6 +102,7 @@ class Registers:
             except DeviceError as spoilt:
                 fault = spoilt
                 self.silences += spoilt.cause == "silent"
+                self._expect(question, gap.wire)
                 continue
             self._slowest_s = max(self._slowest_s, took_s)
             return came
