@@ -74,6 +74,17 @@ def test_random_bytes_are_refused_with_one_error_only(stream):
         Ascii().answer(ASKED, 0, stream)
 
 
+@pytest.mark.parametrize("function", [3, 0x83, 1, 6, 17])
+def test_a_good_frame_that_is_too_short_for_an_answer_ends_the_wait_and_is_refused(function):
+    """Random bytes never have a fitting check: these have one, and nothing behind the function."""
+    short = seal(bytes((1, function)))
+    assert unseal(short) == bytes((1, function))
+    assert Ascii().still(ASKED, 0, short) == 0
+    with pytest.raises(DeviceError) as error:
+        Ascii().answer(ASKED, 0, short)
+    assert error.value.cause == "noise"
+
+
 def test_a_device_is_read_over_a_line_of_hex_digits():
     def respond(request: bytes) -> tuple[float, bytes]:
         body = unseal(request)

@@ -147,6 +147,18 @@ def test_only_who_shows_the_token_is_heard(headers: Headers, code: int) -> None:
     assert serving.notebook.counts["unauthorised"] == (code == 401)
 
 
+def test_a_token_of_any_letters_is_known_as_the_bytes_that_nodes_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "Schlüssel-für-den-Hof"
+    monkeypatch.setitem(globals(), "TOKEN", token)
+    with Serving(max_per_minute=10_000) as serving:
+        head = b"POST /yard/air HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nAuthorization: "
+        for shown, code in ((b"Bearer " + token.encode(), 200), (b"Basic " + base64.b64encode(b"node:" + token.encode()), 200),
+                            (b"Bearer " + token.encode("latin-1"), 401)):
+            with serving.raw(head + shown + b"\r\n\r\n" + b'{"pm10":7}') as wire:
+                assert status(wire.recv(4096)) == code, shown
+    assert serving.journal.values == [7, 7]
+
+
 def test_a_token_can_be_changed_without_a_gap() -> None:
     options = Options.model_validate({"token": [{"secret": "new"}, {"secret": "old"}]})
     line = Line("push", options, {"new": "n" * 20, "old": "o" * 20}.__getitem__)
@@ -190,7 +202,8 @@ def test_what_is_said_before_the_body_spares_the_body() -> None:
 @pytest.mark.parametrize("said", [
     b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"POST / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"\0" * 100_000,
     b"POST / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000, b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", b"A" * 100_000,
-    b"POST /yard/air HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer 0123456789abcdef-token\r\nContent-Length: 99999999999999999999\r\n\r\n"])
+    b"POST /yard/air HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer 0123456789abcdef-token\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    *(b"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: " + scheme + b" \xe9\r\n\r\n" for scheme in (b"Basic", b"Bearer", b"\xe9"))])
 def test_whatever_bytes_come_the_line_goes_on(said: bytes) -> None:
     with Serving() as serving:
         with contextlib.suppress(OSError), serving.raw(said) as wire:

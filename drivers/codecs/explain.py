@@ -110,7 +110,7 @@ def _modbus(data: bytes) -> Fields:
     found: Fields = {"unit": unit, "function": function & 0x7F}
     if function & 0x80:
         return {**found, "exception": rest[0] if rest else None}
-    if function in modbus.READ_FUNCTIONS and rest[:1] == bytes((len(rest) - 1,)):
+    if function in modbus.READ_FUNCTIONS and rest and rest[0] == len(rest) - 1:
         words = [int.from_bytes(rest[at : at + 2]) for at in range(1, len(rest), 2)]
         return {**found, "registers": words} if function not in modbus.BIT_FUNCTIONS else {**found, "bits": rest[1:].hex()}
     if len(rest) == 4:

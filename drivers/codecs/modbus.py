@@ -229,7 +229,7 @@ def other_than(question: Question, frame: bytes) -> DeviceError:
     if frame[0] != question.unit:
         return DeviceError(f"unit {frame[0]} answered instead of {question.unit}", "wrong")
     if frame[1] == question.function:
-        size = f"{frame[2]} instead of {question.data_bytes}"
+        size = f"{frame[2] if len(frame) > 2 else 0} instead of {question.data_bytes}"
         return DeviceError(f"an answer of {size} bytes came: late, or does the profile fit another model?", "late")
     return DeviceError("only an answer to another question came", "late")
 

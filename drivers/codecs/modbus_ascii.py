@@ -15,6 +15,8 @@ _START, _END = b":", b"\r\n"
 _FRAME = re.compile(rb":((?:[0-9A-Fa-f]{2}){3,256})\r\n")
 _AROUND = 11
 """Characters of an answer beside the digits of its values: colon, unit, function, count, LRC, CR LF."""
+_LEAST_ANSWER = 3
+"""Unit, function and a count or the code of an exception; requests of other functions may be shorter, and fit their check."""
 
 
 def lrc(data: bytes) -> int:
@@ -110,7 +112,7 @@ class Ascii:
                 return _Seen(stranger=stranger, rest=rest[start:])
             body = unseal(rest[rest.rfind(_START, start, end) : end + 2])
             rest = rest[end + 2 :]
-            if body is None:
+            if body is None or len(body) < _LEAST_ANSWER:
                 return _Seen(spoilt=True)
             if body[0] == question.unit and body[1] & 0x7F == question.function and body != asked and (
                     body[1] & 0x80 or body[2:3] == bytes((question.data_bytes,))):

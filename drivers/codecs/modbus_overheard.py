@@ -18,6 +18,8 @@ WRITE_FUNCTIONS = (5, 6, 15, 16)
 _MOST = 256
 """No serial frame is longer (2.5.1)."""
 _MOST_ASCII = 513
+_LEAST_WRITE = 6
+"""Unit, function, address and value or count."""
 _STRAY_BYTES = 4
 """Drivers that switch over put a stray byte or two between request and answer; more of them were a frame that we missed."""
 
@@ -168,7 +170,7 @@ def _question(body: bytes) -> Question | None:
 
 
 def _is_write(body: bytes) -> bool:
-    return body[1] in WRITE_FUNCTIONS
+    return body[1] in WRITE_FUNCTIONS and len(body) >= _LEAST_WRITE
 
 
 def _is_echo_of_write(body: bytes) -> bool:

@@ -179,13 +179,14 @@ class Line:
 
 
 def _shown_token(authorization: str) -> bytes:
-    """The token in a header: Bearer TOKEN, or the password of Basic. Empty if there is none."""
+    """The token in a header, whose characters are its bytes (latin-1): Bearer TOKEN, or the password of Basic. Empty if there is none."""
     scheme, _, rest = authorization.strip().partition(" ")
+    shown = rest.strip().encode("latin-1")
     if scheme.lower() == "bearer":
-        return rest.strip().encode()
+        return shown
     if scheme.lower() == "basic":
         try:
-            return base64.b64decode(rest.strip(), validate=True).partition(b":")[2]
+            return base64.b64decode(shown, validate=True).partition(b":")[2]
         except binascii.Error:
             return b""
     return b""
