@@ -51,11 +51,6 @@ class SiteFile:
     document: Document
 
 
-def read_site(path: str | FilePath, kinds: Kinds) -> Site:
-    """The site of a file. Raises ConfigError with every problem in it."""
-    return read_site_file(path, kinds).site
-
-
 def read_site_text(text: str | bytes, kinds: Kinds, file: str = "site.toml") -> Site:
     """The site of a text. Raises ConfigError with every problem in it."""
     return check_document(Document(file, text.encode() if isinstance(text, str) else text), kinds).site

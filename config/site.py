@@ -113,13 +113,6 @@ class LineTable(Table):
     """Cabinet, terminal: goes into the alert when this line is silent, for the person who drives there."""
 
 
-class Span(Table):
-    """Where a value may lie: `fail` outside of it is FAIL, `suspect` outside of it is SUSPECT; in the quantity's unit."""
-
-    low: float
-    high: float
-
-
 class Quality(Table):
     """Limits of one quantity of one device, where the quantity's own do not fit."""
 

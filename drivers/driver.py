@@ -8,13 +8,15 @@
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Event
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from config.device import Profile
 from config.series import Series
 from config.table import Table
 from drivers.owed import Owed
 from drivers.reading import Batch, Clock, Delivery, Receipt, Stamp
+
+Row = TypeVar("Row", bound=Table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class Device:
     def series(self, quantity: str, channel: str = "") -> Series:
         """The series of one measured quantity of this device."""
         return Series(self.station, self.name, quantity, channel)
+
+    def rows(self, kind: type[Row]) -> dict[Series, Row]:
+        """The rows of its profile, `kind` being the protocol's `Row`; each by the series that "quantity" or "quantity:channel" names."""
+        return {self.series(*name.partition(":")[::2]): row for name, row in self.profile.rows.items() if isinstance(row, kind)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ class RestingAsked:
             self._told.add(group.name)
             return asleep(group.series if tells else (), now)
         self._told.discard(group.name)
-        return self._reasoned(self._driver.poll(group, wire), wire)
+        return self._reasoned(self._driver.poll(group, wire))
 
     def _bring(self, now: Stamp, wire: Wire, awake: bool) -> None:
         """Wake it or put it to sleep, if it is not so already."""
@@ -214,10 +214,10 @@ class RestingAsked:
             (self._driver.wake if awake else self._driver.sleep)(wire)
             self._cycle.told(wire.clock.now(), awake)
 
-    def _reasoned(self, outcome: Batch | Pause, wire: Wire) -> Batch | Pause:
+    def _reasoned(self, outcome: Batch | Pause) -> Batch | Pause:
         if isinstance(outcome, Pause):
             then = outcome.then
-            return Pause(outcome.for_s, lambda later: self._reasoned(then(later), later))
+            return Pause(outcome.for_s, lambda later: self._reasoned(then(later)))
         return marked(outcome, self._cycle.reason(outcome.stamp))
 
 

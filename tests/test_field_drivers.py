@@ -12,7 +12,6 @@ from config.errors import DeviceError
 from config.series import Reason
 from drivers.codecs import dlt645, sdi12, shdlc
 from drivers.driver import Asked, Pause, finish
-from drivers.protocols import sdi12 as sdi12_protocol
 
 PROBE = Path(__file__).parent / "cases/sdi12_probe/sdi12_probe.toml"
 VALUES = [23.45, -1.5, 87.3, 1013.2, 7.01]
@@ -200,9 +199,7 @@ def test_a_crc_that_does_not_fit_is_fetched_again_and_costs_only_its_own_values(
 
 
 def test_the_sensor_says_who_it_is():
-    driver = field_devices.asked(PROBE)
-    assert isinstance(driver, sdi12_protocol.Driver)
-    who = driver.identify(Bench(Sdi12Sensor()).wire)
+    who = sdi12.read_identity(Sdi12Sensor()(b"0I!") or b"")
     assert (who.vendor, who.model, who.sensor_version) == ("ECOSENTR", "PROBE1", "100")
 
 

@@ -62,8 +62,6 @@ class Session:
     device: str
     is_whole: bool = False
     """The node's birth is here and every message since."""
-    is_born: bool = False
-    """The birth of our device is here too."""
     bd_seq: int | None = None
     asking: Asking = field(default_factory=Asking)
     _next: int = 0
@@ -73,7 +71,7 @@ class Session:
 
     def doubt(self) -> None:
         """Something may be missing: births are needed before anything by alias is believed."""
-        self.is_whole = self.is_born = False
+        self.is_whole = False
         self._by_alias, self._by_name = {}, {}
         self.asking.want()
 
@@ -115,7 +113,6 @@ class Session:
 
     def device_death(self) -> None:
         """DDEATH of our device: it will be born by itself."""
-        self.is_born = False
         self._by_alias, self._by_name = {}, {}
 
     def node_death(self, payload: Payload) -> bool:
@@ -140,7 +137,7 @@ class Session:
             meaning = by_name[metric.name] = Meaning(metric.name, metric.datatype)
             if metric.alias is not None and by_alias.setdefault(metric.alias, meaning) is not meaning:
                 raise Undecodable(f"a birth that gives the alias {metric.alias} twice")
-        self._by_alias, self._by_name, self.is_born = by_alias, by_name, True
+        self._by_alias, self._by_name = by_alias, by_name
 
     def meaning(self, metric: Metric) -> Meaning:
         """Name and datatype of a metric of a data message. Raises Undecodable for what no birth has announced."""

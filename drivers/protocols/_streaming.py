@@ -37,10 +37,12 @@ class StreamDriver(ABC):
     """See Told and Streamed. A subclass finds the frames and says what they hold."""
 
     def __init__(self, device: Device, series: Iterable[Series]) -> None:
-        """`series` are all that its frames can hold."""
+        """`series` are all that its frames can hold. Raises ValueError if there is none."""
         self.name = device.name
         self._interval_s = device.interval_s
         self._series = tuple(series)
+        if not self._series:
+            raise ValueError(f"device {device.name}: the profile {device.profile.name} has no quantities")
         timing = device.profile.timing
         self._every_ns = round(timing.every * 1e9) if isinstance(timing, Timing) else 0
         self._taken_ns: dict[Series, int] = {}

@@ -81,9 +81,8 @@ class Driver:
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
         self._address = options.address or dlt645.ANYONE
         self._items: dict[str, dict[Series, Row]] = {}
-        for name, row in device.profile.rows.items():
-            if isinstance(row, Row):
-                self._items.setdefault(row.item, {})[device.series(*name.split(":", 1))] = row
+        for series, row in device.rows(Row).items():
+            self._items.setdefault(row.item, {})[series] = row
         self._series = tuple(series for rows in self._items.values() for series in rows)
         self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=1.0, round_trip_s=speed.round_trip_s)
         frames = [2 * (dlt645.LEAST + _WAKE) + 2 * len(item) // 2 + _bytes(rows) for item, rows in self._items.items()]

@@ -58,7 +58,7 @@ class Driver:
         if not isinstance(speed, LineSpeed):
             raise ValueError(f"device {device.name}: an EZO circuit needs a line of kind serial, tcp or tcp_server")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
-        self._rows = {device.series(*name.split(":", 1)): row for name, row in device.profile.rows.items() if isinstance(row, Row)}
+        self._rows = device.rows(Row)
         self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=1.0, round_trip_s=speed.round_trip_s)
         self._group = Group("values", device.interval_s, 1, 0.9 + 20 * speed.character_s + speed.round_trip_s, tuple(self._rows))
 

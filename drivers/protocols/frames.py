@@ -83,7 +83,7 @@ class Driver(StreamDriver):
 
     def __init__(self, device: Device) -> None:
         """Raises ValueError if the rows name different frames."""
-        self._rows = {device.series(*name.split(":", 1)): row for name, row in device.profile.rows.items() if isinstance(row, Row)}
+        self._rows = device.rows(Row)
         super().__init__(device, self._rows)
         names = sorted({row.frame for row in self._rows.values()})
         if len(names) != 1:

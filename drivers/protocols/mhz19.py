@@ -47,7 +47,7 @@ class Driver:
         if not isinstance(speed, LineSpeed):
             raise ValueError(f"device {device.name}: an MH-Z19 needs a line of kind serial, tcp or tcp_server")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
-        self._series = tuple(device.series(*name.split(":", 1)) for name in device.profile.rows)
+        self._series = tuple(device.rows(Row))
         self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=1.0, round_trip_s=speed.round_trip_s)
         self._group = Group("co2", device.interval_s, 1, 2 * mhz19.SIZE * speed.character_s + 0.02 + speed.round_trip_s, self._series)
 

@@ -105,9 +105,8 @@ class Driver:
         self.name, self._address = device.name, _address(device, options)
         self._longest_s = timing.longest
         self._asks: dict[str, dict[Series, Row]] = {}
-        for name, row in device.profile.rows.items():
-            if isinstance(row, Row):
-                self._asks.setdefault(row.ask, {})[device.series(*name.split(":", 1))] = row
+        for series, row in device.rows(Row).items():
+            self._asks.setdefault(row.ask, {})[series] = row
         self._series = tuple(series for rows in self._asks.values() for series in rows)
         self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s)
         characters = sum(30 + 8 * max(row.needs for row in rows.values()) for rows in self._asks.values())
@@ -156,10 +155,6 @@ class Driver:
         got.faulty.update(series for series, row in came.items() if row.is_faulty(values))
         if fault is not None:
             got.failed(rows.keys() - came.keys(), fault)
-
-    def identify(self, wire: Wire) -> sdi12.Identity:
-        """What the sensor says of itself. Raises DeviceError."""
-        return self._ask("I", sdi12.read_identity, wire)
 
     def _know_address(self, wire: Wire) -> None:
         """Ask the only sensor of the line for its address, if the site file does not say it. Raises DeviceError."""

@@ -75,8 +75,7 @@ class Driver:
             raise ValueError(f"device {device.name}: SHDLC needs a line of kind serial, tcp or tcp_server")
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
         self.name, self._address = device.name, options.address
-        self._places = {device.series(*name.split(":", 1)): shdlc.SPS30_FIELDS.index(row.field)
-                        for name, row in device.profile.rows.items() if isinstance(row, Row)}
+        self._places = {series: shdlc.SPS30_FIELDS.index(row.field) for series, row in device.rows(Row).items()}
         self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s)
         time_s = 60 * speed.character_s + 0.02 + speed.round_trip_s
         found = device.profile.commands if device.may_obey else {}

@@ -62,9 +62,7 @@ class Driver(StreamDriver):
 
     def __init__(self, device: Device) -> None:
         """Raises ValueError if the profile has no rows."""
-        self._rows = {device.series(*name.split(":", 1)): row for name, row in device.profile.rows.items() if isinstance(row, Row)}
-        if not self._rows:
-            raise ValueError(f"device {device.name}: the profile {device.profile.name} has no quantities")
+        self._rows = device.rows(Row)
         super().__init__(device, self._rows)
         self._cutter = LineCutter()
         self._stray = 0

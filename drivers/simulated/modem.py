@@ -37,8 +37,6 @@ class Modem:
         self.is_quiet = False
         """It has the connection and says nothing any more, as after a loss of signal."""
         self.connections = 0
-        self.refusals = 0
-        """How often the gateway ended the connection."""
         self.requests = 0
         self._numbers = itertools.count()
         self._thread: Thread | None = None
@@ -73,7 +71,6 @@ class Modem:
                         self.connections += 1
                         if not self._converse(wire, ear):
                             return
-                        self.refusals += 1
                 except OSError:
                     pass
                 try:
