@@ -29,6 +29,7 @@ from gateway.relayed import MARK
 from gateway.restoring import restore_state
 from gateway.sorting import Sorter, Taken
 from gateway.step import NOTHING, Effects, Event, PartFailed, step, unevaluated
+from gateway.view import TOO_OLD
 from gateway.wiring import Expected, Wiring
 
 log = logging.getLogger("ecosentry.core")
@@ -338,6 +339,7 @@ class Core:
         state, effects = self._step_guarded(event)
         with self._writer.transaction():
             self._writer.finish(number, n_from, self._version, effects.rows, effects.derived)
+            self._count_too_old(state)
             lines = self._alerts.write(self._writer, number, self._plan, self._watches, effects.transitions)
         self._state = state
         _say(lines)
@@ -387,7 +389,12 @@ class Core:
         for journal, n in taken.marks.items():
             writer.meta(f"{MARK}{journal}", n)
         writer.count(taken.counts)
+        self._count_too_old(state)
         return lines + self._write_notes(taken.notes)
+
+    def _count_too_old(self, state: State) -> None:
+        """What came too late for its hour or index, for people; the state that is committed with it counts on."""
+        self._writer.count({name: int(state[name][0] - self._state[name][0]) for name in TOO_OLD})
 
     def _write_notes(self, notes: Iterable[Note]) -> list[str]:
         lines: list[str] = []

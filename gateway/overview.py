@@ -17,7 +17,7 @@ from gateway.data_budget import local_day
 from gateway.gap_ledger import Followed, plain
 from gateway.health import LineHealth
 from gateway.journal.reader import Reader
-from gateway.view import AlertView, Live, Point
+from gateway.view import TOO_OLD, AlertView, Live, Point
 
 _LOOK_BACK = 50_000
 """How many of the newest rows a fresh overview reads to find the newest of every series."""
@@ -128,7 +128,7 @@ class Overview:
                             "words": untold.get(name, "")}
                            for name, states in sorted(recipients.items())],
             "conservation": {**counted, "holds": holds},
-            "relayed_gaps": counters.get("relayed_gaps", 0),
+            "relayed_gaps": counters.get("relayed_gaps", 0), "too_old": {name: counters.get(name, 0) for name in TOO_OLD},
             "journal": {"bytes": size, "limit": self._site.journal.max_size, "rows": last, "events": event.id if event else 0,
                         "state": facts.get("trouble") or "ok", "checked": facts.get("checked", "")},
             "clock": {"sure": stamp.sure, "words": "believed" if stamp.sure else "not yet true: readings that we would stamp are held"},

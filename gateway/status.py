@@ -85,6 +85,8 @@ def _lines(status: Plain, running: bool) -> list[str]:
     lines.append(f"received {c['received']} = journalled {c['journalled']} + duplicate {c['duplicate']} + undecodable {c['undecodable']} + "
                  f"quarantined {c['quarantined']} + held {c['held']} + overwritten {c['overwritten']}"
                  + ("" if c["holds"] else "   DOES NOT HOLD: please report this"))
+    if any(late := status["too_old"].values()):
+        lines.append("too late: {} readings renewed no hour, {} hours renewed no index or day (they are in the journal)".format(*late))
     lines.append(f"journal {journal['bytes'] / 1e6:.1f} MB of {journal['limit'] / 1e9:g} GB, {journal['rows']} rows, {journal['events']} events: "
                  f"{journal['state']}" + (f", checked: {journal['checked']}" if journal["checked"] else "")
                  + f"     clock {status['clock']['words']}")

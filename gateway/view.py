@@ -5,6 +5,9 @@ Everything is plain data that JSON can carry. Times are UTC ns. Nothing here wai
 
 from typing import NotRequired, Protocol, TypedDict
 
+TOO_OLD = ("hour_too_old", "index_too_old")
+"""Counted by the step: readings older than every hour that can still be issued again, and hours too old for an index or a day."""
+
 
 class Live(TypedDict):
     """The newest row of one series."""
@@ -86,6 +89,7 @@ class View(Protocol):
                     bytes_today, bytes_per_day}],
          "recipients": [{name, waiting, sent, dead, words}],
          "conservation": {received, journalled, duplicate, undecodable, quarantined, held, overwritten, holds: true}, "relayed_gaps": n,
+         "too_old": {hour_too_old: readings that renewed no hour, index_too_old: hours that renewed no index or day},
          "journal": {bytes, limit, rows, events, state, checked}, "clock": {sure, words},
          "gaps": [{series, since, until, seconds, reason, words, filled}], those that go on first (until null), then the newest,
          "notes": [text]}

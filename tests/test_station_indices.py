@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from law_house import AIR, HOUR, NAMES, NEW_EDITION, STEP, WATER, answered, given_by, hours, measured, station
 from line_protocol import parse
 
+from analytics.kernels.means import RING
 from config.reading_standards import standards
 from config.series import Flag, Reason, Series
 from gateway.journal.writer import START
 from gateway.overview import Overview
 from gateway.sinks._line_protocol import Encoder, levels
 from gateway.sorting import Taken
+from gateway.status import _lines
 from gateway.wiring import Expected, restore
 
 
@@ -67,6 +69,36 @@ def test_a_late_reading_issues_its_hour_and_the_index_of_it_again_with_the_next_
     again = answered({"standard": "HJ633-2026", "report": "realtime", "inputs": {"PM2.5": f"{mean:.6f}"},
                       "not_monitored": ["SO2", "NO2", "PM10", "CO", "O3"]})
     assert aqi[2][1] == again["aqi"] != aqi[0][1]
+    house.kill()
+
+
+def test_what_comes_too_late_for_its_hour_or_its_index_is_counted_once_and_shown(tmp_path):
+    site, expected = station("pm2_5", "so2")
+    house = House(tmp_path, site, expected=expected)
+    hours(house, {"pm2_5": 30.0}, 2)
+    house.clock.forward(200 * HOUR)
+    hours(house, {"pm2_5": 30.0}, 2)
+    for k in range(3):
+        house.say((measured("pm2_5"), 40.0), at=NOON + ((203 - RING) * HOUR + k) * S)  # newer ones have its place
+    for k in range(6 * 3):
+        house.say((measured("so2"), 9.0), at=NOON + (10 * HOUR + (k + 1) * STEP) * S)  # its own newest, but the index is far ahead
+        house.turn()
+    house.clock.forward(61)
+    house.turn()
+    overview = Overview(house.folder, site, "test", house.clock, [], dict)
+    found = overview.status()["too_old"]
+    assert found["hour_too_old"] == 3
+    assert found["index_too_old"] == int(house.core.state["index_too_old"][0]) >= 2
+    house.again()
+    house.again()
+    hours(house, {"pm2_5": 30.0})
+    assert overview.status()["too_old"] == found, "a restart steps them again and does not count them again"
+    house.say((measured("pm2_5"), 41.0), at=NOON + (203 - RING) * HOUR * S - 5 * S)
+    house.turn()
+    assert overview.status()["too_old"] == {**found, "hour_too_old": 4}
+    words = "\n".join(_lines(overview.status(), running=True))
+    assert f"too late: 4 readings renewed no hour, {found['index_too_old']} hours renewed no index or day" in words
+    overview.close()
     house.kill()
 
 

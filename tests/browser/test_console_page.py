@@ -489,6 +489,7 @@ def test_health_shows_the_sums_the_states_and_the_notes(serve, look):
     identity = " ".join(text(page, ".identity").split())
     assert "18,204,562 received = 18,204,551 journalled + 8 duplicate + 3 undecodable + 0 quarantined + 0 held" in identity
     assert "adds up" in identity
+    assert "1,204 readings renewed no hour, 3 hours no index or day" in identity
     sink = " ".join(text(page, ".sink").split())
     assert "18,204,551 journalled = 18,204,549 sent + 0 refused + 0 skipped + 0 thinned + 0 owed + 2 waiting" in sink
     leaf = " ".join(page.locator(".devices tr[data-name=leaf]").inner_text().split())

@@ -55,11 +55,12 @@ function sinkBoard(rows) {
   return el("section", { class: "panel board sinks" }, heading("sinks", rows), rows.length ? el("ul", {}, ...rows.map(one)) : el("p", { class: "calm" }, t("no_sinks")));
 }
 
-function identity(sums) {
+function identity(sums, tooOld) {
   const parts = [["in_journal", "journalled"], ["duplicate", "duplicate"], ["undecodable", "undecodable"], ["quarantined", "quarantined"], ["in_held", "held"], ["overwritten", "overwritten"]];
   return el("section", { class: "panel board identity" }, el("h3", {}, t("conservation")),
     sum(term(t("received"), sums.received), parts.map(([key, name]) => term(t(key), sums[name]))),
-    el("p", {}, el("span", { class: `state ${sums.holds ? "good" : "bad"}` }, shape(sums.holds ? "state-good" : "state-bad"), t(sums.holds ? "adds_up" : "adds_not"))));
+    el("p", {}, el("span", { class: `state ${sums.holds ? "good" : "bad"}` }, shape(sums.holds ? "state-good" : "state-bad"), t(sums.holds ? "adds_up" : "adds_not"))),
+    tooOld?.hour_too_old || tooOld?.index_too_old ? el("p", { class: "small" }, t("too_old", { readings: whole(tooOld.hour_too_old), hours: whole(tooOld.index_too_old) })) : null);
 }
 
 function restarts(workers) {
@@ -102,7 +103,7 @@ export function showHealth(status, version) {
   const places = ["lines", "devices", "sinks", "recipients"].filter((name) => Array.isArray(status[name]))
     .map((name) => part(name, status[name], () => (name === "sinks" ? sinkBoard(status.sinks) : board(name, status[name]))));
   if (Array.isArray(status.gaps) && status.gaps.length) places.push(part("gaps", status.gaps, () => board("gaps", status.gaps)));
-  if (status.conservation) places.push(part("conservation", status.conservation, () => identity(status.conservation)));
+  if (status.conservation) places.push(part("conservation", [status.conservation, status.too_old], () => identity(status.conservation, status.too_old)));
   if (status.journal || status.clock) places.push(part("box", [status.journal, status.clock, status.workers], () => box(status)));
   arrange(byId("health"), places);
   const since = status.since ? ms(status.since) : NaN;
