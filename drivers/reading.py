@@ -169,5 +169,5 @@ class Readings:
         return Batch(  # most messages bring one value: an array costs more than all else that is done with it
             tuple(self._index), _ONE_FIRST if is_first else np.array(self._which, np.int32), np.array(self._at, np.int64),
             _ONE_INSTANT if is_instant else np.array(self._span, np.int64),
-            np.array(self._raw, np.float64), np.frombuffer(self._reason, np.uint8), self.stamp, self.own_time, self.origin,
+            np.array(self._raw, np.float64), np.frombuffer(bytes(self._reason), np.uint8), self.stamp, self.own_time, self.origin,
         )

@@ -35,7 +35,7 @@ def client_of(protocol: str, heard: list[tuple[object, ...]]) -> tuple[MqttClien
     near, far = socket.socketpair()
     far.sendall(CONNACK[protocol])
     client = MqttClient("c", protocol, 100_000, lambda: near)
-    client.heard = lambda *message: heard.append(message)
+    client.heard = lambda *message: heard.append(message) is None
     client.begin("127.0.0.1", 1883, 60, 10)
     client.loop_read()
     return client, far
@@ -63,6 +63,25 @@ def test_messages_are_the_same_however_the_stream_is_cut(protocol):
             client.loop_read()
     assert client.socket() is not None
     assert [message[2:] for message in heard] == [message[2:] for message in said]
+    assert heard == said
+    client.end()
+    far.close()
+
+
+def test_no_message_follows_one_after_which_none_is_wanted():
+    heard: list[tuple[object, ...]] = []
+    client, far = client_of("3.1.1", heard)
+    client.heard = lambda *message: heard.append(message) is None and len(heard) % 3 > 0
+    chance, said = random.Random(3), []
+    for packet in range(1, 8):
+        some, message = publish(chance, "3.1.1", packet)
+        far.sendall(some)
+        said.append(message)
+    client.loop_read()
+    assert heard == said[:3]
+    assert client.holds_bytes
+    while client.holds_bytes:
+        client.loop_read()
     assert heard == said
     client.end()
     far.close()

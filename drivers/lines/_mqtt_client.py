@@ -40,8 +40,8 @@ class MqttClient(Client):
             CallbackAPIVersion.VERSION2, client_id, clean_session=None if five else visitor,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False, manual_ack=True)
-        self.heard: Callable[[bytes, bytes, int, int, bool, bool], None] = lambda *_: None
-        """Called with each message: topic as bytes, payload, QoS, packet number, dup, retained."""
+        self.heard: Callable[[bytes, bytes, int, int, bool, bool], bool] = lambda *_: True
+        """Called with each message: topic as bytes, payload, QoS, packet number, dup, retained. It says whether the next may follow at once."""
         self.on_message = self._on_a_message
         self._five = five
         self._visitor = visitor
@@ -108,7 +108,7 @@ class MqttClient(Client):
         self.heard(message._topic, bytes(message.payload), message.qos, message.mid, message.dup, message.retain)  # noqa: SLF001
 
     def _packet_read(self) -> MQTTErrorCode:
-        """The client's step of reading: one packet, or what there is of it."""
+        """The client's step of reading: the messages that have come, as far as they are wanted now; else one packet, or what there is of it."""
         if self._in_packet["command"]:
             return super()._packet_read()
         if self._at >= len(self._came):
@@ -121,18 +121,24 @@ class MqttClient(Client):
             if not self._came:
                 return MQTTErrorCode.MQTT_ERR_CONN_LOST
             self._last_msg_in = time.monotonic()
-        head = self._came[self._at]
-        if head not in _PUBLISH or not self._publish(head):
-            return super()._packet_read()
+        while self._at < len(self._came):
+            message = self._message()
+            if message is None:
+                return super()._packet_read()
+            if not self.heard(*message):
+                break
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
-    def _publish(self, head: int) -> bool:
-        """Hand over the PUBLISH that begins here (MQTT 5.0, 3.3); False = it is not whole or not right, nothing was taken."""
+    def _message(self) -> tuple[bytes, bytes, int, int, bool, bool] | None:
+        """Take the PUBLISH that begins here (MQTT 5.0, 3.3), as `heard` wants it; None = it is none, not whole or not right, nothing was taken."""
         came = self._came
+        head = came[self._at]
+        if head not in _PUBLISH:
+            return None
         size, place = _length(came, self._at + 1)
         end = place + size
         if not 5 <= size <= len(came) - place:
-            return False
+            return None
         packet, at = 0, place + 2
         topic = came[at : (at := at + (came[place] << 8 | came[place + 1]))]
         if head & 2 and at + 2 <= end:
@@ -141,10 +147,9 @@ class MqttClient(Client):
             properties, at = _length(came, at)
             at += properties
         if not topic or at > end or (head & 2 and not packet):
-            return False
+            return None
         self._at = end
-        self.heard(topic, came[at:end], head >> 1 & 3, packet, bool(head & 8), bool(head & 1))
-        return True
+        return topic, came[at:end], head >> 1 & 3, packet, bool(head & 8), bool(head & 1)
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._at >= len(self._came):

@@ -161,15 +161,16 @@ class Connection:
             self._is_up = True
             self._report.opened("; ".join(self._complaints))
 
-    def _on_message(self, name: bytes, payload: bytes, qos: int, packet: int, dup: bool, retained: bool) -> None:
+    def _on_message(self, name: bytes, payload: bytes, qos: int, packet: int, dup: bool, retained: bool) -> bool:
         try:
             topic = name.decode()
         except UnicodeDecodeError:
             topic = "a topic that is not UTF-8"
         if self._state_topic and topic == self._state_topic:  # our own voice, where a device has a wide filter
             self._client.ack(packet, qos)
-            return
+            return True
         self._hearing.message(topic, payload, qos, packet, dup, retained)
+        return self._receipts.owed < self._most_owed
 
     def _on_disconnect(self, client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> None:  # noqa: ANN401
         if not self._why:

@@ -40,15 +40,15 @@ class Poison:
     def __init__(self) -> None:
         self._devices: OrderedDict[bytes, str] = OrderedDict()
 
-    def add(self, digest: bytes, device: str) -> None:
+    def add(self, heard: Heard, device: str) -> None:
         """Remember a message."""
-        self._devices[digest] = device
+        self._devices[digest_of(heard.topic, heard.payload)] = device
         while len(self._devices) > _MOST_POISON:
             self._devices.popitem(last=False)
 
-    def device(self, digest: bytes) -> str | None:
+    def device(self, heard: Heard) -> str | None:
         """Whose driver failed on it."""
-        return self._devices.get(digest) if self._devices else None
+        return self._devices.get(digest_of(heard.topic, heard.payload)) if self._devices else None
 
 
 class Hearing:
@@ -101,10 +101,9 @@ class Hearing:
 
     def message(self, topic: str, payload: bytes, qos: int, packet: int, dup: bool, retained: bool) -> None:
         """One message, as the broker sent it; longer ones than allowed may have been cut. Never waits."""
-        digest = digest_of(topic, payload[: self._most_payload])
-        receipt = self._receipt(packet, qos, digest, dup) if qos else None
+        receipt = self._receipt(packet, qos, digest_of(topic, payload[: self._most_payload]), dup) if qos else None
         heard = Heard(topic, payload, self._clock.now(), retained, receipt)
-        batches, faults = self.read(heard, digest)
+        batches, faults = self.read(heard)
         if not batches and not faults:
             if retained:
                 self._report.count("retained")
@@ -125,12 +124,12 @@ class Hearing:
         """Does a device take messages of this topic?"""
         return any(self._drivers[device].wants(heard) for device in self._who(heard.topic))
 
-    def read(self, heard: Heard, digest: bytes) -> tuple[tuple[Batch, ...], list[str]]:
+    def read(self, heard: Heard) -> tuple[tuple[Batch, ...], list[str]]:
         """The readings in it, and why it is to be set aside."""
         if len(heard.payload) > self._most_payload:
             self._report.count("too big")
             return (), [f"is longer than max_payload, {self._most_payload} bytes"]
-        failed = self._poison.device(digest)
+        failed = self._poison.device(heard)
         if failed is not None:
             self._report.failed(failed, "undecodable", "its driver failed on a message, which was set aside")
             return (), [f"{failed}: its driver failed on this message"]
@@ -142,13 +141,13 @@ class Hearing:
             return (), ["no device wants this topic"]
         for device in listeners:
             try:
-                batches += self._hear(device, heard, digest)
+                batches += self._hear(device, heard)
             except Undecodable as error:
                 faults.append(f"{device}: {error}")
                 self._report.failed(device, "undecodable", str(error))
         return tuple(batches), faults
 
-    def _hear(self, device: str, heard: Heard, digest: bytes) -> list[Batch]:
+    def _hear(self, device: str, heard: Heard) -> list[Batch]:
         is_read = False
         try:
             batches = [batch for batch in self._drivers[device].hear(heard) if len(batch)]
@@ -158,7 +157,7 @@ class Hearing:
             raise
         finally:
             if not is_read:  # a bug of the driver: it goes up to the supervisor, and this message is not read again
-                self._poison.add(digest, device)
+                self._poison.add(heard, device)
         trouble = self._converse[device].trouble() if device in self._converse else None
         if trouble:
             self._report.failed(device, trouble.cause, trouble.words)

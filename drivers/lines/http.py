@@ -163,15 +163,14 @@ class Line:
         if heard is None:
             report.count("unwanted")
             return Refusal(404, f"no device has this topic: {topics[-1][:80]}")
-        digest = digest_of(heard.topic, post.body)
-        batches, faults = hearing.read(heard, digest)
+        batches, faults = hearing.read(heard)
         if self._is_visitor:
             deliver(Delivery(self.name, batches), 0.0)
             return Refusal(503, "this is only a look at the lines (check --live); send it again", (("retry-after", "60"),))
         if not batches and not faults:
             return Refusal(400, "there is nothing in it")
         self._number = (self._number + 1) % _NUMBERS
-        receipt = receipts.give(self._number, 1, digest, False, 0)
+        receipt = receipts.give(self._number, 1, digest_of(heard.topic, post.body), False, 0)
         if not batches:
             server.verdicts[id(receipt)] = Refusal(400, f"cannot be read, and is set aside: {'; '.join(faults)}")
         deliver(Delivery(self.name, batches, receipt, Aside(heard.topic, post.body[:_KEPT], "; ".join(faults)) if faults else None), 0.0)

@@ -11,7 +11,7 @@ from drivers.codecs.json_path import ABSENT, Absent, JsonPath
 from drivers.codecs.strict_json import Bad, Json, shown
 
 _FIGURE = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
-_DEVICE, _NORMAL = int(Reason.DEVICE), int(Reason.NORMAL)
+_DEVICE, _NORMAL = bytes((Reason.DEVICE,)), bytes((Reason.NORMAL,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Found:
 
     series: tuple[Series, ...]
     raw: list[float]
-    reason: bytearray
+    reason: bytes
 
 
 class Shape:
@@ -38,33 +38,35 @@ class Shape:
 
     def __init__(self, places: Sequence[Place]) -> None:
         """`places` in the order in which their values are to come out."""
-        self._places = [(place, place.path.only_key) for place in places]
+        self._places = [(place.path.only_key, place.path, place.value, place.series) for place in places]
         self._series = tuple(place.series for place in places)
 
     def look(self, message: Json) -> Found:
         """The values in it, good or bad. Raises Undecodable if there is no good one, nor one that says `null`."""
         fields = message if isinstance(message, dict) else {}
-        series: list[Series] = []
+        found: list[Series] = []
         raw: list[float] = []
-        reason = bytearray()
         bad: list[str] = []
-        for place, key in self._places:
-            value = fields.get(key, ABSENT) if key else place.path.find(message)
-            if isinstance(value, Absent):
-                continue
+        for key, path, meaning, series in self._places:
+            value = fields.get(key, ABSENT) if key else path.find(message)
             if type(value) is not float:
+                if isinstance(value, Absent):
+                    continue
                 number = _number(value)
                 if isinstance(number, Bad):
-                    bad.append(f"{place.series.quantity}: {number.why}")
+                    bad.append(f"{series.quantity}: {number.why}")
                 value = math.nan if number is None or isinstance(number, Bad) else number
-            if place.value is not None and value == value:
-                value = place.value(value)
-            series.append(place.series)
-            raw.append(value)
-            reason.append(_NORMAL if value == value else _DEVICE)
+            raw.append(value if meaning is None or value != value else meaning(value))
+            found.append(series)
         if len(bad) == len(raw):
             raise Undecodable(bad[0] if bad else f"nothing to read in it: {shown(message)}")
-        return Found(self._series if len(series) == len(self._series) else tuple(series), raw, reason)
+        return Found(self._series if len(found) == len(self._series) else tuple(found), raw, _reasons(raw))
+
+
+def _reasons(raw: Sequence[float]) -> bytes:
+    if math.isfinite(sum(raw)):
+        return _NORMAL * len(raw)
+    return b"".join(_DEVICE if math.isnan(value) else _NORMAL for value in raw)
 
 
 def _number(value: Json) -> float | Bad | None:

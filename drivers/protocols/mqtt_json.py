@@ -220,7 +220,9 @@ class Driver:
         readings.extend(found.series, at, self._span_ns, found.raw, found.reason)
 
     def _own_time(self, message: Json) -> int | None:
-        written = self._time.find(message) if isinstance(message, dict) else ABSENT
+        if not isinstance(message, dict):
+            return None
+        written = message.get(self._time.only_key, ABSENT) if self._time.only_key else self._time.find(message)
         if isinstance(written, Absent) or written is None:
             return None
         try:
