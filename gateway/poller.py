@@ -23,7 +23,8 @@ from drivers.driver import Asked, AskedLine, Called, Deliver, Pause, Wire
 from drivers.likely import explained
 from drivers.order import Obeys
 from drivers.reading import Batch, Clock, Delivery, Readings
-from gateway.breaker import Backoff, Breaker
+from gateway.breaker import Backoff
+from gateway.given_up import GivenUp
 from gateway.health import LineHealth
 from gateway.intake import Note
 from gateway.orders import Orders
@@ -34,10 +35,6 @@ log = logging.getLogger(__name__)
 
 _MISSING_EVERY_NS = 60_000_000_000
 """A series that stays away gives one MISSING row at each due time, but at most one a minute."""
-_PROBE_SHARE = 0.1
-"""Devices that are given up together take at most this share of the line's time …"""
-_DELAY_SHARE = 1 / 21
-"""… and delay polls that are due by at most this one: the mean cycle of a full line grows by 5 % at most."""
 _HAND_OVER_S = 0.2
 _HAND_OVER_AFTER_STOP = 10
 """How often a full queue is tried again once the daemon stops; the core is emptying it meanwhile."""
@@ -61,9 +58,7 @@ class Poller:
         self._deliver = deliver
         self._health = health
         chance = random.Random(seed)  # noqa: S311 - jitter is no secret
-        self._breakers = {device: Breaker(chance) for device in drivers}
-        self._given_up: set[str] = set()
-        """Devices whose breaker is open."""
+        self._given_up = GivenUp(drivers, chance)
         self._turns = Turns(drivers)
         self._wire: Wire | None = None
         self._caller: Called | None = None
@@ -72,8 +67,6 @@ class Poller:
         self._reopen_ns = 0
         self._has_answered = False
         """Since the line was opened last."""
-        self._probe_ns = 0
-        """No probe of any device before this."""
         self._called = Event()
         self.visits = Visits(name, clock, self._called.set)
         """Jobs from outside the timetable; see gateway.visits."""
@@ -132,12 +125,9 @@ class Poller:
 
     def _probe(self, now_ns: int, resting: frozenset[str]) -> Turn | None:
         """The shortest request of the device that has been given up and is to be tried now."""
-        if not self._given_up or self._wire is None or now_ns < self._probe_ns:
+        device = self._given_up.ready(now_ns, resting) if self._wire is not None else None
+        if device is None:
             return None
-        ready = [(at_ns, device) for device in self._given_up if (at_ns := self._breakers[device].try_at_ns) <= now_ns and device not in resting]
-        if not ready:
-            return None
-        device = min(ready)[1]
         return min((turn for turn in self._turns.all if turn.device == device), key=lambda turn: turn.group.line_time_s)
 
     def _rest_s(self, now_ns: int, others_ns: list[int]) -> float:
@@ -146,8 +136,7 @@ class Poller:
         if self._wire is None:
             times.append(self._reopen_ns)
         else:
-            resting = self._turns.resting(now_ns)
-            times += [max(self._breakers[device].try_at_ns, self._probe_ns) for device in self._given_up if device not in resting]
+            times += self._given_up.times(self._turns.resting(now_ns))
         return min(_LONGEST_WAIT_S, max(0.0, (min(times, default=now_ns + 10**12) - now_ns) / 1e9))
 
     def _take(self, turn: Turn, now_ns: int, stop: Event) -> None:
@@ -156,7 +145,7 @@ class Poller:
             passed = turn.leave_out(now_ns)
             if self._wire is None:
                 self._tell_missing(turn, Reason.LINE, stop)
-            elif turn.device in self._given_up:
+            elif turn.device in self._given_up.names:
                 self._tell_missing(turn, Reason.DEVICE, stop)
             else:
                 if passed:
@@ -175,11 +164,9 @@ class Poller:
     def _try(self, turn: Turn, wire: Wire, stop: Event) -> None:
         """Poll a device that has been given up; its next try comes no sooner than the line's share allows."""
         began_ns = self._clock.now().mono_ns
-        due_ns = min(self._turns.times(self._given_up), default=None)
+        due_ns = min(self._turns.times(self._given_up.names), default=None)
         self._poll(turn, wire, stop)
-        now_ns = self._clock.now().mono_ns
-        delay_ns = 0 if due_ns is None else max(0, now_ns - max(began_ns, due_ns))
-        self._probe_ns = now_ns + int(max((now_ns - began_ns) * (1 / _PROBE_SHARE - 1), delay_ns * (1 / _DELAY_SHARE - 1)))
+        self._given_up.tried(began_ns, self._clock.now().mono_ns, due_ns)
 
     def _poll(self, turn: Turn, wire: Wire, stop: Event) -> Reason | None:
         """One poll, or the part of it up to its next pause; handed over. Gives why there was none."""
@@ -215,17 +202,14 @@ class Poller:
         if self._caller is not None:
             self._health.noted(self._caller.caller)
         self._health.answered(turn.device, batch.stamp.mono_ns, f"{gone} of {len(batch)} values missing" if gone else "")
-        if self._breakers[turn.device].good():
-            self._given_up.discard(turn.device)
+        if self._given_up.good(turn.device):
             log.info("line %s: %s answers again", self.name, turn.device)
 
     def _failed(self, device: str, cause: str, words: str) -> None:
-        breaker = self._breakers[device]
-        opened = breaker.bad(self._clock.now().mono_ns)
+        breaker, opened = self._given_up.bad(device, self._clock.now().mono_ns)
         if cause != "line":
             self._health.failed(device, cause, words, given_up=breaker.is_open, try_at_ns=breaker.try_at_ns)
         if opened:
-            self._given_up.add(device)
             log.warning("line %s: %s given up after %d failures, tried now and then: %s", self.name, device, breaker.failures, words)
 
     def _obey(self, wire: Wire, resting: frozenset[str]) -> None:

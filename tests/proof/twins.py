@@ -156,13 +156,19 @@ TWINS = (
          "if True]",
          ("test_mqtt_line.py::test_a_receipt_of_a_dead_connection_acknowledges_nothing_on_the_next",)),
     Twin("has one breaker for an address, whatever its line", "gateway/poller.py",
-         "self._breakers = {device: Breaker(chance) for device in drivers}",
+         "self._given_up = GivenUp(drivers, chance)",
          """shared = globals().setdefault("_SHARED", {})
-        self._breakers = {device: shared.setdefault(getattr(driver, "_unit", device), Breaker(chance)) for device, driver in drivers.items()}""",
+
+        class Shared(GivenUp):
+            names = property(lambda self: {name for name, one in self._breakers.items() if one.is_open}, lambda self, names: None)
+
+        self._given_up = Shared(drivers, chance)
+        own = self._given_up._breakers
+        own.update({device: shared.setdefault(getattr(driver, "_unit", device), own[device]) for device, driver in drivers.items()})""",
          ("test_poller.py::test_a_dead_device_says_nothing_of_its_namesake_on_another_line",)),
-    Twin("has one breaker for a whole line", "gateway/poller.py",
-         "self._breakers = {device: Breaker(chance) for device in drivers}",
-         "self._breakers = dict.fromkeys(drivers, Breaker(chance))",
+    Twin("has one breaker for a whole line", "gateway/given_up.py",
+         "self._breakers = {device: Breaker(chance) for device in devices}",
+         "self._breakers = dict.fromkeys(devices, Breaker(chance))",
          ("test_poller.py::test_a_dead_device_does_not_delay_the_others",)),
     Twin("piles up the polls that did not fit", "gateway/turns.py",
          "self.due_ns += passed * self.period_ns\n",
