@@ -5,6 +5,7 @@ import socket
 import struct
 
 import pytest
+from paho.mqtt.client import Client
 
 from drivers.lines._mqtt_client import MqttClient
 
@@ -83,6 +84,24 @@ def test_no_message_follows_one_after_which_none_is_wanted():
     while client.holds_bytes:
         client.loop_read()
     assert heard == said
+    client.end()
+    far.close()
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_a_stream_of_messages_takes_one_read_and_none_of_paho_s_own_steps(protocol, monkeypatch):
+    """Goes red when another paho no longer asks the steps that we put in the place of its own."""
+    heard: list[tuple[object, ...]] = []
+    client, far = client_of(protocol, heard)
+    reads, own_way = [], []
+    read = Client._sock_recv
+    monkeypatch.setattr(Client, "_sock_recv", lambda self, size: reads.append(size) or read(self, size))
+    monkeypatch.setattr(Client, "_handle_on_message", lambda self, message: own_way.append(message))
+    topic_and_number = b"\0\1a\0\7" + (b"\0" if protocol == "5" else b"")
+    far.sendall(100 * frame(0x32, topic_and_number + b"61.5"))
+    client.loop_read()
+    assert heard == 100 * [(b"a", b"61.5", 1, 7, False, False)]
+    assert (len(reads), own_way) == (1, [])
     client.end()
     far.close()
 

@@ -98,6 +98,7 @@ class Driver:
         self._template = TopicTemplate(options.topic)
         self._time_key = options.time or str(device.profile.file.default.get("time", "t"))
         self._time = _one_value(self._time_key)
+        self._time_only = self._time.only_key
         self._span_ns = round(options.period * 1e9)
         self._old_ns = round(_OLD_INTERVALS * device.interval_s * 1e9)
         rows = {name: row for name, row in device.profile.rows.items() if isinstance(row, Row)}
@@ -196,7 +197,7 @@ class Driver:
         table = self._any_path.find(message)
         if not isinstance(table, dict):
             raise Undecodable(f"not an object: {shown(message)}")
-        keys = tuple([key for key in table if key in self._known])
+        keys = tuple(filter(self._known.__contains__, table))
         if not keys and not self._own:
             met = ", ".join(shown(key) for key in list(table)[:5])
             raise Undecodable(f"no key is a quantity of the vocabulary; it has {met or 'no keys'}")
@@ -222,7 +223,7 @@ class Driver:
     def _own_time(self, message: Json) -> int | None:
         if not isinstance(message, dict):
             return None
-        written = message.get(self._time.only_key, ABSENT) if self._time.only_key else self._time.find(message)
+        written = message.get(self._time_only, ABSENT) if self._time_only else self._time.find(message)
         if isinstance(written, Absent) or written is None:
             return None
         try:
