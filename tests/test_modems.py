@@ -251,11 +251,62 @@ def test_a_flood_of_connections_is_bounded_and_the_modem_that_is_there_is_read_o
         try:
             board = _switchboard._BOARDS[of.place]
             until(lambda: board.turned_away >= 200 - _switchboard._BURST)
-            assert len(board._unknown) <= _switchboard._BURST
+            assert len(board._unknown) <= _switchboard._MOST_OF_ONE
             assert values(driver(of), wire) == [7, -10.1]
         finally:
             for one in flood:
                 one.close()
+
+
+@contextmanager
+def strangers(port: int, addresses: range, each: int) -> Iterator[None]:
+    """Silent connections from so many addresses of this machine."""
+    with ExitStack() as stack:
+        for _ in range(each):
+            for number in addresses:
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), 5, (f"127.0.0.{number}", 0)))
+        yield
+
+
+def test_no_flood_from_other_addresses_keeps_out_a_modem_that_takes_its_time_to_register(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_server, "_WAIT_S", 0.1)
+    of = options(port)
+    with listening(of) as (line, stop):
+        with pytest.raises(LineError):
+            line.open(stop, SystemClock())
+        board = _switchboard._BOARDS[of.place]
+        with strangers(port, range(2, 12), 8):
+            until(lambda: board.turned_away >= 16)
+            with socket.create_connection(("127.0.0.1", port)) as modem:
+                modem.sendall(b"weir")
+                until(lambda: any(stranger.came == b"weir" for stranger in board._unknown.values()))
+                before = board.turned_away
+                with strangers(port, range(20, 50), 4):  # full all the while, and each address has more than the modem's
+                    until(lambda: board.turned_away >= before + 120)
+                    assert len(board._unknown) == _switchboard._MOST_UNKNOWN
+                    modem.sendall(b"-01")
+                    opened(line, stop).send(b"hello")
+                    modem.settimeout(2)
+                    assert modem.recv(10) == b"hello"
+        assert "give way" in line._door.strangers
+
+
+def test_of_one_address_a_few_wait_and_who_had_time_gives_way_to_the_newest_but_nobody_before(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_server, "_WAIT_S", 0.1)
+    of = options(port)
+    with listening(of) as (line, stop):
+        with pytest.raises(LineError):
+            line.open(stop, SystemClock())
+        board = _switchboard._BOARDS[of.place]
+        with strangers(port, range(2, 3), _switchboard._MOST_OF_ONE):
+            until(lambda: len(board._unknown) == _switchboard._MOST_OF_ONE)
+            with socket.create_connection(("127.0.0.1", port), 5, ("127.0.0.2", 0)) as early:
+                assert early.recv(1) == b"", "the others have just come and may yet register"
+            monkeypatch.setattr(_switchboard, "_PATIENCE_S", 0.0)
+            with socket.create_connection(("127.0.0.1", port), 5, ("127.0.0.2", 0)) as modem:
+                modem.sendall(b"weir-01")
+                opened(line, stop)
+            assert len(board._unknown) == _switchboard._MOST_OF_ONE - 1, "one gave way, and who has registered counts no more"
 
 
 def test_a_port_that_is_taken_is_said(port: int) -> None:

@@ -80,10 +80,22 @@ Networks = Annotated[Names, AfterValidator(_are_networks)]
 
 def is_let_in(peer: str, allowed: tuple[Network, ...]) -> bool:
     """Is this address among them? An empty list lets in everyone."""
+    return not allowed or any(_address(peer) in network for network in allowed)
+
+
+def neighbourhood(peer: str) -> str:
+    """What one owner of addresses counts as: an IPv4 address, or the /64 of an IPv6 address, in which anyone has addresses without end.
+
+    >>> neighbourhood("::ffff:10.8.0.17"), neighbourhood("2001:db8::7")
+    ('10.8.0.17', '2001:db8::/64')
+    """
+    address = _address(peer)
+    return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def _address(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     address = ipaddress.ip_address(peer.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return not allowed or any(address in network for network in allowed)
+    return address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped else address
 
 
 def listener(at: Place) -> socket.socket:

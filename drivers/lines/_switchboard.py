@@ -1,13 +1,15 @@
 """Listens at one address for all lines that modems connect to there, asks each who it is, and shows it to its door.
 
 One thread an address. It ends when every line that has joined was stopped. A stranger costs a descriptor, a few hundred bytes
-and half a minute at most; who comes too often, or under an unknown name, has to wait.
+and half a minute at most; who comes too often, or under an unknown name, has to wait. The places of strangers can be filled by
+anybody, so they are never held against a newcomer: whoever has waited longest, of the address that has most, gives way.
 """
 
 import logging
 import selectors
 import socket
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
@@ -15,13 +17,15 @@ from threading import Event, Lock, Thread
 from drivers.codecs.calling import LONGEST, Registration, Sieve
 from drivers.lines._dial import keep_alive
 from drivers.lines._door import Call, Door
-from drivers.lines._listening import Network, Pace, Place, is_let_in, listener
+from drivers.lines._listening import Network, Pace, Place, is_let_in, listener, neighbourhood
 
 log = logging.getLogger("ecosentry.line")
 _SLICE_S = 0.2
 _REGISTER_S = 30.0
-_MOST_UNKNOWN = 64
-"""Connections that have not said who they are, at once."""
+_MOST_UNKNOWN, _MOST_OF_ONE = 64, 8
+"""Connections that have not said who they are, at once: in all, and from one address, behind which a whole fleet may be."""
+_PATIENCE_S = 2.0
+"""A modem says who it is within this: so long nobody gives way to others of its own address."""
 _MOST_BYTES = 4 * LONGEST
 _BURST, _PER_S = 30.0, 0.5
 _UNKNOWN_PRICE = 5.0
@@ -44,7 +48,8 @@ class Subscriber:
 @dataclass(slots=True)
 class _Unknown:
     peer: str
-    until_s: float
+    crowd: str
+    since_s: float
     came: bytes = b""
 
 
@@ -57,6 +62,7 @@ class Switchboard:
     turned_away: int = 0
     """Connections that were refused: too many, unknown, or from elsewhere."""
     _unknown: dict[socket.socket, _Unknown] = field(default_factory=dict)
+    """Who has waited longest comes first."""
     _pace: Pace = field(default_factory=lambda: Pace(_BURST, _PER_S))
     _told_s: float = -_TELL_EVERY_S
 
@@ -99,18 +105,35 @@ class Switchboard:
             time.sleep(_SLICE_S)
             return
         peer = str(address[0])
+        crowd = neighbourhood(peer)
         allowed = any(is_let_in(peer, subscriber.networks) for subscriber in list(self.subscribers.values()))
-        if not allowed or not self._pace.allows(peer) or len(self._unknown) >= _MOST_UNKNOWN:
-            self._turn_away(wire, peer, "comes too often or too many wait" if allowed else "is not of an allowed network")
+        if not allowed or not self._pace.allows(crowd) or not self._makes_room(crowd, selector):
+            self._turn_away(wire, peer, "comes too often" if allowed else "is not of an allowed network")
             return
         wire.setblocking(False)
         keep_alive(wire)
-        self._unknown[wire] = _Unknown(peer, time.monotonic() + _REGISTER_S)
+        self._unknown[wire] = _Unknown(peer, crowd, time.monotonic())
         selector.register(wire, selectors.EVENT_READ)
         self._recognise(wire, selector)
 
+    def _makes_room(self, crowd: str, selector: selectors.BaseSelector) -> bool:
+        """A place for one more of this crowd; False = it has all that it may have, and they have just come."""
+        waiting = Counter(stranger.crowd for stranger in self._unknown.values())
+        is_crowded = waiting[crowd] >= _MOST_OF_ONE
+        if not is_crowded and len(self._unknown) < _MOST_UNKNOWN:
+            return True
+        fullest = crowd if is_crowded else max(waiting, key=waiting.__getitem__)
+        oldest = next(wire for wire, stranger in self._unknown.items() if stranger.crowd == fullest)
+        has_had_time = time.monotonic() - self._unknown[oldest].since_s > _PATIENCE_S
+        if is_crowded and not has_had_time:
+            return False
+        self._end(oldest, selector, "and had to give way: too many wait", _UNKNOWN_PRICE if has_had_time else 0.0)
+        return True
+
     def _hear(self, wire: socket.socket, selector: selectors.BaseSelector) -> None:
-        stranger = self._unknown[wire]
+        stranger = self._unknown.get(wire)
+        if stranger is None:  # gave way to a newcomer in this same round
+            return
         try:
             came = wire.recv(_MOST_BYTES - len(stranger.came))
         except BlockingIOError:
@@ -141,16 +164,19 @@ class Switchboard:
             may_become |= length == 0 or subscriber.heartbeats.is_begun(stranger.came)
         if not may_become or len(stranger.came) >= _MOST_BYTES:
             self._forget(wire, selector)
-            self._pace.fine(stranger.peer, _UNKNOWN_PRICE)
+            self._pace.fine(stranger.crowd, _UNKNOWN_PRICE)
             self._turn_away(wire, stranger.peer, f"registers as {_shown(stranger.came)}, which no line does")
 
     def _give_up(self, selector: selectors.BaseSelector) -> None:
-        now = time.monotonic()
-        for wire in [wire for wire, stranger in self._unknown.items() if stranger.until_s < now]:
-            stranger = self._forget(wire, selector)
-            self._pace.fine(stranger.peer, _UNKNOWN_PRICE)
-            what = f"has said {_shown(stranger.came)} only" if stranger.came else "has said nothing"
-            self._turn_away(wire, stranger.peer, f"{what} in {_REGISTER_S:.0f} s and not registered")
+        late = time.monotonic() - _REGISTER_S
+        for wire in [wire for wire, stranger in self._unknown.items() if stranger.since_s < late]:
+            self._end(wire, selector, f"in {_REGISTER_S:.0f} s and not registered", _UNKNOWN_PRICE)
+
+    def _end(self, wire: socket.socket, selector: selectors.BaseSelector, why: str, price: float) -> None:
+        stranger = self._forget(wire, selector)
+        self._pace.fine(stranger.crowd, price)
+        what = f"has said {_shown(stranger.came)} only" if stranger.came else "has said nothing"
+        self._turn_away(wire, stranger.peer, f"{what} {why}")
 
     def _forget(self, wire: socket.socket, selector: selectors.BaseSelector) -> _Unknown:
         selector.unregister(wire)
