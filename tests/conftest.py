@@ -1,5 +1,6 @@
 """Fixtures that many tests share (a real server each, in a folder of its own, ended with the test) and the order of the files."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = item.get_closest_marker("timeout")
         longest[item.path] = max(longest.get(item.path, 0), mark.args[0] if mark and mark.args else 0)
     items.sort(key=lambda item: -longest[item.path])
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT to this process is KeyboardInterrupt, whatever runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from drivers.job import Gap, Job, Plain, Progress
 from drivers.simulated.modbus import ProfileSource, RegisterSource, SimulatedDevice, TableSource
 from drivers.simulated.modbus_pty import SerialBus
 from gateway.scanning.scan_command import Ways, run_scan
-from gateway.scanning.scan_line import Wish
+from gateway.scanning.wish import Wish
 
 SOIL = {"soil_moisture": 32.1, "soil_temperature": -10.1, "soil_ec": 412.0, "soil_ph": 7.2, "soil_nitrogen": 10.0, "soil_phosphorus": 20.0,
         "soil_potassium": 30.0}

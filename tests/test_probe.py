@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import struct
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from drivers.simulated.modbus_pty import SerialBus
 from gateway.checking.devices import run_devices
 from gateway.scanning.meanings import Run, meanings, shown
 from gateway.scanning.probe_command import ProbeWish, run_probe
-from gateway.scanning.probe_job import Probe, probe_of
+from gateway.scanning.probe_job import Probe, probe_of, probing
 
 NO_SITE = Path("no-site.toml")
 HIGH, LOW = struct.unpack(">2H", struct.pack(">f", 22.4))
@@ -117,6 +119,38 @@ def test_a_device_that_says_nothing_where_others_decline_does_not_take_for_ever(
     assert (clock.mono_ns - began) / 1e9 < 60  # 0.2 s a silence, where 1 s a register would be minutes
 
 
+@pytest.mark.parametrize("make", [lambda answer_s: probe_of("bus", Options(port="x"), "7", "0-9", answer_s),
+                                  lambda answer_s: probing("bus", Options(port="x"), {"address": 7, "registers": "0-9", "answer_s": answer_s})])
+def test_a_slow_device_is_probed_with_the_patience_that_is_asked_for(make):
+    one, clock = device(7, Island(range(4))), VirtualClock()
+    wires = [VirtualWire(clock, lambda request: None),
+             VirtualWire(clock, lambda request: (0.8, one.reply(request[1:-2], lambda unit, pdu: seal(bytes([unit]) + pdu)).frame))]
+    found = {}
+    for answer_s, wire in ((0.0, wires[0]), (2.0, wires[0]), (2.0, wires[1])):
+        job, began = make(answer_s), clock.mono_ns
+        job.profiles, job.functions = (), (3,)
+        found[answer_s, wires.index(wire)] = spans(dict(driven(job, wire))), (clock.mono_ns - began) / 1e9
+    assert found[2.0, 1][0] == [(3, 0, 4)]
+    assert found[2.0, 0][1] > 3 * found[0.0, 0][1]
+    with pytest.raises(ValueError, match="up to 10"):
+        probing("bus", Options(port="x"), {"address": 7, "answer_s": 11})
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_what_was_probed_before_ctrl_c_is_told_and_that_it_is_not_whole(tmp_path):
+    class Interrupting(Island):
+        def read(self, function: int, first: int, count: int) -> list[int]:
+            if function == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().read(function, first, count)
+
+    out = io.StringIO()
+    with SerialBus([device(4, Interrupting(range(3)))], tmp_path / "tty"), pytest.raises(KeyboardInterrupt):
+        run_probe(str(tmp_path / "tty"), NO_SITE, ProbeWish("4", registers="0-2", listen_s=0.0, quiet=True), out, out)
+    assert "address 4 answers function 3, registers 0–2" in out.getvalue()
+    assert out.getvalue().splitlines()[-1] == "This is not whole: it was broken off."
+
+
 # ── meanings ──
 def test_plausible_readings_are_marked_and_the_absurd_ones_are_not():
     registers = tuple(UNKNOWN.values())
@@ -177,6 +211,10 @@ def test_who_does_not_answer_and_what_cannot_be_are_said(tmp_path):
     with SerialBus([device(4, TableSource({}))], tmp_path / "tty"):
         code, said = probe(str(tmp_path / "tty"), "5", registers="0-1")
     assert (code, "address 5 does not answer at 9600 8N1" in said) == (1, True)
+    code, said = probe("/dev/none", "4", shows=("pH=7.24",))
+    assert (code, "pH is no quantity; did you mean ph?" in said) == (2, True), "before the port is opened"
+    code, said = probe("/dev/none", "4", write=str(tmp_path / "none" / "mine.toml"))
+    assert (code, "there is no folder" in said) == (2, True)
     for wishes in ({"shows": ("ph",)}, {"shows": ("ph=x",)}, {"registers": "9-0"}, {"registers": "x"}):
         assert probe(str(tmp_path / "tty"), "4", **wishes)[0] == 2
     with pytest.raises(ValueError, match="one address at a time"):

@@ -1,31 +1,48 @@
 """`ecosentry scan`: ports by lasting names, who speaks or answers on them; nothing is written, nobody is asked into another's talk."""
 
+import io
 import json
+import os
+import shutil
+import signal
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import field_devices
 import pytest
 from field_devices import FarEnd
-from scanned import Deaf, RecognisableSoil, device, scan
+from scanned import Deaf, RecognisableSoil, device, driven, scan
+from virtual import VirtualClock, VirtualWire
 
 from config.reading_site import read_site_text
 from drivers.codecs import dlt645, nmea
 from drivers.codecs.modbus import Question, seal
+from drivers.lines.serial import Options
 from drivers.ports import ports
 from drivers.simulated.modbus import TableSource
 from gateway.building import load_site
 from gateway.checking.check import prove
+from gateway.cli import main
 from gateway.plugins import KINDS
 from gateway.scanning.own_port import Setting
-from gateway.scanning.scan_command import Ways
-from gateway.scanning.scan_line import Wish, rounds
+from gateway.scanning.rounds import rounds
+from gateway.scanning.scan_command import Ways, run_scan
+from gateway.scanning.scan_job import Scan, asks
 from gateway.scanning.site_text import LineFound, Place, site_text
 from gateway.scanning.streams import Recogniser
+from gateway.scanning.wish import Wish
 
 NO_SITE = Path("no-site.toml")
 FAST = {"listen_s": 0.3, "answer_s": 0.1}
+LINE = """
+[stations.field]
+[lines.cabinet]
+kind = "serial"
+port = "{port}"
+baudrate = 57600
+"""
 
 
 # ── ports ──
@@ -140,6 +157,106 @@ def test_a_device_that_runs_at_another_baud_rate_is_found_there(tmp_path):
     assert [(one["address"], one["setting"]) for one in found["found"]] == [(3, "19200 8E1")]
     assert found["settings"][:2] == ["9600 8N1", "4800 8N1"], "the likeliest first"
     assert found["found"][0]["looks_like"][0]["profile"] == "cwt_soil_7in1"
+
+
+def test_a_line_of_the_site_file_is_asked_at_its_own_setting_first(tmp_path):
+    site = tmp_path / "site.toml"
+    site.write_text(LINE.format(port=tmp_path / "tty"), "utf-8")
+    with Deaf([device(3, RecognisableSoil(3))], tmp_path / "tty", 57600):
+        for name in ("cabinet", str(tmp_path / "tty")):
+            code, said, words = scan(name, site, Wish(addresses="3-4", first=True, **FAST), Ways(as_json=True))
+            assert code == 0, words
+            found = json.loads(said)
+            assert found["settings"] == ["57600 8N1"], name
+            assert [one["address"] for one in found["found"]] == [3]
+
+
+def test_the_usual_settings_come_after_the_lines_own_and_none_twice():
+    own = Setting(4800, "8N1")
+    first, *others = rounds(Wish(), own)
+    assert (first.setting, first.addresses) == (own, "1-247")
+    assert set(rounds(Wish())[0].kinds) <= set(first.kinds)
+    assert [one.setting for one in others] == [one.setting for one in rounds(Wish()) if one.setting != own]
+    assert [str(one.setting) for one in rounds(Wish(format="8E1"), Setting(57600))] == ["57600 8E1"], "what is not said is the line's own"
+    assert own.options("x", Options(port="y", rs485=True)).rs485 is True, "a port that switches by the kernel does so at every setting"
+
+
+@pytest.mark.parametrize(("name", "wish", "words"), [
+    ("far", Wish(baudrate=9600), "--baudrate: line far is of kind tcp and has no baud rate"),
+    ("far", Wish(everything=True, anyway=True), "--all, --anyway: line far is of kind tcp"),
+    ("", Wish(addresses="1-9", first=True), "--addresses, --first: without a port nothing is asked"),
+    ("cabinet", Wish(addresses="9-1"), "addresses 9-1 run backwards: write 1-9")])
+def test_options_that_cannot_apply_are_refused_in_words(tmp_path, name, wish, words):
+    site = tmp_path / "site.toml"
+    site.write_text(LINE.format(port=tmp_path / "tty") + '[lines.far]\nkind = "tcp"\nhost = "127.0.0.1"\n', "utf-8")
+    code, _, said = scan(name, site, wish)
+    assert (code, words in said) == (2, True), said
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--format", "8X1"], "8X1 is no format; write data bits"), (["--baudrate", "96O0"], "96O0 is no baud rate"),
+    (["--baudrate", "5"], "a whole number from 300"), (["--answer", "1 h"], "1 h is no time to wait"), (["--answer", "5"], "is not a duration")])
+@pytest.mark.parametrize("word", [["scan", "/dev/none"], ["probe", "/dev/none", "1"]])
+def test_what_no_port_can_be_set_to_is_refused_at_once(word, words, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*word, *words])
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_where_a_file_is_to_be_written_is_looked_at_before_anything_is_sent(tmp_path):
+    class Vanishing(RecognisableSoil):
+        def read(self, function: int, first: int, count: int) -> list[int]:
+            shutil.rmtree(tmp_path / "here", ignore_errors=True)
+            return super().read(function, first, count)
+
+    with Deaf([device(1, Vanishing(1))], tmp_path / "tty") as bus:
+        wish = Wish(baudrate=9600, addresses="1-1", **FAST)
+        code, _, said = scan(str(tmp_path / "tty"), NO_SITE, wish, Ways(write=str(tmp_path / "none" / "site.toml")))
+        assert (code, f"there is no folder {tmp_path}/none" in said, bus.heard) == (2, True, 0)
+        (tmp_path / "here").mkdir()
+        code, told, said = scan(str(tmp_path / "tty"), NO_SITE, wish, Ways(write=str(tmp_path / "here" / "site.toml")))
+    assert (code, "site.toml could not be written: No such file" in said) == (74, True), "gone meanwhile"
+    assert "cwt_soil_7in1" in told
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_was_found_before_ctrl_c_is_told_and_that_it_is_not_whole(tmp_path, as_json):
+    class Interrupting(RecognisableSoil):
+        def read(self, function: int, first: int, count: int) -> list[int]:
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().read(function, first, count)
+
+    out, file = io.StringIO(), tmp_path / "site.toml"
+    with Deaf([device(2, RecognisableSoil(2)), device(4, Interrupting(4))], tmp_path / "tty"), pytest.raises(KeyboardInterrupt):
+        run_scan(str(tmp_path / "tty"), NO_SITE, Wish(addresses="1-9", **FAST), Ways(as_json, str(file), quiet=True), out, out)
+    if as_json:
+        found = json.loads(out.getvalue())
+        assert (found["whole"], [one["address"] for one in found["found"]]) == (False, [2])
+    else:
+        said = out.getvalue().splitlines()
+        assert said[1].split()[:3] == ["2", "9600", "8N1"]
+        assert said[-2:] == ["This is not whole: it was broken off.", f"{file} was not written."]
+    assert not file.exists()
+
+
+def test_a_guess_is_written_with_its_evidence_and_not_as_a_device():
+    units = {7: RecognisableSoil(7), 9: TableSource({0: 712, 1: 213, 2: 400}), 11: TableSource({0: 712, 1: 213, 2: 0xFFFF})}
+    devices = {address: device(address, source) for address, source in units.items()}
+
+    def respond(request: bytes) -> tuple[float, bytes]:
+        return 0.01, devices[request[0]].reply(request[1:-2], lambda unit, pdu: seal(bytes([unit]) + pdu)).frame
+
+    scan_ = Scan("bus", Options(port="/dev/x"), asks(["modbus"], list(units), "rtu"), "9600 8N1", 0.0)
+    found = driven(scan_, VirtualWire(VirtualClock(), respond))["found"]
+    written = site_text(Place(), [LineFound("usb1", "/dev/x", "9600 8N1", "", found)])
+    assert list(read_site_text(written, KINDS, "site.toml").devices) == ["cwt_soil_7in1"], written
+    evidence, row = next((first, second) for first, second in pairwise(written.splitlines()) if "address = 9" in second)
+    assert "only a guess: 3 of 3 values could be its own (" in evidence
+    assert evidence.endswith("compare with its display, then take the # away")
+    assert row.startswith("# ")
+    assert [fit["profile"] for fit in found[2]["looks_like"] if "soil_ec" in fit["plausible"]] == [], "the end of a range is no value"
 
 
 def test_a_scan_can_stop_at_the_first_that_answers(tmp_path):
@@ -258,7 +375,8 @@ def test_the_likeliest_settings_come_first_and_all_means_all():
 
 
 def test_whatever_was_found_makes_a_site_file_that_is_right(tmp_path):
-    soil = {"protocol": "modbus", "address": 1, "setting": "9600 8N1", "looks_like": [{"profile": "cwt_soil_7in1", "fits": 7, "of": 7}]}
+    fit = {"profile": "cwt_soil_7in1", "fits": 7, "of": 7, "sure": True}
+    soil = {"protocol": "modbus", "address": 1, "setting": "9600 8N1", "looks_like": [fit]}
     lines = [LineFound("usb1", "/dev/serial/by-path/a", "9600 8N1", "CH340", [
         soil, {**soil, "address": 2}, {**soil, "address": 3, "setting": "4800 8N1"}, {"protocol": "modbus", "address": 4, "setting": "9600 8N1"},
         {"protocol": "dlt645", "address": "000000000161", "setting": "9600 8N1"}]),
@@ -273,8 +391,6 @@ def test_whatever_was_found_makes_a_site_file_that_is_right(tmp_path):
 
 
 def test_progress_is_a_bar_on_a_terminal_and_a_line_a_minute_elsewhere(monkeypatch):
-    import io
-
     from drivers.job import Progress
     from gateway.scanning.progress import ProgressLine
 

@@ -3,6 +3,9 @@
 import io
 import itertools
 import json
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +18,8 @@ from drivers.codecs.modbus import Question
 from drivers.simulated.modbus_pty import SerialBus
 from gateway.daemon import Daemon
 from gateway.scanning.probe_command import ProbeWish, run_probe
-from gateway.scanning.scan_command import Ways
-from gateway.scanning.scan_line import Wish
+from gateway.scanning.scan_command import Ways, run_scan
+from gateway.scanning.wish import Wish
 
 SITE = """
 [stations.field]
@@ -64,6 +67,11 @@ def polled(tmp_path) -> Iterator[tuple[Bus, Daemon, Path]]:
         yield far, daemon, path
 
 
+def probe(name: str, path: Path, wish: ProbeWish) -> tuple[int, str]:
+    out = io.StringIO()
+    return run_probe(name, path, wish, out, out), out.getvalue()
+
+
 def worst_gap(times: list[float]) -> float:
     return max(b - a for a, b in itertools.pairwise(times))
 
@@ -88,6 +96,31 @@ def test_a_port_of_a_running_line_is_scanned_through_the_daemon_too_and_listed_a
     found = json.loads(scan(str(far.bus.link), path, Wish(addresses="8-9", answer_s=EXCHANGE_S, listen_s=0.5), Ways(as_json=True))[1])
     assert (found["line"], found["through"], found["known"]) == ("cabinet", "daemon", {"one": 1, "two": 2})
     assert [one["address"] for one in found["found"]] == [9]
+    for code, said in (scan("cabinet", path, Wish(everything=True, baudrate=4800))[::2], probe("cabinet", path, ProbeWish("9", format="8E1"))):
+        assert code == 2
+        assert "not while the daemon polls line cabinet, for it asks at the line's own setting, 9600 8N1" in said
+    assert "up to 10" in probe("cabinet", path, ProbeWish("9", answer_s=11.0))[1], "the patience that is wished for comes to the daemon"
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_what_the_daemon_found_before_ctrl_c_is_told_and_the_scan_is_cancelled(polled):
+    far, daemon, path = polled
+    note, out = far.bus.devices[9].answered, io.StringIO()
+
+    def answered(question: Question, registers: list[int]) -> None:
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        far.bus.devices[9].answered = note
+
+    far.bus.devices[9].answered = answered
+    with pytest.raises(KeyboardInterrupt):
+        run_scan("cabinet", path, Wish(addresses="9-200", answer_s=EXCHANGE_S, listen_s=0.3), Ways(quiet=True), out, out)
+    said = out.getvalue().splitlines()
+    assert said[1].split()[:3] == ["9", "9600", "8N1"]
+    assert said[-1] == "This is not whole: it was broken off."
+    visits, until = daemon._visited["cabinet"].visits, time.monotonic() + 3
+    while visits.views()[0]["state"] != "cancelled" and time.monotonic() < until:
+        time.sleep(0.05)
+    assert visits.views()[0]["state"] == "cancelled"
 
 
 def test_a_device_is_probed_through_the_daemon_while_it_and_others_are_polled(polled, tmp_path):

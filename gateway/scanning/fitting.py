@@ -1,7 +1,7 @@
 """Which shipped profiles fit a Modbus unit: their registers are read, decoded as the driver would, and held against what is plausible."""
 
 import math
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,13 +13,18 @@ from config.quantity import vocabulary
 from config.reading_profile import read_profile
 from drivers.blocks import Want, cost, plan
 from drivers.codecs.modbus import DeclinedError
-from drivers.decode import decode
+from drivers.decode import Form, decode
 from drivers.job import Gap, Plain, Progress
 from drivers.protocols.modbus import Row, Timing
 from gateway.plugins import KINDS
 from gateway.scanning.exchanges import Registers
 
 _SIMULATED = "S"
+_MOST_VALUES = 4
+_ENDS: Mapping[str, Sequence[tuple[int, int]]] = {"u": ((0xFFFF, 0xFFFF),), "s": ((0x7FFF, 0xFFFF), (0x8000, 0))}
+"""The first register at an end of the range, and the others."""
+_TELLING = 3
+"""So many values that are not 0 make a mark of recognition sure: many makers keep the address in one and the same register."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,14 @@ class Fit:
         return self.recognised, len(self.plausible) / self.rows, self.telling, len(self.plausible)
 
     @property
-    def is_whole(self) -> bool:
-        """Every quantity has a plausible value."""
-        return len(self.plausible) == self.rows
+    def is_sure(self) -> bool:
+        """It may be read with this profile before a person has compared the values: plausible alone is what many registers look like."""
+        return self.recognised and len(self.plausible) == self.rows and self.telling >= min(_TELLING, self.rows)
 
     def plain(self) -> Plain:
         """For JSON."""
-        return {"profile": self.profile, "fits": len(self.plausible), "of": self.rows, "recognised": self.recognised,
+        return {"profile": self.profile, "fits": len(self.plausible), "of": self.rows, "recognised": self.recognised, "sure": self.is_sure,
+                "plausible": list(self.plausible),
                 "values": {name: None if math.isnan(value) else value for name, value in self.values.items()}}
 
 
@@ -82,6 +88,7 @@ def _fit(registers: Registers, profile: Profile, progress: Progress) -> Generato
     wants = [Want(row.function, row.first, row.form.registers) for row in rows.values()]
     names = list(rows)
     values: dict[str, float] = {}
+    empty: set[str] = set()
     for block in plan(wants, cost(registers.speed, timing.turnaround), timing.max_registers, timing.forbidden, over_holes=False):
         try:
             came = yield from registers.read(block.function, block.first, block.count, progress)
@@ -91,10 +98,13 @@ def _fit(registers: Registers, profile: Profile, progress: Progress) -> Generato
             return None  # it does not answer now
         for place in block.rows:
             at = wants[place].first - block.first
-            values[names[place]] = decode(rows[names[place]].form, came[at : at + wants[place].count])
+            name, words = names[place], came[at : at + wants[place].count]
+            values[name] = decode(rows[name].form, words)
+            if is_empty(rows[name].form, words):
+                empty.add(name)
     if not values:
         return None
-    plausible = tuple(name for name, value in values.items() if is_plausible(name, value))
+    plausible = tuple(name for name, value in values.items() if name not in empty and is_plausible(name, value))
     recognised = yield from _is_recognised(registers, profile, progress)
     return Fit(profile.name, values, plausible, len(rows), sum(map(partial(_tells, values), plausible)), recognised)
 
@@ -114,7 +124,32 @@ def _tells(values: Mapping[str, float], name: str) -> bool:
     return values[name] != 0 and name.partition(":")[0] != PULSES
 
 
+def is_empty(form: Form, words: Sequence[int]) -> bool:
+    """The end of what a whole number can hold is what makers write where there is no value, whatever range a quantity has.
+
+    >>> is_empty(Form("u16"), [0xFFFF]), is_empty(Form("s16"), [0xFFFF]), is_empty(Form("s32"), [0x7FFF, 0xFFFF])
+    (True, False, True)
+    """
+    ends = _ENDS.get(form.type.rstrip("0123456789"), ())
+    ordered = words if form.order in ("ABCD", "BADC") else words[::-1]
+    return any(ordered[0] == first and all(word == rest for word in ordered[1:]) for first, rest in ends)
+
+
 def is_plausible(name: str, value: float) -> bool:
     """Can a real place have this value of this quantity?"""
     known = vocabulary().get(name.partition(":")[0])
     return known is not None and known.plausible[0] <= value <= known.plausible[1]
+
+
+def values_text(values: dict[str, float]) -> str:
+    """The first few values with their units.
+
+    >>> values_text({"ph": 7.24, "water_temperature": 18.3})
+    'ph 7.24   water_temperature 18.3 °C'
+    """
+    said = []
+    for name, value in list(values.items())[:_MOST_VALUES]:
+        known = vocabulary().get(name.partition(":")[0])
+        unit = "" if known is None or known.unit == "1" else f" {known.unit}"
+        said.append(f"{name} {value:.{known.decimals if known else 2}f}{unit}")
+    return "   ".join(said) + (" …" if len(values) > _MOST_VALUES else "")

@@ -56,10 +56,10 @@ def _one(port: Port, line: str, each_s: float, stop: Event) -> Listened:
         return Listened(port, state, text)
 
 
-def hear_port(port: Port, each_s: float, stop: Event) -> Listened:
-    """What speaks on a port, at 9600 8N1 and, if it cannot be understood, at other settings. Raises LineError."""
+def hear_port(port: Port, each_s: float, stop: Event, own: Setting | None = None) -> Listened:
+    """What speaks on a port, at its own setting (else 9600 8N1) and, if it cannot be understood, at others. Raises LineError."""
     first: Listened | None = None
-    for setting in _SETTINGS:
+    for setting in dict.fromkeys((own or _SETTINGS[0], *_SETTINGS)):
         heard = _at(port, setting, each_s, stop)
         first = first or heard
         if heard.state in ("stream", "master") or (first.state == "quiet") or stop.is_set():
@@ -79,7 +79,7 @@ def _at(port: Port, setting: Setting, each_s: float, stop: Event) -> Listened:
             masters.fall_silent(mono_ns)
         return masters.requests > 1
 
-    with own_port(port.name, setting, stop) as wire:
+    with own_port(setting.options(port.name), stop) as wire:
         count = listen(wire, each_s, hear, stop)
     stream = recogniser.verdict()
     if masters.requests:

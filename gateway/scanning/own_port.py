@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from threading import Event
 
 from config.errors import LineError
-from drivers.blocks import LineSpeed
 from drivers.driver import AskedLine, Wire
 from drivers.job import Gap, Job, Plain, Progress
 from drivers.lines.serial import Line as SerialLine
@@ -15,23 +14,29 @@ from drivers.lines.serial import Options as SerialOptions
 from gateway.clock import SystemClock
 
 Tell = Callable[[Progress], None]
-MOST_BAUDRATES = (9600, 4800, 19200, 115200, 2400, 38400, 1200, 57600)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What a serial port is set to."""
 
-    baudrate: int
+    baudrate: int = 9600
     format: str = "8N1"
     framing: str = "rtu"
 
     def __str__(self) -> str:
         return f"{self.baudrate} {self.format}"
 
-    def options(self, port: str) -> SerialOptions:
-        """The options of a line with it. Raises ValueError (pydantic) for a baud rate or format that cannot be."""
-        return SerialOptions.model_validate({"port": port, "baudrate": self.baudrate, "format": self.format, "framing": self.framing})
+    @classmethod
+    def of(cls, options: SerialOptions) -> "Setting":
+        """What a line is set to."""
+        usual = cls()
+        return cls(options.baudrate or usual.baudrate, options.format or usual.format, options.framing)
+
+    def options(self, port: str, like: SerialOptions | None = None) -> SerialOptions:
+        """The options of a port with it; what else the port needs (RS-485 mode) is that of `like`. Raises ValueError if it cannot be."""
+        made = SerialOptions.model_validate({"port": port, "baudrate": self.baudrate, "format": self.format, "framing": self.framing})
+        return made if like is None else made.model_copy(update={"rs485": like.rs485})
 
 
 class OwnPort:
@@ -47,14 +52,9 @@ class OwnPort:
         self._line.close()
 
 
-def own_port(port: str, setting: Setting, stop: Event) -> OwnPort:
-    """The serial port at a setting."""
-    return OwnPort(SerialLine("scan", setting.options(port), str), stop)
-
-
-def speed_of(port: str, setting: Setting) -> LineSpeed:
-    """How fast a serial port is at a setting."""
-    return setting.options(port)
+def own_port(options: SerialOptions, stop: Event) -> OwnPort:
+    """A serial port as these options say."""
+    return OwnPort(SerialLine("scan", options, str), stop)
 
 
 def run_job(job: Job, wire: Wire, tell: Tell, stop: Event) -> Plain:

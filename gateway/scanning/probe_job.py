@@ -12,21 +12,19 @@ from config.device import Profile
 from config.errors import DeviceError
 from drivers.blocks import LineSpeed
 from drivers.codecs.modbus import MOST, DeclinedError
-from drivers.job import Gap, Progress, Work
+from drivers.job import Gap, Plain, Progress, Work
 from drivers.protocols.modbus import Row
 from gateway.scanning.exchanges import Registers
 from gateway.scanning.fitting import fitting, modbus_profiles
-from gateway.scanning.scan_job import addresses
+from gateway.scanning.scan_job import PATIENCE_S, addresses, answer_asked
 
 _STARTS = (0, 1, 2, 3, 4, 8, 16, 32, 64, 100, 0x0100, 0x0200, 256 + 44, 500, 0x0300, 0x0400, 1000, 0x07D0, 2000, 0x0800, 0x1000, 0x2000, 3000, 4000,
            0x3000, 5000, 6000, 9000, 10000, 20000, 30000, 30001, 40000, 40001, 50000)
 MOST_REGISTERS = 512
 """Of each function; some devices answer for every register that there can be."""
 _READS, _REST_S = 3, 1.0
-
-
-_Run = tuple[int, tuple[int, ...]]
-"""The first register, and the values from there on."""
+NOTHING: Plain = {"answers": False, "runs": [], "fits": [], "declined": {}, "requests": 0}
+"""The result before anything was asked."""
 
 
 @dataclass(slots=True)
@@ -40,11 +38,16 @@ class Probe:
     """Only these registers (first, last), every one of them."""
     functions: tuple[int, ...] = (3, 4)
     reads: int = _READS
+    answer_s: float = PATIENCE_S
+    """So long is waited for an answer."""
     profiles: Sequence[Profile] | None = None
     _registers: Registers = field(init=False)
+    _found: list[dict[str, object]] = field(init=False, default_factory=list)
+    """The runs."""
+    _declined: dict[int, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._registers = Registers(self.unit, self.speed)
+        self._registers = Registers(self.unit, self.speed, self.answer_s)
 
     @property
     def name(self) -> str:
@@ -54,16 +57,17 @@ class Probe:
     def work(self) -> Work:
         """See Job. Gives {"unit", "answers", "runs": [{"function", "first", "reads": [[…], …]}], "fits": […], …}."""
         profiles = modbus_profiles() if self.profiles is None else self.profiles
-        runs: list[dict[str, object]] = []
-        beyond: dict[int, int] = {}
         for function in self.functions:
-            found = yield from self._runs(function, profiles, beyond)
-            runs += [{"function": function, "first": first, "reads": [list(values)]} for first, values in found]
-        for again in range(1, self.reads if runs else 1):
-            yield from self._again(runs, again)
-        fits = (yield from fitting(self._registers, profiles, Progress(0, 0, "comparing with the profiles"))) if runs else []
-        return {"unit": self.unit, "answers": bool(runs or beyond), "runs": runs, "fits": [fit.plain() for fit in fits],
-                "declined": {str(function): code for function, code in beyond.items()}, "requests": self._registers.requests}
+            yield from self._runs(function, profiles)
+        for again in range(1, self.reads if self._found else 1):
+            yield from self._again(self._found, again)
+        fits = (yield from fitting(self._registers, profiles, Progress(0, 0, "comparing with the profiles"))) if self._found else []
+        return {**self.so_far(), "fits": [fit.plain() for fit in fits]}
+
+    def so_far(self) -> Plain:
+        """What `work` would give if it ended here, without profiles."""
+        return {"unit": self.unit, "answers": bool(self._found or self._declined), "runs": self._found, "fits": [],
+                "declined": {str(function): code for function, code in self._declined.items()}, "requests": self._registers.requests}
 
     def _again(self, runs: list[dict[str, object]], again: int) -> Generator[Progress, Gap, None]:
         """Read all once more, for how they change; a run that does not come again keeps what it has."""
@@ -79,9 +83,8 @@ class Probe:
                 continue
             reads.append(list(values))
 
-    def _runs(self, function: int, profiles: Iterable[Profile], declined: dict[int, int]) -> Generator[Progress, Gap, list[_Run]]:
+    def _runs(self, function: int, profiles: Iterable[Profile]) -> Generator[Progress, Gap, None]:
         """Every run that answers."""
-        runs: list[_Run] = []
         starts, done, total = deque(self._starts(function, profiles)), -1, 0
         while starts and total < MOST_REGISTERS:
             start = starts.popleft()
@@ -90,18 +93,17 @@ class Probe:
             try:
                 run = yield from self._run(function, start)
             except DeclinedError as no:
-                declined.setdefault(function, no.code)
+                self._declined.setdefault(function, no.code)
                 if no.code == 1:
                     break  # it does not know the function
                 continue
             except DeviceError:
-                if not runs and not declined:
+                if not total and not self._declined:
                     break  # nobody there, or deaf to this function
                 continue
-            runs.append((start, run))
+            self._found.append({"function": function, "first": start, "reads": [list(run)]})
             done, total = start + len(run) - 1, total + len(run)
             starts.appendleft(done + 1)  # the answer may end where the device gives no more at a time
-        return runs
 
     def _starts(self, function: int, profiles: Iterable[Profile]) -> list[int]:
         if self.span is not None:
@@ -127,18 +129,18 @@ class Probe:
 
 
 def probing(line: str, options: object, asked: Mapping[str, object]) -> Probe:
-    """The job for what was asked of the daemon: {"address": 7, "registers": "0-99"}. Raises ValueError."""
+    """The job for what was asked of the daemon: {"address": 7, "registers": "0-99", "answer_s": 0.5}. Raises ValueError."""
     if not isinstance(options, LineSpeed):
         raise ValueError(f"line {line} carries no Modbus")
-    return probe_of(line, options, str(asked.get("address")), str(asked.get("registers") or ""))
+    return probe_of(line, options, str(asked.get("address")), str(asked.get("registers") or ""), answer_asked(asked))
 
 
-def probe_of(line: str, speed: LineSpeed, address: str, registers: str) -> Probe:
-    """The job for an address and "FIRST-LAST", empty = looked for. Raises ValueError."""
+def probe_of(line: str, speed: LineSpeed, address: str, registers: str, answer_s: float = 0.0) -> Probe:
+    """The job for an address and "FIRST-LAST", empty = looked for; `answer_s` 0 = as usual. Raises ValueError."""
     units = addresses(address)
     if len(units) != 1:
         raise ValueError(f"one address at a time, not {address}")
-    return Probe(line, units[0], speed, _span(registers))
+    return Probe(line, units[0], speed, _span(registers), answer_s=answer_s or PATIENCE_S)
 
 
 def _span(text: str) -> tuple[int, int] | None:

@@ -5,8 +5,8 @@ from typing import TextIO, cast
 
 from drivers.decode import ORDERS
 from drivers.job import Plain
+from gateway.scanning.fitting import values_text
 from gateway.scanning.meanings import Meaning, Run, Shown, could_be, runs_of
-from gateway.scanning.scan_command import values_text
 
 
 def print_registers(name: str, address: str, result: Plain, setting: str, everything: list[Meaning], out: TextIO) -> None:
@@ -26,7 +26,7 @@ def print_registers(name: str, address: str, result: Plain, setting: str, everyt
     fits = cast("list[dict[str, object]]", result["fits"])
     for fit in fits[:3]:
         values = {key: value for key, value in cast("dict[str, float | None]", fit["values"]).items() if value is not None}
-        mark = ", recognised" if fit["recognised"] else ""
+        mark = ", recognised" if fit["recognised"] else ", a guess"
         print(f"fits {fit['profile']} on {fit['fits']} of {fit['of']}{mark}:   {values_text(values)}", file=out)
     if result["answers"] and not runs:
         print("it declines every register that was asked for: → --registers FIRST-LAST, from its manual", file=out)

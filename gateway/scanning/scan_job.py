@@ -19,6 +19,9 @@ from gateway.scanning.exchanges import Registers, answer
 from gateway.scanning.fitting import fitting, modbus_profiles
 
 LISTEN_S = 5.0
+LONGEST_ANSWER_S = 10.0
+PATIENCE_S = 0.5
+"""So long is waited for an answer of a unit that is known to be there."""
 _SLICE_S = 0.25
 _MOST_FITS = 3
 _PATIENT = 32
@@ -51,6 +54,8 @@ class Scan:
     """As people write it: 9600 8N1."""
     listen_s: float = LISTEN_S
     stop_at_first: bool = False
+    answer_s: float = 0.0
+    """So long is waited for an answer also while units are compared; 0 = as long as is usual."""
     profiles: Sequence[Profile] | None = None
     """To hold Modbus units against; None = those of this box, () = none."""
     spoilt: int = 0
@@ -69,6 +74,10 @@ class Scan:
             return {"master": master, "spoilt": 0, "found": []}
         yield from self._ask_all()
         yield from self._compare()
+        return self.so_far()
+
+    def so_far(self) -> Plain:
+        """What `work` would give if it ended here."""
         return {"master": "", "spoilt": self.spoilt, "found": list(self._found.values())}
 
     def _listen(self) -> Generator[Progress, Gap, str]:
@@ -128,7 +137,7 @@ class Scan:
         for (_, unit), entry in units:
             if isinstance(unit, int) and profiles:
                 progress = Progress(len(self.asks), len(self.asks), f"comparing address {unit} with the profiles")
-                fits = yield from fitting(Registers(unit, self.speed), profiles, progress)
+                fits = yield from fitting(Registers(unit, self.speed, max(self.answer_s, PATIENCE_S)), profiles, progress)
                 entry["looks_like"] = [fit.plain() for fit in fits[:_MOST_FITS]]
 
 
@@ -143,6 +152,8 @@ def addresses(text: str) -> list[int]:
         low, dash, high = part.strip().partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()) or len(low + high) > 8:
             raise ValueError(f'"{text}" is no list of addresses; write 1-247, or 1-32,40')
+        if int(high or low) < int(low):
+            raise ValueError(f"addresses {part.strip()} run backwards: write {high}-{low}")
         for unit in range(int(low), int(high or low) + 1):
             if not 0 <= unit <= 255:
                 raise ValueError(f"address {unit} is not within 1 to 247")
@@ -160,14 +171,20 @@ def scanning(line: str, options: object, drivers: Mapping[str, Asked], asked: Ma
     skip, kinds = asked.get("skip", []), asked.get("kinds") or _kinds(drivers.values())
     if not isinstance(skip, list) or not isinstance(kinds, list) or not set(kinds) <= KINDS:
         raise ValueError(f"skip and kinds are lists; kinds are of {', '.join(sorted(KINDS))}")
-    answer_s = asked.get("answer_s", 0.0)
-    if not isinstance(answer_s, int | float) or not 0 <= answer_s <= 10:
-        raise ValueError("answer_s is a number of seconds up to 10")
+    answer_s = answer_asked(asked)
     listen_s = asked.get("listen_s", LISTEN_S)
     if not isinstance(listen_s, int | float) or not 0 <= listen_s <= 600:
         raise ValueError("listen_s is a number of seconds up to 600")
-    questions = asks(kinds, addresses(str(asked.get("addresses", "1-247"))), options.framing, skip, float(answer_s))
-    return Scan(line, options, questions, setting_text(options), float(listen_s), stop_at_first=bool(asked.get("first", False)))
+    questions = asks(kinds, addresses(str(asked.get("addresses", "1-247"))), options.framing, skip, answer_s)
+    return Scan(line, options, questions, setting_text(options), float(listen_s), stop_at_first=bool(asked.get("first", False)), answer_s=answer_s)
+
+
+def answer_asked(asked: Mapping[str, object]) -> float:
+    """How long to wait for an answer, as the daemon was asked; 0 = as usual. Raises ValueError."""
+    answer_s = asked.get("answer_s", 0.0)
+    if not isinstance(answer_s, int | float) or isinstance(answer_s, bool) or not 0 <= answer_s <= LONGEST_ANSWER_S:
+        raise ValueError(f"answer_s is a number of seconds up to {LONGEST_ANSWER_S:g}")
+    return float(answer_s)
 
 
 def setting_text(options: object) -> str:

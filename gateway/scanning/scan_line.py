@@ -7,45 +7,32 @@ from typing import cast
 
 from config.errors import LineError
 from drivers.blocks import LineSpeed
-from drivers.driver import AskedLine
+from drivers.driver import AskedLine, Wire
 from drivers.job import Plain
+from drivers.lines.serial import Options as SerialOptions
 from drivers.ports import Port
 from gateway.building import Builder
 from gateway.control import ask as ask_daemon
 from gateway.scanning.listening import hear_port
-from gateway.scanning.own_port import MOST_BAUDRATES, OwnPort, Setting, own_port, run_job, speed_of
+from gateway.scanning.own_port import OwnPort, Setting, own_port, run_job
 from gateway.scanning.progress import ProgressLine
-from gateway.scanning.scan_job import LISTEN_S, Scan, addresses, asks, setting_text
+from gateway.scanning.rounds import rounds
+from gateway.scanning.scan_job import Scan, addresses, asks, setting_text
 from gateway.scanning.target import Target
 from gateway.scanning.through_daemon import visit
+from gateway.scanning.wish import Wish, refuse_at_daemon, refuse_without_port
 
 _WITHIN_S = 6 * 3600.0
-_FORMATS = ("8N1", "8E1", "8O1", "8N2")
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the user wants of a scan."""
-
-    everything: bool = False
-    """All settings, all addresses."""
-    baudrate: int | None = None
-    format: str = ""
-    addresses: str = ""
-    first: bool = False
-    """Stop at the first that answers."""
-    anyway: bool = False
-    """Ask although bytes are heard that cannot be understood."""
-    answer_s: float = 0.0
-    listen_s: float = LISTEN_S
 
 
 @dataclass(slots=True)
 class Report:
     """What came of a scan."""
 
-    through: str
+    through: str = "port"
     """daemon, or port."""
+    whole: bool = True
+    """False: it was broken off, and this is what was found until then."""
     master: str = ""
     """Another master asks there: nothing was sent."""
     stream: Plain | None = None
@@ -61,90 +48,77 @@ class Report:
     """Devices of the site file, which were not asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What is asked at one setting."""
-
-    setting: Setting
-    kinds: tuple[str, ...]
-    addresses: str
-
-
-_USUAL = (
-    Round(Setting(9600), ("modbus", "mhz19", "ezo", "sdi12", "inputs"), "1-247"), Round(Setting(4800), ("modbus",), "1-32"),
-    Round(Setting(19200, "8E1"), ("modbus",), "1-16"), Round(Setting(2400, "8E1"), ("dlt645",), ""),
-    Round(Setting(9600, "8E1"), ("dlt645", "modbus"), "1-16"), Round(Setting(115200), ("shdlc", "modbus"), "1-8"),
-    Round(Setting(19200), ("modbus",), "1-16"), Round(Setting(1200, "8E1"), ("dlt645",), ""), Round(Setting(38400), ("modbus",), "1-8"),
-    Round(Setting(1200, "7E1"), ("sdi12",), ""), Round(Setting(9600, "7E1", "ascii"), ("modbus",), "1-8"))
-"""The likeliest first; about two minutes."""
-_EVERY_KIND = ("modbus", "inputs", "dlt645", "mhz19", "ezo", "sdi12", "shdlc")
-
-
-def rounds(wish: Wish) -> list[Round]:
-    """The settings of a scan, in their order."""
-    if wish.baudrate is None and not wish.format and not wish.everything:
-        return [Round(r.setting, r.kinds, (wish.addresses or r.addresses) if r.addresses else "") for r in _USUAL]
-    baudrates = [wish.baudrate] if wish.baudrate is not None else MOST_BAUDRATES if wish.everything else (9600,)
-    formats = [wish.format] if wish.format else _FORMATS if wish.everything else ("8N1",)
-    return [Round(Setting(baudrate, format_), _EVERY_KIND, wish.addresses or "1-247") for baudrate in baudrates for format_ in formats]
-
-
-def scan_line(target: Target, wish: Wish, shown: ProgressLine, stop: threading.Event) -> Report:
-    """Who answers. Raises NoVisitError, LineError, ValueError in words for people."""
+def scan_line(target: Target, wish: Wish, report: Report, shown: ProgressLine, stop: threading.Event) -> None:
+    """Who answers, noted in `report` as it is found. Raises NoVisitError, LineError, ValueError in words for people."""
     if wish.addresses:
         addresses(wish.addresses)
-    socket = target.socket
-    if target.line and socket is not None and ask_daemon(socket, "visits") is not None:
-        return _through_daemon(target, wish, shown)
-    table = target.table
+    socket, table = target.socket, target.table
+    if table is not None and socket is not None and ask_daemon(socket, "visits") is not None:
+        refuse_at_daemon(wish.of_the_port(), target.line, setting_text(table.options))
+        _through_daemon(target, wish, report, shown)
+        return
     if table is not None and getattr(table.options, "mode", "ask") == "listen":
         raise LineError(f'line {target.line} has mode = "listen": nothing is sent there. ecosentry status names who is asked on it')
     if target.port:
-        return _own_serial(target, wish, shown, stop)
-    return _own_other(target, wish, shown, stop)
+        _own_serial(target, wish, report, shown, stop)
+    else:
+        _own_other(target, wish, report, shown, stop)
 
 
-def _through_daemon(target: Target, wish: Wish, shown: ProgressLine) -> Report:
-    known = target.devices
-    arguments = {"addresses": wish.addresses or "1-247", "skip": [str(address) for address in known.values() if address is not None],
+def _through_daemon(target: Target, wish: Wish, report: Report, shown: ProgressLine) -> None:
+    report.through, report.known = "daemon", target.devices
+    arguments = {"addresses": wish.addresses or "1-247", "skip": [str(address) for address in report.known.values() if address is not None],
                  "first": wish.first, "answer_s": wish.answer_s, "listen_s": wish.listen_s}
     assert target.socket is not None
-    outcome = visit(target.socket, target.line, "scan", arguments, _WITHIN_S, shown)
-    report = Report("daemon", known=known)
-    if outcome is not None:
-        _add(report, outcome.result, setting_text(target.table.options) if target.table else "")
-    return report
+    assert target.table is not None
+    setting, found = setting_text(target.table.options), list[Plain]()
+    try:
+        outcome = visit(target.socket, target.line, "scan", arguments, _WITHIN_S, shown, found)
+    except BaseException:
+        _add(report, {"master": "", "spoilt": 0, "found": found}, setting)
+        raise
+    _add(report, outcome.result, setting)
 
 
-def _own_serial(target: Target, wish: Wish, shown: ProgressLine, stop: threading.Event) -> Report:
-    report = Report("port")
+def _own_serial(target: Target, wish: Wish, report: Report, shown: ProgressLine, stop: threading.Event) -> None:
+    own = target.serial
     shown.say(f"Listening {wish.listen_s:g} s for another master, then asking (reads only)")
-    if not is_free(target.port, wish, report, stop):
-        return report
-    scans = list(_scans(target, wish))
+    if not is_free(target, wish, report, stop):
+        return
+    scans = list(_scans(target, wish, own))
     shown.after = sum(len(scan.asks) for _, scan in scans)
-    for setting, scan in scans:
+    for options, scan in scans:
         shown.after -= len(scan.asks)
-        with own_port(target.port, setting, stop) as wire:
-            _add(report, run_job(scan, wire, shown, stop), str(setting))
+        with own_port(options, stop) as wire:
+            _run(scan, wire, report, shown, stop)
         shown.before += len(scan.asks)
         if report.master or (wish.first and report.found):
             break
-    return report
 
 
-def _scans(target: Target, wish: Wish) -> Iterator[tuple[Setting, Scan]]:
-    for one in rounds(wish):
-        speed, units = speed_of(target.port, one.setting), addresses(one.addresses) if one.addresses else []
+def _scans(target: Target, wish: Wish, own: SerialOptions | None) -> Iterator[tuple[SerialOptions, Scan]]:
+    for one in rounds(wish, Setting.of(own) if own is not None else None):
+        speed, units = one.setting.options(target.port, own), addresses(one.addresses) if one.addresses else []
         questions = asks(one.kinds, units, speed.framing, (), wish.answer_s)
-        yield one.setting, Scan(target.name, speed, questions, str(one.setting), listen_s=0.0, stop_at_first=wish.first)
+        yield speed, Scan(target.name, speed, questions, str(one.setting), 0.0, stop_at_first=wish.first, answer_s=wish.answer_s)
 
 
-def is_free(port: str, wish: Wish, report: Report, stop: threading.Event) -> bool:
+def _run(scan: Scan, wire: Wire, report: Report, shown: ProgressLine, stop: threading.Event) -> None:
+    """A scan at one setting; what it found is noted also if it is broken off."""
+    try:
+        result = run_job(scan, wire, shown, stop)
+    except BaseException:
+        _add(report, scan.so_far(), scan.setting)
+        raise
+    _add(report, result, scan.setting)
+
+
+def is_free(target: Target, wish: Wish, report: Report, stop: threading.Event) -> bool:
     """Nobody speaks there by himself. What is heard is noted in `report`."""
     if wish.listen_s <= 0:
         return True
-    heard = hear_port(Port(port, port, ""), wish.listen_s, stop)
+    own = target.serial
+    heard = hear_port(Port(target.port, target.port, ""), wish.listen_s, stop, Setting.of(own) if own is not None else None)
     if heard.state == "master":
         report.master, report.settings = heard.words, [heard.setting]
     elif heard.state == "stream" and heard.stream is not None:
@@ -154,19 +128,19 @@ def is_free(port: str, wish: Wish, report: Report, stop: threading.Event) -> boo
     return heard.state == "quiet" or (heard.state == "unknown" and wish.anyway)
 
 
-def _own_other(target: Target, wish: Wish, shown: ProgressLine, stop: threading.Event) -> Report:
+def _own_other(target: Target, wish: Wish, report: Report, shown: ProgressLine, stop: threading.Event) -> None:
     """A line that has one setting: a TCP connection."""
-    report, table = Report("port", known=target.devices), target.table
+    table = target.table
     assert target.file is not None
     assert table is not None
     if not isinstance(table.options, LineSpeed):
         raise ValueError(f"line {target.line} is of kind {table.kind}: its devices speak by themselves, and there is nothing to scan")
+    refuse_without_port(wish.of_the_port(), target.line, table.kind)
     questions = asks(["modbus", "inputs"], addresses(wish.addresses or "1-247"), table.options.framing, (), wish.answer_s)
     line = cast("AskedLine", Builder(target.file).line(target.line))
     listen_s = 0.0 if table.options.framing == "tcp" else wish.listen_s
     with OwnPort(line, stop) as wire:
-        _add(report, run_job(Scan(target.name, table.options, questions, "", listen_s, stop_at_first=wish.first), wire, shown, stop), "")
-    return report
+        _run(Scan(target.name, table.options, questions, "", listen_s, stop_at_first=wish.first, answer_s=wish.answer_s), wire, report, shown, stop)
 
 
 def _add(report: Report, result: Plain, setting: str) -> None:

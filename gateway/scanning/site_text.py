@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.job import Plain
+from gateway.scanning.fitting import values_text
 
 _EZO = {"ph": "atlas_ezo_ph", "ec": "atlas_ezo_ec"}
 _BY_PROTOCOL = {"dlt645": "dlt645_2007", "mhz19": "winsen_mhz19", "shdlc": "sensirion_sps30"}
@@ -86,17 +87,26 @@ def _devices(line: LineFound, names: set[str]) -> Iterable[str]:
         elif entry["protocol"] in ("dlt645", "sdi12"):
             keys.append(f'address = "{address}"')
         name = _name(profile or f"unknown_{address or entry['protocol']}", names)
-        others = " or ".join(_others(entry, profile))
-        remark = " ".join(filter(None, (str(entry.get("who", "")), f"may also be {others}" if others else "")))
-        if entry.get("setting", line.setting) != line.setting:
-            yield f"# {name}: answers at {entry['setting']}, this line runs at {line.setting}: set the device to it, then take the # away"
         row = f'{name} = {{ {", ".join(keys)}, profile = "{profile or "NAME"}" }}'
         if not profile:
             yield f"# {row}          # no profile fits: ecosentry probe {line.name} {address}"
-        elif entry.get("setting", line.setting) != line.setting:
-            yield f"# {row}"
-        else:
-            yield row + (f"          # {remark}" if remark else "")
+            continue
+        others = " or ".join(_others(entry, profile))
+        remark = " ".join(filter(None, (str(entry.get("who", "")), f"may also be {others}" if others else "")))
+        reasons = _reasons(entry, line.setting)
+        yield from (f"# {name}: {reason}, then take the # away" for reason in reasons)
+        yield ("# " if reasons else "") + row + (f"          # {remark}" if remark else "")
+
+
+def _reasons(entry: Plain, setting: str) -> list[str]:
+    """Why a device is not to be read before a person has looked at it."""
+    reasons, fits = [], entry.get("looks_like")
+    if entry.get("setting", setting) != setting:
+        reasons.append(f"answers at {entry['setting']}, this line runs at {setting}: set the device to it")
+    if isinstance(fits, list) and fits and not fits[0].get("sure"):
+        values = values_text({name: value for name, value in fits[0].get("values", {}).items() if value is not None})
+        reasons.append(f"only a guess: {fits[0]['fits']} of {fits[0]['of']} values could be its own ({values}): compare with its display")
+    return reasons
 
 
 def _others(entry: Plain, profile: str) -> list[str]:

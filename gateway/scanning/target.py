@@ -7,6 +7,7 @@ from pathlib import Path
 from config.errors import ConfigError
 from config.reading_site import SiteFile
 from config.site import Line
+from drivers.lines.serial import Options as SerialOptions
 from gateway.building import journal_folder, load_site
 from gateway.control import ask, socket_path
 
@@ -31,6 +32,12 @@ class Target:
     def table(self) -> Line | None:
         """The line's table."""
         return self.file.site.lines[self.line] if self.file is not None and self.line else None
+
+    @property
+    def serial(self) -> SerialOptions | None:
+        """The options of a serial line of the site file, as its profiles fill them; None for a bare port and for other kinds."""
+        options = self.table.options if self.table is not None else None
+        return options if isinstance(options, SerialOptions) else None
 
     @property
     def socket(self) -> Path | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,6 +12,7 @@ from gateway.control import ask
 from gateway.scanning.progress import ProgressLine
 
 _LOOK_S = 0.2
+_STOPPED = "it has stopped; the same again looks at the port itself"
 
 
 class NoVisitError(Exception):
@@ -25,23 +27,29 @@ class Outcome:
     elapsed_s: float
 
 
-def visit(socket: Path, line: str, job: str, arguments: Mapping[str, object], within_s: float, line_shown: ProgressLine) -> Outcome | None:
-    """The visit's result; None if no daemon runs. Raises NoVisitError with the reason, KeyboardInterrupt after cancelling."""
+def visit(
+    socket: Path, line: str, job: str, arguments: Mapping[str, object], within_s: float, line_shown: ProgressLine, found: list[Plain],
+) -> Outcome:
+    """The visit's result. What it finds is added to `found` as it goes on.
+
+    Raises NoVisitError with the reason, KeyboardInterrupt after cancelling.
+    """
     try:
         begun = ask(socket, "visit", **{**arguments, "line": line, "job": job, "within_s": within_s})
     except RuntimeError as no:
         raise NoVisitError(str(no)) from no
     if begun is None:
-        return None
+        raise NoVisitError(_STOPPED)
     number = cast("Mapping[str, str]", begun)["id"]
     try:
-        return _follow(socket, number, line_shown)
+        return _follow(socket, number, line_shown, found)
     except KeyboardInterrupt:
-        ask(socket, "cancel", id=number)
+        with suppress(RuntimeError):  # it may have ended just now
+            ask(socket, "cancel", id=number)
         raise
 
 
-def _follow(socket: Path, number: str, line_shown: ProgressLine) -> Outcome:
+def _follow(socket: Path, number: str, line_shown: ProgressLine, found: list[Plain]) -> Outcome:
     since = 0
     while True:
         try:
@@ -49,10 +57,11 @@ def _follow(socket: Path, number: str, line_shown: ProgressLine) -> Outcome:
         except RuntimeError as no:
             raise NoVisitError(str(no)) from no
         if seen is None:
-            raise NoVisitError("the daemon has stopped")
+            raise NoVisitError(_STOPPED)
         view = cast("dict[str, object]", seen)
         since = cast("int", view["next"])
-        line_shown.found += len(cast("list[object]", view["found"]))
+        found += cast("list[Plain]", view["found"])
+        line_shown.found = len(found)
         if view["state"] == "done":
             return Outcome(cast("Plain", view["result"]), cast("float", view["elapsed_s"]))
         if view["state"] in ("failed", "cancelled"):
