@@ -29,6 +29,11 @@ class Owed:
         """Such an answer may come until then (monotonic); `still` says how much of it is missing, as for `Wire.receive`."""
         self._late[unit, function] = _Late(still, until_ns)
 
+    def rest_s(self, unit: int, function: int, now_ns: int) -> float:
+        """For how long such an answer can still come; 0 = none is owed."""
+        late = self._late.get((unit, function)) if self._late else None
+        return max(0.0, (late.until_ns - now_ns) / 1e9) if late is not None else 0.0
+
     def let_pass(self, unit: int, function: int, wire: "Wire") -> bytes:
         """Before this unit is asked with this function: listen until what it owes has come or can come no more. Gives what came."""
         late = self._late.pop((unit, function), None) if self._late else None

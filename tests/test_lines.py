@@ -19,7 +19,7 @@ from line_house import LineHouse
 from config.errors import DeviceError, LineError
 from config.series import Reason
 from drivers.codecs.modbus import DeclinedError, Question
-from drivers.driver import AskedLine
+from drivers.driver import AskedLine, finish
 from drivers.lines import serial, tcp
 from drivers.lines._alarm import Alarm
 from drivers.protocols._modbus_talk import Talk
@@ -171,7 +171,7 @@ def test_a_late_answer_on_a_real_line_is_thrown_away():
                 driver.poll(driver.groups()[0], wire)
             far.faults.delay_s = 0.0
             far.source.registers[0] = 8
-            assert driver.poll(driver.groups()[0], wire).raw.tolist() == [8.0, -10.1]
+            assert finish(driver.poll(driver.groups()[0], wire), wire).raw.tolist() == [8.0, -10.1]
 
 
 def stopped_after(seconds: float, stop: Event, work: Callable[[], object]) -> float:
@@ -332,6 +332,7 @@ def test_dead_and_living_devices_share_a_real_line():
     with SerialBus([device(1), device(3)]) as bus:
         line, options = serial_line(bus.path, baudrate=115200)
         with House(line, options, 1, 2, 3) as house:
+            house.until(lambda: house.health.devices(0)[1]["state"] == "silent")
             house.until(lambda: len([b for b in house.batches("d3") if b.raw[0] == 7.0]) >= 10)
             dead = house.batches("d2")
     assert all(math.isnan(value) for b in dead for value in b.raw)

@@ -16,6 +16,7 @@ from config.series import Reason
 from drivers.codecs import modbus
 from drivers.codecs.modbus import Question, seal
 from drivers.likely import explained
+from drivers.driver import finish
 from drivers.lines import serial, tcp
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice, TableSource, burst
 from gateway.health import LineHealth
@@ -174,7 +175,7 @@ def test_a_late_answer_is_never_taken_for_the_next_one(line, delay_s):
         driver.poll(driver.groups()[0], far)
     device.faults.delay_s = 0.0
     device.source.registers[0] = 222
-    assert driver.poll(driver.groups()[0], far).raw.tolist() == [222.0]
+    assert finish(driver.poll(driver.groups()[0], far), far).raw.tolist() == [222.0]
 
 
 def test_a_late_answer_of_one_device_does_not_spoil_the_next_device():
@@ -186,7 +187,7 @@ def test_a_late_answer_of_one_device_does_not_spoil_the_next_device():
     slow.faults.delay_s = 0.6
     with pytest.raises(DeviceError):
         first.poll(first.groups()[0], far)
-    assert second.poll(second.groups()[0], far).raw.tolist() == [222.0]
+    assert finish(second.poll(second.groups()[0], far), far).raw.tolist() == [222.0]
 
 
 def test_what_came_unasked_is_thrown_away_before_the_next_question():

@@ -27,7 +27,7 @@ from config.errors import DeviceError, LineError
 from config.reading_profile import load_profile
 from config.reading_site import read_site_text
 from drivers.codecs.calling import Registration, Sieve, imei
-from drivers.driver import Asked, Called
+from drivers.driver import Asked, Called, finish
 from drivers.lines import _door, _switchboard, tcp_server
 from drivers.protocols import modbus
 from drivers.reading import Delivery
@@ -86,7 +86,7 @@ def opened(line: tcp_server.Line, stop: Event, within_s: float = 5.0):
 
 
 def values(of: Asked, wire) -> list[float]:
-    return [float(value) for value in of.poll(of.groups()[0], wire).raw]
+    return [float(value) for value in finish(of.poll(of.groups()[0], wire), wire).raw]
 
 
 def refused(of: tcp_server.Options, said: bytes, within_s: float = 3.0) -> bool:
@@ -411,7 +411,7 @@ def test_answers_that_come_after_0_2_to_12_seconds_are_never_taken_for_another_q
     good = 0
     for _ in range(400):
         try:
-            batch = far.poll(far.groups()[0], wire)
+            batch = finish(far.poll(far.groups()[0], wire), wire)
         except DeviceError:
             continue
         for place, value in zip((0, 100, 200), batch.raw.tolist(), strict=True):
@@ -434,11 +434,11 @@ def test_how_long_to_wait_is_learned_from_the_modem_s_own_answers() -> None:
     silent: list[bool] = [False]
     wire = VirtualWire(VirtualClock(), lambda request: None if silent[0] else (0.3, modbus_answer(1, [1])))
     for _ in range(3):
-        far.poll(far.groups()[0], wire)
+        finish(far.poll(far.groups()[0], wire), wire)
     silent[0] = True
     began = wire.virtual.mono_ns
     with pytest.raises(DeviceError):
-        far.poll(far.groups()[0], wire)
+        finish(far.poll(far.groups()[0], wire), wire)
     assert (wire.virtual.mono_ns - began) / 1e9 < 1.5, "6 s are allowed, 0.3 s were usual"
 
 

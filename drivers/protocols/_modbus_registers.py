@@ -10,13 +10,15 @@ from config.series import Reason
 from drivers.blocks import Block, Cost, Want, divide, plan
 from drivers.codecs.modbus import DeclinedError, Question
 from drivers.decode import Form
-from drivers.driver import Group, Wire
+from drivers.driver import Group, Pause, Wire
 from drivers.protocols._modbus_status import Word, speak
 from drivers.protocols._modbus_talk import Talk
 from drivers.readers import Reader, reader
 from drivers.reading import Batch, Columns
 
 log = logging.getLogger("drivers.protocols.modbus")
+_AT_ONCE_S = 0.02
+"""So long it is waited for on the spot."""
 _ABSENT = frozenset({"silent", "late", "wrong"})
 """Faults after which a device is not asked for its other blocks in the same poll."""
 
@@ -61,6 +63,7 @@ class Registers:
         self._places, self._all_is_well = range(len(group.series)), bytes([Reason.NORMAL]) * len(group.series)
         self._prepared: dict[Block, _Prepared] = {}
         self._blocks = plan(wants, price, limits.max_registers, limits.forbidden)
+        self._functions = sorted({block.function for block in self._blocks})
         self.group = replace(group, line_time_s=sum(price.of(block.function, block.count) for block in self._blocks))
 
     @property
@@ -68,8 +71,13 @@ class Registers:
         """As planned, or divided since."""
         return self._blocks
 
-    def poll(self, wire: Wire) -> Batch:
-        """See Asked."""
+    def poll(self, wire: Wire) -> Batch | Pause:
+        """See Asked. While an earlier answer can still come, others are asked: theirs are told from it by the unit."""
+        now_ns = wire.clock.now().mono_ns
+        owed_s = max(wire.owed.rest_s(self._unit, function, now_ns) for function in self._functions)
+        return Pause(owed_s, self._poll) if owed_s > _AT_ONCE_S else self._poll(wire)
+
+    def _poll(self, wire: Wire) -> Batch:
         done, planned = _Poll(), self._blocks
         for block in planned:
             self._read(block, wire, done)

@@ -18,7 +18,7 @@ from config.units import Duration, duration_text
 from drivers.blocks import LineSpeed, Want, cost
 from drivers.codecs.modbus import BIT_FUNCTIONS, Question
 from drivers.decode import Form, NumberType, Order
-from drivers.driver import Device, Group, Wire
+from drivers.driver import Device, Group, Pause, Wire
 from drivers.order import Order as Given
 from drivers.order import Outcome, Verb
 from drivers.overheard import OverheardDriver
@@ -177,7 +177,7 @@ class Driver:
         """See Asked: the quantities of the profile by interval and priority."""
         return tuple(part.group for part in self._parts.values())
 
-    def poll(self, group: Group, wire: Wire) -> Batch:
+    def poll(self, group: Group, wire: Wire) -> Batch | Pause:
         """See Asked."""
         return self._parts[group.name].poll(wire)
 

@@ -19,7 +19,7 @@ from virtual import VirtualClock, VirtualWire
 from config.errors import DeviceError
 from config.series import Reason
 from drivers.codecs import dlt645, mhz19, shdlc
-from drivers.driver import Asked
+from drivers.driver import Asked, finish
 from drivers.likely import explained
 from drivers.lines import serial
 from gateway.clock import SystemClock
@@ -124,7 +124,7 @@ def wire(respond: Respond, delay_s: float = 0.01) -> VirtualWire:
 
 
 def read(driver: Asked, line: VirtualWire) -> list[float]:
-    batch = driver.poll(driver.groups()[0], line)
+    batch = finish(driver.poll(driver.groups()[0], line), line)
     assert all(reason == Reason.NORMAL for reason in batch.reason)
     return [float(value) for value in batch.raw]
 
