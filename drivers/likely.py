@@ -9,6 +9,7 @@ from config.errors import DeviceError
 
 ECHO = "only our own request came back: the adapter echoes, and the device is silent: power, wiring, address?"
 TWICE = "two answers came: have two devices this address?"
+AFTERWARDS = "more bytes come after each of its answers: have two devices this address?"
 LIKELY: Mapping[str, str] = {
     "silent": "power? its address? A and B exchanged? the line's baudrate and format?",
     "short": "a loose wire, another master on the line, or two devices with one address?",

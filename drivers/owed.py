@@ -29,6 +29,10 @@ class Owed:
         """Such an answer may come until then (monotonic); `still` says how much of it is missing, as for `Wire.receive`."""
         self._late[unit, function] = _Late(still, until_ns)
 
+    def is_clear(self, now_ns: int) -> bool:
+        """Nothing can come that was asked for."""
+        return all(late.until_ns <= now_ns for late in self._late.values())
+
     def rest_s(self, unit: int, function: int, now_ns: int) -> float:
         """For how long such an answer can still come; 0 = none is owed."""
         late = self._late.get((unit, function)) if self._late else None

@@ -20,7 +20,7 @@ import numpy as np
 from config.errors import DeviceError, LineError
 from config.series import Reason
 from drivers.driver import Asked, AskedLine, Called, Deliver, Pause, Wire
-from drivers.likely import explained
+from drivers.likely import AFTERWARDS, explained
 from drivers.order import Obeys
 from drivers.reading import Batch, Clock, Delivery, Readings
 from gateway.breaker import Backoff
@@ -29,6 +29,7 @@ from gateway.health import LineHealth
 from gateway.intake import Note
 from gateway.orders import Orders
 from gateway.turns import Turn, Turns
+from gateway.unasked import Unasked
 from gateway.visits import Visits
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Poller:
         self._reopen_ns = 0
         self._has_answered = False
         """Since the line was opened last."""
+        self._unasked = Unasked()
         self._called = Event()
         self.visits = Visits(name, clock, self._called.set)
         """Jobs from outside the timetable; see gateway.visits."""
@@ -170,8 +172,12 @@ class Poller:
 
     def _poll(self, turn: Turn, wire: Wire, stop: Event) -> Reason | None:
         """One poll, or the part of it up to its next pause; handed over. Gives why there was none."""
+        begins = turn.rest is None
         go_on = self._turns.go_on(turn)
         try:
+            if begins and self._unasked.throw_away(wire):
+                self._health.count("unasked")
+            self._unasked.polled(turn.device, answered=False)
             batch = go_on(wire)
         except DeviceError as fault:
             if not stop.is_set():
@@ -196,16 +202,20 @@ class Poller:
 
     def _good(self, turn: Turn, batch: Batch) -> None:
         gone = int(np.count_nonzero(np.isnan(batch.raw)))
+        self._unasked.polled(turn.device, answered=True)
+        words = f"{gone} of {len(batch)} values missing" if gone else AFTERWARDS if self._unasked.is_sure(turn.device) else ""
         self._has_answered = True
         self._reopen.reset()
         turn.missing_ns = None
         if self._caller is not None:
             self._health.noted(self._caller.caller)
-        self._health.answered(turn.device, batch.stamp.mono_ns, f"{gone} of {len(batch)} values missing" if gone else "")
+        self._health.answered(turn.device, batch.stamp.mono_ns, words)
+        self._turns.trust(turn.device, answers=True)
         if self._given_up.good(turn.device):
             log.info("line %s: %s answers again", self.name, turn.device)
 
     def _failed(self, device: str, cause: str, words: str) -> None:
+        self._turns.trust(device, answers=False)
         breaker, opened = self._given_up.bad(device, self._clock.now().mono_ns)
         if cause != "line":
             self._health.failed(device, cause, words, given_up=breaker.is_open, try_at_ns=breaker.try_at_ns)

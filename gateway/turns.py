@@ -45,8 +45,10 @@ class Turns:
     def __init__(self, drivers: Mapping[str, Asked]) -> None:
         self.all = [Turn(device, driver, group, max(1, round(group.interval_s * 1e9)))
                     for device, driver in drivers.items() for group in driver.groups()]
-        ranks = sorted({turn.group.priority for turn in self.all})
-        self._ranks = [[turn for turn in self.all if turn.group.priority == rank] for rank in ranks]
+        self._trusted: set[str] = set()
+        self._ranks = self._ranked()
+        self._was_trusted = False
+        """The newest turn that was taken."""
         self._pausing: dict[str, Turn] = {}
         self._settling: dict[str, int] = {}
 
@@ -93,14 +95,35 @@ class Turns:
             return turn.rest_ns if pausing is turn else None
         return max(turn.due_ns, self._settling.get(turn.device, 0))
 
+    def trust(self, device: str, *, answers: bool) -> None:
+        """Who answered last time goes before who did not: a silent device takes long, and many of them would take all."""
+        if answers == (device in self._trusted):
+            return
+        (self._trusted.add if answers else self._trusted.discard)(device)
+        self._ranks = self._ranked()
+
+    def _ranked(self) -> list[tuple[list[Turn], list[Turn]]]:
+        """By priority: the turns of devices that are trusted, and those of the others."""
+        ranks = sorted({turn.group.priority for turn in self.all})
+        return [([turn for turn in self.all if turn.group.priority == rank and turn.device in self._trusted],
+                 [turn for turn in self.all if turn.group.priority == rank and turn.device not in self._trusted]) for rank in ranks]
+
     def most_due(self, now_ns: int) -> Turn | None:
-        """The turn that is to be taken: by priority, then by who has waited longest."""
-        if not self.resting(now_ns):
-            firsts = (min(turns, key=_DUE) for turns in self._ranks)
-            return next((turn for turn in firsts if turn.due_ns <= now_ns), None)
-        due = [(turn.group.priority, at_ns, place) for place, turn in enumerate(self.all)
-               if (at_ns := self.next_ns(turn)) is not None and at_ns <= now_ns]
-        return self.all[min(due)[2]] if due else None
+        """The turn that is to be taken: by priority; the others at most every second time; then by who has waited longest."""
+        is_any_resting = bool(self.resting(now_ns))
+        for ranked in self._ranks:
+            trusted, other = (self._longest(turns, now_ns, is_any_resting) if turns else None for turns in ranked)
+            if trusted is not None or other is not None:
+                self._was_trusted = other is None or (trusted is not None and not self._was_trusted)
+                return trusted if self._was_trusted else other
+        return None
+
+    def _longest(self, turns: list[Turn], now_ns: int, is_any_resting: bool) -> Turn | None:
+        if not is_any_resting:
+            first = min(turns, key=_DUE)
+            return first if first.due_ns <= now_ns else None
+        due = [(at_ns, place) for place, turn in enumerate(turns) if (at_ns := self.next_ns(turn)) is not None and at_ns <= now_ns]
+        return turns[min(due)[1]] if due else None
 
     def times(self, given_up: Iterable[str] = ()) -> list[int]:
         """When each turn wants the wire; those of devices `given_up` left out."""

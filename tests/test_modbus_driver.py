@@ -15,8 +15,8 @@ from config.errors import DeviceError, LineError
 from config.series import Reason
 from drivers.codecs import modbus
 from drivers.codecs.modbus import Question, seal
-from drivers.likely import explained
 from drivers.driver import finish
+from drivers.likely import explained
 from drivers.lines import serial, tcp
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice, TableSource, burst
 from gateway.health import LineHealth

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -17,6 +18,7 @@ import field_devices
 import modbus_devices
 import pytest
 import servers
+from contract.test_asked import KINDS_ASKED
 from daemon_inside import running
 from mqtt_devices import Journal, Notebook
 from virtual import VirtualClock, VirtualWire
@@ -440,6 +442,24 @@ def test_how_long_to_wait_is_learned_from_the_modem_s_own_answers() -> None:
     with pytest.raises(DeviceError):
         finish(far.poll(far.groups()[0], wire), wire)
     assert (wire.virtual.mono_ns - began) / 1e9 < 1.5, "6 s are allowed, 0.3 s were usual"
+
+
+@pytest.mark.parametrize("name", ["modbus", "dlt645", "mhz19", "shdlc"])
+def test_a_silent_device_is_waited_for_as_the_others_taught_with_the_usual_options(name: str) -> None:
+    """A round trip of 1.5 s is allowed for; answers took 0.25 s, so nobody waits 3 s for one that does not come."""
+    kind = KINDS_ASKED[name]
+    made = field_devices.device(kind.profile, **kind.options)
+    driver = KINDS.driver(made.profile.file.protocol)(replace(made, line_options=tcp_server.Options(registration="x")))
+    assert isinstance(driver, Asked)
+    healthy, silent = kind.device(), [False]
+    wire = VirtualWire(VirtualClock(), lambda request: None if silent[0] or (said := healthy(request)) is None else (0.25, said))
+    for _ in range(20):
+        values(driver, wire)
+    silent[0] = True
+    began = wire.virtual.mono_ns
+    with pytest.raises(DeviceError):
+        values(driver, wire)
+    assert (wire.virtual.mono_ns - began) / 1e9 < 1.5
 
 
 def test_what_is_taken_out_of_a_stream_is_the_codes_and_nothing_else() -> None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from config.errors import DeviceError
 from drivers.driver import Wire
 from drivers.likely import ECHO, TWICE
+from drivers.protocols._patience import Patience, floor_s
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -24,15 +25,17 @@ class Exchange:
     """The conversation with one device. Used by the one thread that owns its line."""
 
     def __init__(self, name: str, character_s: float, answer_s: float, overdue_s: float = 0.0, round_trip_s: float = 0.0) -> None:
-        """`answer_s` bounds the wait for the first byte; `overdue_s`: for so long a late answer is listened for, 0 = it names its question.
+        """`answer_s` bounds the wait for the first byte; of a far device it is learned how much of that is needed.
 
-        `round_trip_s` is what a network adds: up to twice as much is waited for, and ten times as much a late answer listened for.
+        `overdue_s`: for so long a late answer is listened for, 0 = it names its question. `round_trip_s` is what a network adds: up to
+        twice as much is waited for, and ten times as much a late answer listened for.
         """
         self.name = name
         self.character_s = character_s
         self._answer_s = answer_s + 2 * round_trip_s
         self._overdue_s = overdue_s + 10 * round_trip_s if overdue_s else 0.0
         self._is_far = round_trip_s >= FAR_S
+        self._patience = Patience(self._answer_s, floor_s(self._answer_s, round_trip_s) if self._is_far else self._answer_s)
         self._overdue_until_ns = 0
 
     def ask(self, request: bytes, missing: Callable[[bytes], int], read: Callable[[bytes], T], size: int, wire: Wire, answer_s: float = 0.0,
@@ -45,28 +48,34 @@ class Exchange:
         """
         self._await_overdue(wire)
         try:
-            return self._once(request, missing, read, size, wire, answer_s or self._answer_s)
+            return self._once(request, missing, read, size, wire, answer_s)
         except DeviceError as fault:
             if once or fault.cause not in _AGAIN:
                 raise
             log.debug("%s: %s; asked again", self.name, fault)
-        return self._once(request, missing, read, size, wire, answer_s or self._answer_s)
+        return self._once(request, missing, read, size, wire, answer_s)
 
     def listen(self, missing: Callable[[bytes], int], within_s: float, wire: Wire) -> bytes:
         """What comes without a request, for so long or until it is whole."""
         return wire.receive(missing, within_s)
 
     def _once(self, request: bytes, missing: Callable[[bytes], int], read: Callable[[bytes], T], size: int, wire: Wire, answer_s: float) -> T:
+        patience, answer_s = (None, answer_s) if answer_s else (self._patience, self._patience.timeout_s)
         wire.drain()
         wire.send(request)
         request_s, whole_s = len(request) * self.character_s, answer_s + (2 * len(request) + size) * self.character_s
         sent_ns = wire.clock.now().mono_ns
         came = wire.receive(lambda so_far: 0 if so_far else 1, answer_s + request_s)  # who is silent costs no more than this
         if came:
-            rest_s = whole_s - (wire.clock.now().mono_ns - sent_ns) / 1e9
+            began_s = (wire.clock.now().mono_ns - sent_ns) / 1e9
+            rest_s = whole_s - began_s
             came += wire.receive(lambda more, first=came: missing(first + more), rest_s)  # type: ignore[misc]
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s  > %s  < %s", self.name, request.hex(" "), came.hex(" ") or "nothing")
+        if patience is not None and came in (b"", request):
+            patience.failed += 1
+        elif patience is not None:
+            patience.answered(began_s - request_s)
         if came in (b"", request):
             self._overdue_until_ns = wire.clock.now().mono_ns + round(self._overdue_s * 1e9)
             raise DeviceError(ECHO if came else "no answer: power, wiring, address?", "silent")

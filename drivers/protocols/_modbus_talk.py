@@ -3,7 +3,6 @@
 import itertools
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from config.errors import DeviceError, LineError
 from drivers.blocks import LineSpeed
@@ -12,6 +11,7 @@ from drivers.codecs.modbus_ascii import Ascii
 from drivers.codecs.modbus_write import Write, answer_size, confirmed, request
 from drivers.driver import Wire
 from drivers.protocols._exchange import FAR_S
+from drivers.protocols._patience import Patience, floor_s
 
 log = logging.getLogger("drivers.protocols.modbus")
 _FRAMINGS: Mapping[str, Framing] = {"rtu": FRAMINGS["rtu"], "tcp": FRAMINGS["tcp"], "ascii": Ascii()}
@@ -21,29 +21,6 @@ _REST_S = 0.01
 """The rest of a spoilt answer passes within this."""
 _AGAIN = frozenset({"noise", "short"})
 """Faults of the moment: asked once more at once. A silent device is not: others are waiting."""
-
-
-@dataclass(slots=True)
-class Patience:
-    """How long to wait for the first byte: learned from the answers, never longer than the profile's bound."""
-
-    bound_s: float
-    floor_s: float
-    worst_s: float = -1.0
-    """Slowest answer seen lately, fading; -1 = none yet."""
-    failed: int = 0
-
-    @property
-    def timeout_s(self) -> float:
-        """Three times the slowest answer and a margin; the whole bound until one came and after a failure."""
-        if self.worst_s < 0 or self.failed:
-            return self.bound_s
-        return min(self.bound_s, max(self.floor_s, 3 * self.worst_s + 0.05))
-
-    def answered(self, turnaround_s: float) -> None:
-        """An answer began after so long."""
-        self.failed = 0
-        self.worst_s = max(turnaround_s, 0.98 * self.worst_s, 0.0)
 
 
 class Talk:
@@ -56,7 +33,7 @@ class Talk:
         self._framing = _FRAMINGS[speed.framing]
         self._character_s = speed.character_s
         bound_s = answer_s + 2 * speed.round_trip_s
-        self._patience = Patience(bound_s, min(bound_s, 0.1 + 2 * speed.round_trip_s))
+        self._patience = Patience(bound_s, floor_s(bound_s, speed.round_trip_s))
         self._echoes = False
         """Our own bytes came back the last time that something was read."""
 
