@@ -166,6 +166,15 @@ class Told(Protocol):
 
 
 @runtime_checkable
+class Skips(Protocol):
+    """A Told device that reads a message of which a part cannot be read: the rest of it is not lost."""
+
+    def skipped(self) -> tuple[int, str]:
+        """How many parts of the messages since this was last asked gave no row, not even a missing one, and why the last of them."""
+        ...
+
+
+@runtime_checkable
 class Overhears(Protocol):
     """An asked device that can also be read while another master asks it: a line with `mode = "listen"`."""
 

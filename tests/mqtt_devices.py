@@ -105,6 +105,8 @@ class Notebook:
 
     def answered(self, device: str, mono_ns: int, words: str = "") -> None:
         self.counts[f"answered {device}"] += 1
+        if words:
+            self.said.append(("answered", device, words))
 
     def failed(self, device: str, cause: str, words: str) -> None:
         self.said.append(("failed", device, cause, words))

@@ -39,8 +39,9 @@ CLASSES = _classes()
 INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FLOAT, DOUBLE, BOOLEAN, STRING = range(1, 13)
 
 
-def metric(name=None, value=None, datatype=None, alias=None, timestamp=None, *, historical=False, null=False, quality=None, with_type=True):
-    """A metric as an edge node encodes it: signed integers as the unsigned field of the same bits."""
+def metric(name=None, value=None, datatype=None, alias=None, timestamp=None, *, historical=False, null=False, quality=None, with_type=True,
+           as_double=False):
+    """A metric as an edge node encodes it: signed integers as the unsigned field of the same bits; `as_double` as one that is mistaken does."""
     m = CLASSES["Metric"]()
     for field, content in (("name", name), ("alias", alias), ("timestamp", timestamp)):
         if content is not None:
@@ -56,6 +57,8 @@ def metric(name=None, value=None, datatype=None, alias=None, timestamp=None, *, 
         m.is_null = True
     elif datatype in (INT64, UINT64):
         m.long_value = value % 2**64
+    elif as_double:
+        m.double_value = value
     elif datatype == FLOAT:
         m.float_value = value
     elif datatype == DOUBLE:

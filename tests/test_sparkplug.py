@@ -10,7 +10,7 @@ import servers
 import sparkplug_peer as peer
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mqtt_devices import NOW_NS, Journal, Running, heard
+from mqtt_devices import NOW_NS, Journal, Notebook, RealClock, Running, heard
 from sparkplug_peer import metric, parsed, payload
 from waiting import until
 
@@ -19,6 +19,8 @@ from config.series import Origin, Reason
 from drivers.codecs import sparkplug, sparkplug_topics
 from drivers.codecs.frame import NotAFrame
 from drivers.driver import Converses, Heard
+from drivers.lines._mqtt_hearing import Hearing, Poison
+from drivers.lines._receipts import Receipts
 from drivers.lines.mqtt import Line, Options
 from drivers.protocols.sparkplug import Driver
 from drivers.reading import Stamp
@@ -255,6 +257,69 @@ def test_a_metric_of_the_node_itself_and_a_profile_of_its_own(tmp_path):
 def test_a_kept_message_is_no_message_of_this_session():
     message = say("NBIRTH", [BD], 0)
     assert driver().hear(heard(message.payload, message.topic, retained=True)) == []
+
+
+# ── one bad metric costs no other ──
+@pytest.mark.parametrize(("spoilt", "value", "has_own_time"), [
+    (metric("ph", 7.0, peer.DOUBLE, 12, 5), math.nan, False), (metric("ph", 7.0, peer.DOUBLE, 12, 2**63), math.nan, False),
+    (metric("ph", 1e300, peer.FLOAT, 12, MS, as_double=True), math.nan, True),
+    (metric("ph", -1e39, peer.FLOAT, 12, MS, as_double=True), math.nan, True),
+    (metric("ph", "7", peer.STRING, 12, MS), math.nan, True), (metric("ph", 7.0, peer.DOUBLE, 12, 0), 7.0, True)])
+def test_a_metric_that_cannot_be_read_is_missing_and_those_beside_it_are_not_lost(spoilt, value, has_own_time):
+    good = metric("pm10", 61.5, peer.DOUBLE, 11, MS)
+    for metrics in ([good, spoilt], [spoilt, good]):
+        of = driver()
+        of.hear(say("NBIRTH", [BD], 0))
+        got = {quantity: rest for quantity, *rest in rows(of.hear(say("DBIRTH", metrics, 1)))}
+        assert got["pm10"] == ["", 61.5, Reason.NORMAL, 0, True]
+        reason = Reason.DEVICE if math.isnan(value) else Reason.NORMAL
+        assert str(got["ph"]) == str(["", value, int(reason), 0, has_own_time])
+        assert of.skipped() == (0, "")
+
+
+def test_a_message_without_one_good_metric_is_refused():
+    of = born(driver())
+    with pytest.raises(Undecodable, match="timestamp 5 ms is not a time between 2000 and 2100"):
+        of.hear(say("DDATA", [metric(None, 7.0, peer.DOUBLE, 11, 5, with_type=False)], 2))
+    with pytest.raises(Undecodable, match="not a possible Float"):
+        of.hear(say("DDATA", [metric("ph", 1e300, peer.FLOAT, 12, as_double=True)], 3))
+
+
+def test_a_birth_of_a_node_whose_clock_is_not_set_is_heard_now():
+    of = driver()
+    of.hear(say("NBIRTH", [BD], 0, timestamp=0))
+    got = of.hear(say("DBIRTH", [metric("pm10", 1.0, peer.DOUBLE, 11, 0), metric("ph", 7.0, peer.FLOAT, 12)], 1, timestamp=0))
+    assert rows(got) == [("pm10", "", 1.0, Reason.NORMAL, 0, False), ("ph", "", 7.0, Reason.NORMAL, 0, False)]
+    assert rows(of.hear(say("DDATA", [metric(None, 2.0, peer.DOUBLE, 11, MS, with_type=False)], 2)))[0][2] == 2.0
+
+
+def test_history_without_a_time_and_channels_without_number_are_left_out_and_counted():
+    of = born(driver())
+    good = metric(None, 61.5, peer.DOUBLE, 11, MS, with_type=False)
+    for stamp, seq in ((0, 2), (5, 3)):
+        old = metric(None, 5.0, peer.DOUBLE, 12, stamp, historical=True, with_type=False)
+        assert [r[2] for r in rows(of.hear(say("DDATA", [old, good], seq, timestamp=None)))] == [61.5]
+        left_out, why = of.skipped()
+        assert left_out == 1
+        assert why.startswith("ph: ")
+        assert "time" in why
+    many = [metric(f"soil_moisture:{number}cm", 20.0, peer.DOUBLE, timestamp=MS) for number in range(300)]
+    got = rows(of.hear(say("DDATA", [*many, good], 4)))
+    assert [r[0] for r in got].count("soil_moisture") == 254, "with the two that it has, 256"
+    assert got[-1][0] == "pm10"
+    assert of.skipped() == (46, "soil_moisture: names more than 256 channels")
+    assert of.skipped() == (0, "")
+
+
+def test_what_was_left_out_is_told_with_the_device_and_counted_at_its_line():
+    journal, notebook = Journal(), Notebook()
+    hearing = Hearing("broker", {"d": driver()}, journal, RealClock(), notebook, Receipts("broker"), 64_000, Poison())
+    old = metric("ph", 5.0, peer.DOUBLE, timestamp=5, historical=True)
+    said = say("DDATA", [metric("pm10", 61.5, peer.DOUBLE, timestamp=MS), old], 2)
+    hearing.message(said.topic, said.payload, 0, 0, False, False)
+    assert journal.values == [61.5]
+    assert notebook.counts["skipped"] == 1
+    assert notebook.said[-1] == ("answered", "d", "left out of its message: ph: its timestamp 5 ms is not a time between 2000 and 2100")
 
 
 # ── on a real broker ──

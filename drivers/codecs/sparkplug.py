@@ -20,6 +20,8 @@ _BITS = {1: 8, 2: 16, 3: 32, 4: 64, 5: 8, 6: 16, 7: 32, 8: 64}
 QUALITY = "Quality"
 BAD, GOOD, STALE = 0, 192, 500
 """Values of the property Quality (6.4.9)."""
+_BEYOND_FLOAT = 2.0**128 - 2.0**103
+"""Half a step above the greatest binary32: from here on it would be rounded to infinity. A Float can come in the field of a Double."""
 _MOST_METRICS = 5000
 """In one payload."""
 Value = int | float | bool | str | bytes | None
@@ -154,8 +156,8 @@ def figure(value: Value, datatype: int | None) -> float:
         if isinstance(value, float | bool):
             raise ValueError(f"{value} is no whole number, its datatype is {datatype}")
         return float(_whole(value, _BITS[datatype], datatype <= INT64))
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is not a possible number")
+    if not math.isfinite(value) or (datatype == FLOAT and abs(value) >= _BEYOND_FLOAT):
+        raise ValueError(f"{value} is not a possible {'Float' if datatype == FLOAT else 'number'}")
     return float(shortest(value)) if datatype == FLOAT else float(value)
 
 
@@ -220,14 +222,16 @@ def shown(metrics: Iterable[Metric]) -> dict[str, object]:
 
 
 def _shown(metric: Metric) -> object:
+    value = metric.value
     if metric.is_null:
         return None
-    if isinstance(metric.value, bytes):
-        return metric.value.hex()
-    if isinstance(metric.value, int) and not isinstance(metric.value, bool) and metric.datatype in _BITS:
-        try:
-            return _whole(metric.value, _BITS[metric.datatype], metric.datatype <= INT64)
-        except ValueError:
-            return metric.value
-    return shortest(metric.value) if isinstance(metric.value, float) and metric.datatype == FLOAT and math.isfinite(metric.value) else (
-        str(metric.value) if isinstance(metric.value, float) and not math.isfinite(metric.value) else metric.value)
+    if isinstance(value, bytes):
+        return value.hex()
+    try:
+        if isinstance(value, float) and metric.datatype == FLOAT:
+            return figure(value, FLOAT)
+        if isinstance(value, int) and not isinstance(value, bool) and metric.datatype in _BITS:
+            return _whole(value, _BITS[metric.datatype], metric.datatype <= INT64)
+    except ValueError:
+        pass
+    return value

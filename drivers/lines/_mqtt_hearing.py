@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from paho.mqtt.matcher import MQTTMatcher
 
 from config.errors import Undecodable
-from drivers.driver import Converses, Deliver, Heard, Reply, Report, Told
+from drivers.driver import Converses, Deliver, Heard, Reply, Report, Skips, Told
 from drivers.lines._receipts import MqttReceipt, Receipts
 from drivers.lines._topics import sparse
 from drivers.reading import Aside, Batch, Clock, Delivery
@@ -71,6 +71,7 @@ class Hearing:
         for topic, devices in wanted.items():
             self._by_filter[topic] = devices
         self._converse = {name: driver for name, driver in drivers.items() if isinstance(driver, Converses)}  # once: asking costs 20 µs
+        self._skip = {name: driver for name, driver in drivers.items() if isinstance(driver, Skips)}
         self._replied: dict[str, int] = {}
         self._connection = 0
         self._given: set[int] | None = None
@@ -159,11 +160,15 @@ class Hearing:
             if not is_read:  # a bug of the driver: it goes up to the supervisor, and this message is not read again
                 self._poison.add(heard, device)
         trouble = self._converse[device].trouble() if device in self._converse else None
+        skipped, why = self._skip[device].skipped() if device in self._skip else (0, "")
+        if skipped:
+            self._report.count("skipped", skipped)
         if trouble:
             self._report.failed(device, trouble.cause, trouble.words)
         elif batches:
             missing = sum(sum(map(math.isnan, batch.raw.tolist())) for batch in batches)  # most have one value: numpy takes longer
-            self._report.answered(device, heard.stamp.mono_ns, f"{missing} values missing in its message" if missing else "")
+            words = f"left out of its message: {why}" if skipped else f"{missing} values missing in its message" if missing else ""
+            self._report.answered(device, heard.stamp.mono_ns, words)
         return batches
 
     def _who(self, topic: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ said (a request for births) is fetched by the line. Source: Eclipse Sparkplug sp
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
@@ -52,7 +53,7 @@ class Row(NamedRow):
 
 
 class Driver:
-    """See Told and Converses."""
+    """See Told, Converses and Skips."""
 
     def __init__(self, device: Device) -> None:
         """Raises ValueError if the profile has nothing to read."""
@@ -68,6 +69,7 @@ class Driver:
         self._session = Session(options.device)
         self._seen: dict[Series, None] = {}
         self._trouble: Trouble | None = None
+        self._skipped: tuple[int, str] = (0, "")
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -101,6 +103,11 @@ class Driver:
         """See Converses."""
         trouble, self._trouble = self._trouble, None
         return trouble
+
+    def skipped(self) -> tuple[int, str]:
+        """See Skips."""
+        skipped, self._skipped = self._skipped, (0, "")
+        return skipped
 
     # what it hears
     def hear(self, heard: Heard) -> Iterable[Batch]:
@@ -139,8 +146,11 @@ class Driver:
         return [readings.batch()]
 
     def _values(self, payload: Payload, heard: Heard) -> list[Batch]:
+        """What the metrics say, each for itself: one that cannot be read costs no other."""
         found: dict[tuple[bool, bool], Readings] = {}
-        bad: list[str] = []
+        faults: list[str] = []
+        left_out: list[str] = []
+        good = 0
         for metric in payload.metrics:
             if metric.name is not None and metric.datatype is not None:
                 name, datatype = metric.name, metric.datatype
@@ -150,9 +160,19 @@ class Driver:
             known = self._known(name)
             if known is None:
                 continue
-            self._add(found, bad, known, metric, datatype, payload, heard)
-        if bad and not any(found.values()):
-            raise Undecodable(bad[0])
+            said = self._said(known, metric, datatype, payload)
+            if said.fault:
+                (faults if said.reason else left_out).append(f"{known[0].quantity}: {said.fault}")
+            if said.reason is None:
+                continue
+            good += not said.fault
+            key = (said.at_ns is not None, metric.is_historical)
+            if key not in found:
+                found[key] = Readings(heard.stamp, own_time=key[0], origin=Origin.BACKFILL if metric.is_historical else Origin.LIVE)
+            found[key].add(known[0], said.value, said.reason, said.at_ns)
+        if (faults or left_out) and not good:
+            raise Undecodable((faults or left_out)[0])
+        self._skipped = (len(left_out), left_out[-1] if left_out else "")
         return [readings.batch() for readings in found.values()]
 
     def _known(self, name: str) -> tuple[Series, Row] | None:
@@ -165,27 +185,34 @@ class Driver:
             return None
         return self._device.series(quantity, channel), self._any
 
-    def _add(
-        self, found: dict[tuple[bool, bool], Readings], bad: list[str], known: tuple[Series, Row], metric: Metric, datatype: int, payload: Payload,
-        heard: Heard,
-    ) -> None:
+    def _said(self, known: tuple[Series, Row], metric: Metric, datatype: int, payload: Payload) -> "_Said":
+        """What one metric says. What happened at a time that nobody knows gives no row where it is history, else a missing one now."""
         series, row = known
         if series not in self._seen:
             if series.channel and len(self._seen) >= MOST_CHANNELS:
-                raise Undecodable(f"names more than {MOST_CHANNELS} channels")
+                return _Said(fault=f"names more than {MOST_CHANNELS} channels")
             self._seen[series] = None
-        value, reason = math.nan, Reason.DEVICE
-        if not metric.is_null:
-            try:
-                value = row.value(figure(metric.value, datatype))
-                reason = _reason(metric.quality) if not math.isnan(value) else Reason.DEVICE
-            except ValueError as error:
-                bad.append(f"{series.quantity}: {error}")
-        at_ns = _time(metric, payload)
-        key = (at_ns is not None, metric.is_historical)
-        if key not in found:
-            found[key] = Readings(heard.stamp, own_time=key[0], origin=Origin.BACKFILL if metric.is_historical else Origin.LIVE)
-        found[key].add(series, value, reason, at_ns)
+        try:
+            at_ns = _time(metric, payload)
+        except ValueError as error:
+            return _Said(reason=None if metric.is_historical else Reason.DEVICE, fault=str(error))
+        if metric.is_null:
+            return _Said(at_ns, reason=Reason.DEVICE)
+        try:
+            value = row.value(figure(metric.value, datatype))
+        except ValueError as error:
+            return _Said(at_ns, reason=Reason.DEVICE, fault=str(error))
+        return _Said(at_ns, value, Reason.DEVICE if math.isnan(value) else _reason(metric.quality))
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """One metric: its row, if `reason` is there, and what is wrong with it."""
+
+    at_ns: int | None = None
+    value: float = math.nan
+    reason: Reason | None = None
+    fault: str = ""
 
 
 def _is_plain(payload: Payload) -> bool:
@@ -198,10 +225,15 @@ def _reason(quality: int | None) -> Reason:
 
 
 def _time(metric: Metric, payload: Payload) -> int | None:
-    """The metric's own time, else that of the payload; None = it has none. Raises Undecodable."""
-    stamp_ms = metric.timestamp_ms if metric.timestamp_ms is not None else payload.timestamp_ms
-    if stamp_ms is None:
+    """The metric's own time, else that of the payload; None = it has none. Raises ValueError for what can be none.
+
+    0 is what encoders write who leave the field as it is: none, and for history a time that nobody knows.
+    """
+    stamp_ms = metric.timestamp_ms or payload.timestamp_ms
+    if not stamp_ms:
+        if metric.is_historical:
+            raise ValueError("is history without a time")
         return None
     if not _FIRST_MS <= stamp_ms < _LAST_MS:
-        raise Undecodable(f"its timestamp {stamp_ms} ms is not a time between 2000 and 2100")
+        raise ValueError(f"its timestamp {stamp_ms} ms is not a time between 2000 and 2100")
     return stamp_ms * 1_000_000
