@@ -96,12 +96,13 @@ def start(expect: Expectations, state: State, steady_ns: int) -> None:
 
 def hear(
     expect: Expectations, state: State, steady_ns: int, which: NDArray[np.int32], at: NDArray[np.int64], value: NDArray[np.float64],
+    reason: NDArray[np.uint8],
 ) -> list[Transition]:
     """Rows came in: ends the alerts of devices that speak again."""
     most = len(which)
     device, kind, when = np.empty(most, np.int32), np.empty(most, np.uint8), np.empty(most, np.int64)
     alert, row = np.empty(most, np.int64), np.empty(most, np.int32)
-    n = silence_hear(which, at, value, steady_ns, expect.told, expect.period, expect.device, expect.device_period,
+    n = silence_hear(which, at, value, reason, steady_ns, expect.told, expect.period, expect.device, expect.device_period,
                      state["miss_due"], state["device_due"], state["device_firing"], state["device_alert"],
                      state["silence_first_due"], device, kind, when, alert, row)
     return [Transition(-1, int(device[i]), ENDED, 0, YELLOW, int(when[i]), float("nan"), int(alert[i]), int(row[i]))

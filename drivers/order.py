@@ -57,6 +57,8 @@ class Outcome:
     state: Literal["done", "failed", "unknown"]
     """done: the device has confirmed it. failed: it surely was not carried out. unknown: it may have been."""
     words: str
+    cause: str = ""
+    """That of the DeviceError where the exchange itself failed: such a device may be given up."""
 
 
 @runtime_checkable

@@ -1,24 +1,23 @@
 """Devices that sleep between measurements, or whose supply is switched: the ordinary driver, and around it when it is awake.
 
-While it sleeps nothing is asked, and one row says so (`y`); what it gives while warming up has the reason `w`.
+While it sleeps nothing is asked, and one row says so (`y`, or `p` if its supply fails); what it gives while warming up has the reason `w`.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from config.series import Reason, Series
-from drivers.driver import Asked, Group, Heard, Pause, Streamed, Told, Trouble, Wire
+from drivers.driver import Heard, Streamed, Told, Trouble, Wire
 from drivers.duty import Cycle
-from drivers.order import Obeys, Order, Outcome, Verb
 from drivers.reading import Batch, Readings, Stamp
 
 MOST_WORDS = 64
 """No device is told more bytes than these at once."""
-_AGAIN_NS = 5_000_000_000
+AGAIN_NS = 5_000_000_000
 """A word that shows no effect is said again after so long."""
 _LAST_WORDS_NS = 2_000_000_000
 """What a device says so soon after it was put to sleep was on its way."""
@@ -35,6 +34,11 @@ class Switch(Protocol):
     @property
     def is_on(self) -> bool | None:
         """What is known; None = nothing, or it is under way."""
+        ...
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why it is not as it should be; None = it is, or will be in a moment."""
         ...
 
 
@@ -83,11 +87,36 @@ class Directed(Protocol):
         ...
 
 
-def asleep(series: Iterable[Series], now: Stamp) -> Batch:
-    """One row a series: it sleeps."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an asked device stands in its cycle."""
+
+    state: Literal["asleep", "warming", "ready"]
+    """asleep: it is not to be asked. warming: it is awake, and may still warm up."""
+    until_ns: int
+    """It is to be looked at again then, monotonic."""
+    own_pace: bool
+    """It will sleep again: it is asked at its interval from its waking on, whatever the hour."""
+    batch: Batch | None = None
+    """What it would say of itself if it could; once."""
+    trouble: Trouble | None = None
+    """Why it is not as it should be."""
+
+
+@runtime_checkable
+class Rests(Protocol):
+    """An Asked device that is not always awake."""
+
+    def attend(self, wire: Wire | None, now: Stamp) -> Standing:
+        """Do what is due: wake it, put it to sleep, switch its supply. Without a `wire` only the last. Raises LineError."""
+        ...
+
+
+def missing(series: Iterable[Series], now: Stamp, reason: Reason = Reason.RESTING) -> Batch:
+    """One row a series without a value: it sleeps, or as `reason` says."""
     readings = Readings(now)
     for one in series:
-        readings.add(one, math.nan, Reason.RESTING)
+        readings.add(one, math.nan, reason)
     return readings.batch()
 
 
@@ -149,7 +178,7 @@ class RestingTold:
         words = self._switched(now, awake) if self._switch is not None else self._told(now, awake)
         tells = not awake and not self._is_told
         self._is_told = not awake
-        return Said(words, (asleep(self._series, now),) if tells and self._series else ())
+        return Said(words, (missing(self._series, now),) if tells and self._series else ())
 
     def _switched(self, now: Stamp, awake: bool) -> bytes:
         assert self._switch is not None
@@ -170,76 +199,6 @@ class RestingTold:
 
     def _is_deaf(self, now: Stamp, awake: bool) -> bool:
         """The last word had its time, and shows no effect."""
-        if now.mono_ns - self._said_ns < _AGAIN_NS:
+        if now.mono_ns - self._said_ns < AGAIN_NS:
             return False
         return self._heard_ns < self._said_ns if awake else self._heard_ns > self._said_ns + _LAST_WORDS_NS
-
-
-class RestingAsked:
-    """See Asked: a device that is asked only while it is awake."""
-
-    def __init__(self, driver: Asked, cycle: Cycle, switch: Switch | None = None) -> None:
-        """Without a `switch` the driver is one that SleepsWhenAsked. Raises ValueError if it is not."""
-        if switch is None and not isinstance(driver, SleepsWhenAsked):
-            raise ValueError("it knows no command for sleep; give it a switched supply")
-        self._driver, self._cycle, self._switch = driver, cycle, switch
-        self._told: set[str] = set()
-        every_s = cycle.duty.every_s
-        self._groups = tuple(replace(group, expected_s=every_s) if every_s else group for group in driver.groups())
-
-    def groups(self) -> tuple[Group, ...]:
-        """See Asked: polled at its own pace while it is awake."""
-        return self._groups
-
-    def poll(self, group: Group, wire: Wire) -> Batch | Pause:
-        """See Asked. Empty while it sleeps, but for the one row that says so."""
-        now = wire.clock.now()
-        awake = self._cycle.wants_awake(now)
-        self._bring(now, wire, awake)
-        if not (awake and self._cycle.is_awake):
-            tells = group.name not in self._told
-            self._told.add(group.name)
-            return asleep(group.series if tells else (), now)
-        self._told.discard(group.name)
-        return self._reasoned(self._driver.poll(group, wire))
-
-    def _bring(self, now: Stamp, wire: Wire, awake: bool) -> None:
-        """Wake it or put it to sleep, if it is not so already."""
-        if self._switch is not None:
-            self._switch.turn(awake)
-            if self._switch.is_on is awake:
-                self._cycle.told(now, awake)
-        elif self._cycle.is_awake is not awake:
-            assert isinstance(self._driver, SleepsWhenAsked)
-            (self._driver.wake if awake else self._driver.sleep)(wire)
-            self._cycle.told(wire.clock.now(), awake)
-
-    def _reasoned(self, outcome: Batch | Pause) -> Batch | Pause:
-        if isinstance(outcome, Pause):
-            then = outcome.then
-            return Pause(outcome.for_s, lambda later: self._reasoned(then(later)))
-        return marked(outcome, self._cycle.reason(outcome.stamp))
-
-
-class RestingObedient(RestingAsked):
-    """One that may be told something as well. See Obeys; while it sleeps an order finds nobody and has failed."""
-
-    def __init__(self, driver: Asked, cycle: Cycle, switch: Switch | None = None) -> None:
-        """Raises ValueError as RestingAsked, and if the driver obeys nothing."""
-        super().__init__(driver, cycle, switch)
-        if not isinstance(driver, Obeys):
-            raise ValueError("it obeys nothing")
-        self._obedient: Obeys = driver
-
-    @property
-    def verbs(self) -> Mapping[str, Verb]:
-        """See Obeys."""
-        return self._obedient.verbs
-
-    def check(self, order: Order) -> None:
-        """See Obeys."""
-        self._obedient.check(order)
-
-    def obey(self, order: Order, wire: Wire) -> Outcome:
-        """See Obeys."""
-        return self._obedient.obey(order, wire)

@@ -17,14 +17,15 @@ from drivers.duty import Cycle, Duty
 from drivers.gpio import OutputPin
 from drivers.order import Obeys
 from drivers.reading import Clock
-from drivers.resting import RestingAsked, RestingObedient, RestingTold
+from drivers.resting import RestingTold
+from drivers.resting_asked import RestingAsked, RestingObedient
 from gateway.clock import SystemClock
 from gateway.contracts import Channel, Sink, Surroundings
 from gateway.listening_first import ListenFirst
 from gateway.plugins import Plugins
 from gateway.preparing import Prepared
 from gateway.secrets import Secrets
-from gateway.supplies import Stagger, Supplied
+from gateway.supplies import Supplied, Supplies
 
 VERSION = version("ecosentry")
 SERVICE_STATE = Path("/var/lib/ecosentry")
@@ -75,7 +76,7 @@ class Builder:
     def __init__(self, file: SiteFile, clock: Clock | None = None) -> None:
         """`clock` says when supplies may be switched; left out = the box's own."""
         self._clock = clock or SystemClock("plausible", 0)
-        self._stagger = Stagger(self._clock)
+        self._supplies = Supplies(self._clock)
         self.switches: list[Supplied | Prepared] = []
         """What devices need before they measure; they tell nobody anything before they are bound to the orders of a line."""
         self._file = file
@@ -155,7 +156,7 @@ class Builder:
         if table.device and not self._site.devices[table.device].common.orders:
             raise ValueError(f"device {name}: supply: {table.device} may not be told anything; it needs orders = true")
         pin = OutputPin(table.gpio, active_low=table.active_low) if table.gpio else None
-        made = Supplied(name, table, self._clock, self._stagger, pin)
+        made = self._supplies.supply(name, table, pin)
         self.switches.append(made)
         return made
 

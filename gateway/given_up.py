@@ -33,6 +33,10 @@ class GivenUp:
         """When those that do not rest are tried, monotonic ns."""
         return [max(self._breakers[device].try_at_ns, self._not_before_ns) for device in self.names if device not in resting]
 
+    def put_off(self, device: str, try_at_ns: int) -> None:
+        """It is tried then, and not when its breaker says: it sleeps until then, or has just been woken."""
+        self._breakers[device].try_at_ns = try_at_ns
+
     def tried(self, began_ns: int, now_ns: int, due_ns: int | None) -> None:
         """A try took this long, while a poll of another device was due since `due_ns`: the next one comes no sooner than its share allows."""
         delay_ns = 0 if due_ns is None else max(0, now_ns - max(began_ns, due_ns))

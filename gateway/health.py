@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal, TypedDict
 
+from drivers.driver import Trouble
+
 LineState = Literal["starting", "open", "lost", "stopped"]
 DeviceState = Literal["waiting", "good", "failing", "silent", "unreachable"]
 """waiting: nothing yet. failing: the last try failed. silent: given up for now, tried now and then. unreachable: its line is lost."""
@@ -62,6 +64,8 @@ class _Device:
     polls: int = 0
     late: int = 0
     causes: Counter[str] = field(default_factory=Counter)
+    withheld: str = ""
+    """Why it is not asked just now."""
 
 
 class LineHealth:
@@ -123,6 +127,24 @@ class LineHealth:
             one.causes[cause] += 1
             one.state, one.words = ("silent" if given_up else "failing"), words
             one.try_at_ns = try_at_ns if given_up else None
+
+    def withheld(self, device: str, trouble: Trouble | None) -> None:
+        """It is not asked, or not asleep, because of this; counted once. None = nothing is amiss with that."""
+        with self._lock:
+            one, words = self._devices[device], trouble.words if trouble else ""
+            if trouble and one.state != "unreachable" and one.words != words:
+                one.causes[trouble.cause] += not one.withheld
+                self._causes[trouble.cause] += not one.withheld
+                one.state, one.words, one.try_at_ns = "failing", words, None
+            elif one.withheld and not trouble and one.words == one.withheld:
+                one.state, one.words = "waiting", ""
+            one.withheld = words
+
+    def put_off(self, device: str, try_at_ns: int) -> None:
+        """One that is given up is tried again at another time than was said."""
+        with self._lock:
+            one = self._devices[device]
+            one.try_at_ns = try_at_ns if one.try_at_ns is not None else None
 
     def silent(self, device: str, words: str) -> None:
         """A device that speaks by itself did not, for longer than expected; counted once as `silent`."""

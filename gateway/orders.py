@@ -40,11 +40,28 @@ class _Given:
     """Told what became of it, by the line's thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An order that was carried out, or tried."""
+
+    device: str
+    outcome: Outcome
+    settle_s: float
+    """For so long its device is to be left alone."""
+
+
 class Orders:
     """`give` may be called from any thread but the core's, `close` and what comes after it by the line's own."""
 
-    def __init__(self, line: str, clock: Clock, called: Callable[[], None], devices: Mapping[str, Obeys], tell: Callable[[Note], None]) -> None:
-        """`devices`: those that may be told something. `tell` brings notes to the journal, `called` wakes the line's thread."""
+    def __init__(
+        self, line: str, clock: Clock, called: Callable[[], None], devices: Mapping[str, Obeys], tell: Callable[[Note], None],
+        out_of_reach: Callable[[str], str] = lambda device: "",
+    ) -> None:
+        """`devices`: those that may be told something. `tell` brings notes to the journal, `called` wakes the line's thread.
+
+        `out_of_reach`: why a device cannot be told anything just now, empty = it can; any thread.
+        """
+        self.out_of_reach = out_of_reach
         self._line, self._clock, self._called, self._devices, self._tell = line, clock, called, dict(devices), tell
         self._given: list[_Given] = []
         self._lock = Lock()
@@ -58,7 +75,13 @@ class Orders:
         return given.id
 
     def begin(self, device: str, order: Order, by: str, ended: Callable[[Outcome], None]) -> None:
-        """Take an order of our own without waiting for the journal; `ended` is told what became of it. Raises OrderRefusedError."""
+        """Take an order of our own without waiting for the journal; `ended` is told what became of it.
+
+        Raises OrderRefusedError, also for a device that is out of reach: it would take the line's time again and again.
+        """
+        far = self.out_of_reach(device)
+        if far:
+            raise OrderRefusedError(f"{device}: {far}")
         self._take(device, order, by, lambda: None, ended)
 
     def _take(self, device: str, order: Order, by: str, asked: Callable[[], None], ended: Callable[[Outcome], None]) -> _Given:
@@ -123,8 +146,8 @@ class Orders:
             first = [given for given in self._given if given.step in ("asked", "started") and given.device not in resting]
             return min(first, key=lambda given: given.step != "started", default=None)
 
-    def step(self, wire: Wire, resting: frozenset[str]) -> tuple[str, float] | None:
-        """Go on with one; gives (device, for how long it is to be left alone) when it was sent. Raises LineError if the wire is gone."""
+    def step(self, wire: Wire, resting: frozenset[str]) -> Carried | None:
+        """Go on with one; gives what came of it when it was sent. Raises LineError if the wire is gone."""
         given = self._next(resting)
         if given is None:
             return None
@@ -142,7 +165,7 @@ class Orders:
             self._end(given, Outcome("unknown", _BUG))
             raise
         self._end(given, outcome)
-        return given.device, obeys.verbs[given.order.verb].settle_s if outcome.state != "failed" else 0.0
+        return Carried(given.device, outcome, obeys.verbs[given.order.verb].settle_s if outcome.state != "failed" else 0.0)
 
     def close(self) -> None:
         """The line's worker ends: what was not sent never will be."""

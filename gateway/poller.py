@@ -19,15 +19,17 @@ import numpy as np
 
 from config.errors import DeviceError, LineError
 from config.series import Reason
+from drivers.alignment import Alignment
 from drivers.driver import Asked, AskedLine, Called, Deliver, Pause, Wire
 from drivers.likely import AFTERWARDS, explained
 from drivers.order import Obeys
-from drivers.reading import Batch, Clock, Delivery, Readings
+from drivers.reading import Batch, Clock, Delivery, Readings, Stamp
 from gateway.breaker import Backoff
 from gateway.given_up import GivenUp
 from gateway.health import LineHealth
 from gateway.intake import Note
 from gateway.orders import Orders
+from gateway.sleepers import Sleepers
 from gateway.turns import Turn, Turns
 from gateway.unasked import Unasked
 from gateway.visits import Visits
@@ -39,8 +41,8 @@ _MISSING_EVERY_NS = 60_000_000_000
 _HAND_OVER_S = 0.2
 _HAND_OVER_AFTER_STOP = 10
 """How often a full queue is tried again once the daemon stops; the core is emptying it meanwhile."""
-_LONGEST_WAIT_S = 3600.0
-_RESTING = int(Reason.RESTING)
+_LONGEST_WAIT_S = 30.0
+"""Then it looks whether the clock was set."""
 _SLICE_S = 0.2
 """No rest is longer than this without a look at `stop`."""
 
@@ -61,6 +63,8 @@ class Poller:
         chance = random.Random(seed)  # noqa: S311 - jitter is no secret
         self._given_up = GivenUp(drivers, chance)
         self._turns = Turns(drivers)
+        self._sleepers = Sleepers(drivers, self._turns)
+        self._alignment = Alignment()
         self._wire: Wire | None = None
         self._caller: Called | None = None
         """The same wire, if it says who is at its other end; looked up once: to ask an object for its protocol costs 20 µs."""
@@ -74,13 +78,13 @@ class Poller:
         """Jobs from outside the timetable; see gateway.visits."""
         self.obeying = {device: driver for device, driver in drivers.items() if isinstance(driver, Obeys) and driver.verbs}
         """Devices that may be told something."""
-        self.orders = Orders(name, clock, self._called.set, self.obeying, tell)
-        self._turns.align(clock.now())
+        self.orders = Orders(name, clock, self._called.set, self.obeying, tell, self._out_of_reach)
+        self._align()
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set. Faults of the wire and of devices are dealt with; anything else that raises is a bug."""
         try:
-            self._turns.align(self._clock.now())
+            self._align()
             while not stop.is_set():
                 wait_s = self.step(stop)
                 if wait_s > 0:
@@ -92,9 +96,20 @@ class Poller:
             self._line.close()
             self._health.stopped()
 
+    def _align(self) -> None:
+        """Every turn is due at once, and later at whole intervals of UTC."""
+        now = self._clock.now()
+        self._alignment.has_moved(now)
+        self._turns.align(now)
+        self._sleepers.begin_anew()
+
     def step(self, stop: Event) -> float:
         """Do the one thing that is most due; gives the seconds until there may be something to do."""
-        now_ns = self._clock.now().mono_ns
+        now = self._clock.now()
+        now_ns = now.mono_ns
+        if self._alignment.has_moved(now):
+            self._turns.realign(now)
+            self._sleepers.begin_anew()
         if self._wire is None and now_ns >= self._reopen_ns:
             self._open(stop)
             return 0.0
@@ -102,6 +117,10 @@ class Poller:
         resting = self._turns.resting(now_ns)
         if self._wire is not None and self.orders.ready(resting):
             self._obey(self._wire, resting)
+            return 0.0
+        sleeper = self._sleepers.due(now_ns, resting)
+        if sleeper is not None:
+            self._attend(sleeper, now, stop)
             return 0.0
         turn = self._probe(now_ns, resting)
         if turn is not None and self._wire is not None:
@@ -127,18 +146,19 @@ class Poller:
 
     def _probe(self, now_ns: int, resting: frozenset[str]) -> Turn | None:
         """The shortest request of the device that has been given up and is to be tried now."""
-        device = self._given_up.ready(now_ns, resting) if self._wire is not None else None
+        device = self._given_up.ready(now_ns, resting | self._sleepers.asleep) if self._wire is not None else None
         if device is None:
             return None
         return min((turn for turn in self._turns.all if turn.device == device), key=lambda turn: turn.group.line_time_s)
 
     def _rest_s(self, now_ns: int, others_ns: list[int]) -> float:
         """Until something is due, with nothing due now."""
-        times = self._turns.times() + [at_ns for at_ns in others_ns if at_ns > now_ns]
+        resting = self._turns.resting(now_ns)
+        times = self._turns.times() + [at_ns for at_ns in others_ns if at_ns > now_ns] + self._sleepers.times(resting)
         if self._wire is None:
             times.append(self._reopen_ns)
         else:
-            times += self._given_up.times(self._turns.resting(now_ns))
+            times += self._given_up.times(resting | self._sleepers.asleep)
         return min(_LONGEST_WAIT_S, max(0.0, (min(times, default=now_ns + 10**12) - now_ns) / 1e9))
 
     def _take(self, turn: Turn, now_ns: int, stop: Event) -> None:
@@ -147,6 +167,8 @@ class Poller:
             passed = turn.leave_out(now_ns)
             if self._wire is None:
                 self._tell_missing(turn, Reason.LINE, stop)
+            elif self._turns.settled_ns(turn.device) > now_ns:
+                self._tell_missing(turn, Reason.MAINTENANCE, stop, every_ns=0)
             elif turn.device in self._given_up.names:
                 self._tell_missing(turn, Reason.DEVICE, stop)
             else:
@@ -157,6 +179,21 @@ class Poller:
             self._ask(turn, self._wire, stop)
         if turn.rest is None and turn.due_ns <= now_ns:
             turn.advance()
+
+    def _attend(self, device: str, now: Stamp, stop: Event) -> None:
+        """Look after one that sleeps now and then. One that is given up is told nothing, and tried as soon as it may answer."""
+        try:
+            standing, changed = self._sleepers.attend(device, None if device in self._given_up.names else self._wire, now)
+        except LineError as error:
+            self._lost(str(error))
+            return
+        if device in self._given_up.names and (changed or standing.state == "asleep"):
+            try_at_ns = standing.until_ns if standing.state == "asleep" else now.mono_ns
+            self._given_up.put_off(device, try_at_ns)
+            self._health.put_off(device, try_at_ns)
+        self._health.withheld(device, standing.trouble)
+        if standing.batch is not None:
+            self._hand_over(standing.batch, stop)
 
     def _ask(self, turn: Turn, wire: Wire, stop: Event) -> None:
         reason = self._poll(turn, wire, stop)
@@ -192,12 +229,8 @@ class Poller:
             return None
         if stop.is_set() and np.any(batch.reason == Reason.COMMUNICATION):
             return Reason.COMMUNICATION  # cut short by the stop, not by the device: say nothing of the rest
-        if not len(batch) or (batch.reason.item(0) == _RESTING and math.isnan(batch.raw.item(0))):
-            turn.missing_ns = None  # it sleeps: that is no answer, and no failure
-        else:
-            self._good(turn, batch)
-        if len(batch):
-            self._hand_over(batch, stop)
+        self._good(turn, batch)
+        self._hand_over(batch, stop)
         return None
 
     def _good(self, turn: Turn, batch: Batch) -> None:
@@ -212,6 +245,7 @@ class Poller:
         self._health.answered(turn.device, batch.stamp.mono_ns, words)
         self._turns.trust(turn.device, answers=True)
         if self._given_up.good(turn.device):
+            self._sleepers.begin_anew()
             log.info("line %s: %s answers again", self.name, turn.device)
 
     def _failed(self, device: str, cause: str, words: str) -> None:
@@ -230,8 +264,16 @@ class Poller:
             self._lost(str(error))
             return
         if sent is not None:
-            device, settle_s = sent
-            self._turns.settle(device, self._clock.now().mono_ns + round(settle_s * 1e9))
+            self._turns.settle(sent.device, self._clock.now().mono_ns + round(sent.settle_s * 1e9))
+            if sent.outcome.cause:
+                self._failed(sent.device, sent.outcome.cause, sent.outcome.words)
+
+    def _out_of_reach(self, device: str) -> str:
+        """Why it cannot be told anything just now. Any thread."""
+        lost = self._health.line()
+        if lost["state"] == "lost":
+            return f"line {self.name} is lost: {lost['words']}"
+        return "it does not answer, and is given up for now" if device in self._given_up.names else ""
 
     def _visit(self, wire: Wire, free_s: float, resting: frozenset[str]) -> None:
         """One exchange of the visit under way, nothing being due."""
@@ -248,6 +290,7 @@ class Poller:
                 self._lost(str(error))
         else:
             self._has_answered = False
+            self._sleepers.begin_anew()
             self._caller = self._wire if isinstance(self._wire, Called) else None
             self._health.opened(self._caller.caller if self._caller is not None else "")
             log.info("line %s: open", self.name)
@@ -259,12 +302,13 @@ class Poller:
         self._wire = None
         self._line.close()
         self._turns.begin_anew()
+        self._sleepers.begin_anew()
         self._health.lost(words)
         self._reopen_ns = self._clock.now().mono_ns + (0 if self._has_answered else self._reopen.next_ns())
         self._has_answered = False
 
-    def _tell_missing(self, turn: Turn, reason: Reason, stop: Event) -> None:
-        if turn.missing_ns is not None and turn.due_ns - turn.missing_ns < _MISSING_EVERY_NS:
+    def _tell_missing(self, turn: Turn, reason: Reason, stop: Event, every_ns: int = _MISSING_EVERY_NS) -> None:
+        if turn.missing_ns is not None and turn.due_ns - turn.missing_ns < every_ns:
             return
         turn.missing_ns = turn.due_ns
         readings = Readings(self._clock.now())

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from threading import RLock
 
+from drivers.driver import Trouble
 from drivers.order import Obeys, Order, Outcome
 from drivers.resting import Switch
 from gateway.orders import OrderRefusedError, Orders
@@ -43,6 +44,11 @@ class Prepared:
     def bind(self, obeying: Mapping[str, Orders]) -> None:
         """The orders of its line are there."""
         self._orders = obeying.get(self.device)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """See Switch: that of its supply. A command that was not carried out keeps nobody from being asked."""
+        return self._supply.trouble if self._supply is not None else None
 
     def turn(self, on: bool) -> None:
         """See Switch."""

@@ -178,7 +178,7 @@ def _gaps(
 
 
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:
-    heard = rules.hear(plan.expect, state, event.steady, event.which, event.at, event.raw)
+    heard = rules.hear(plan.expect, state, event.steady, event.which, event.at, event.raw, event.reason)
     return heard + rules.watch(plan.watches, state, event.which, event.at, value, flag)
 
 

@@ -8,6 +8,8 @@ from drivers.driver import Asked, Group, Pause, Wire
 from drivers.reading import Batch, Stamp
 
 _DUE = operator.attrgetter("due_ns")
+NEVER_NS = 2**62
+"""Due no sooner than somebody calls: its device sleeps."""
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +23,8 @@ class Turn:
     due_ns: int = 0
     phase_ns: int = 0
     """Monotonic time of any whole interval of UTC, as it was at the start."""
+    own_pace: bool = False
+    """It goes by its device's waking, and not by UTC."""
     missing_ns: int | None = None
     """The slot for which MISSING was last told; None while it answers."""
     rest: Callable[[Wire], Batch | Pause] | None = None
@@ -58,6 +62,25 @@ class Turns:
         for turn in self.all:
             turn.due_ns, turn.phase_ns = now.mono_ns, now.mono_ns - now.utc_ns % turn.period_ns
 
+    def realign(self, now: Stamp) -> None:
+        """UTC was set: every turn moves to the nearest whole interval, so that none comes twice."""
+        for turn in self.all:
+            if not turn.own_pace:
+                turn.phase_ns, half_ns = now.mono_ns - now.utc_ns % turn.period_ns, turn.period_ns // 2
+                turn.due_ns += (turn.phase_ns - turn.due_ns + half_ns) % turn.period_ns - half_ns if turn.due_ns != NEVER_NS else 0
+
+    def withdraw(self, device: str) -> None:
+        """It sleeps: nothing of it is due before it is called."""
+        for turn in self.all:
+            if turn.device == device:
+                turn.due_ns, turn.missing_ns = NEVER_NS, None
+
+    def call(self, device: str, now_ns: int, *, own_pace: bool) -> None:
+        """All of it is due at once; with `own_pace` it goes on at its intervals from now, and not at those of UTC."""
+        for turn in self.all:
+            if turn.device == device:
+                turn.due_ns, turn.phase_ns, turn.own_pace = now_ns, now_ns if own_pace else turn.phase_ns, own_pace
+
     def begin_anew(self) -> None:
         """The wire is gone: no poll goes on where it left off. Its slot is due still."""
         for turn in self._pausing.values():
@@ -81,6 +104,10 @@ class Turns:
         """Leave a device alone after an order."""
         self._settling[device] = until_ns
 
+    def settled_ns(self, device: str) -> int:
+        """When it has settled after its last order."""
+        return self._settling.get(device, 0)
+
     def resting(self, now_ns: int) -> frozenset[str]:
         """Devices that are to be left alone."""
         if not (self._pausing or self._settling):
@@ -93,7 +120,8 @@ class Turns:
         pausing = self._pausing.get(turn.device)
         if pausing is not None:
             return turn.rest_ns if pausing is turn else None
-        return max(turn.due_ns, self._settling.get(turn.device, 0))
+        settled_ns = self._settling.get(turn.device, 0)
+        return turn.due_ns if turn.due_ns + turn.period_ns <= settled_ns else max(turn.due_ns, settled_ns)
 
     def trust(self, device: str, *, answers: bool) -> None:
         """Who answered last time goes before who did not: a silent device takes long, and many of them would take all."""

@@ -147,9 +147,11 @@ class Silence:
     def __init__(self, period, start):
         self.period, self.due, self.device_due, self.firing = period, start + period * 5 // 2, start + 3 * period, False
 
-    def hear(self, steady, value):
+    def hear(self, steady, value, reason):
         """Gives True if the device speaks again after an alert."""
         if math.isnan(value):
+            if reason == "M" and not self.firing:
+                self.device_due = steady + 3 * self.period
             return False
         self.due, self.device_due = steady + self.period * 5 // 2, steady + 3 * self.period
         ended, self.firing = self.firing, False

@@ -10,22 +10,23 @@ import field_devices
 import pytest
 from field_devices import SleepySensor, SleepySps30
 from house import NOON, House, S, TurnedClock, site
+from polled import Device, every
 from polled import House as Line
-from polled import every
 from virtual import VirtualClock, VirtualWire
 
-from config.errors import ConfigError
+from config.errors import ConfigError, DeviceError, LineError
 from config.reading_site import read_site_text
 from config.series import Flag, Reason
 from config.site import DeviceTable, SiteDevice
 from config.table import Table
-from drivers.driver import Heard
+from drivers.driver import Heard, Pause, Trouble
 from drivers.duty import Cycle, Duty
 from drivers.lines import serial
 from drivers.order import Order
 from drivers.protocols import shdlc
 from drivers.reading import Delivery, Stamp
-from drivers.resting import RestingAsked, RestingTold, marked
+from drivers.resting import RestingTold, marked
+from drivers.resting_asked import RestingAsked
 from gateway.building import Builder
 from gateway.checking.check import prove
 from gateway.clock import SystemClock
@@ -114,7 +115,7 @@ def test_a_kill_anywhere_in_the_cycle_lets_no_cold_value_count(tmp_path, seconds
     station.live(900)
     rows = station.rows()
     assert set(rows.value[rows.flag == Flag.GOOD].tolist()) == {20.0}
-    assert station.sensor.awake_in_all_s < 300
+    assert station.sensor.awake_in_all_s < 350, "after the kill it is awake for a whole turn again, once"
     station.house.kill()
 
 
@@ -152,28 +153,44 @@ def test_a_dead_one_is_missed_as_any_other(tmp_path):
     station.house.kill()
 
 
-def test_an_sps30_is_put_to_sleep_and_started_again_on_a_line_of_its_own():
-    clock, sensor = VirtualClock(), SleepySps30()
-    asleep_s = []
+class Sps30Line:
+    """An SPS30 with a duty cycle on a polled line, in virtual time."""
 
-    def respond(request: bytes) -> tuple[float, bytes] | None:
-        answer = sensor(request)
+    def __init__(self, duty: Duty, interval_s: float) -> None:
+        self.sensor = SleepySps30()
+        self.driver = RestingAsked(field_devices.asked("sensirion_sps30", interval_s=interval_s), Cycle(duty))
+        self.line = Line(probe=lambda clock, name: self.driver)  # type: ignore[arg-type,return-value]
+        self.line.health = LineHealth("bus", "serial", {"probe": "st"})
+        self.line.begin_anew(lambda note: None)
+        self.line.line.wire.respond = self.respond
+        self.is_dead, self.awake_s = False, 0
+
+    def respond(self, request: bytes) -> tuple[float, bytes] | None:
+        answer = None if self.is_dead else self.sensor(request)
         return None if answer is None else (0.01, answer)
 
-    wire = VirtualWire(clock, respond)
-    driver = RestingAsked(field_devices.asked("sensirion_sps30", interval_s=10.0), Cycle(DUTY))
-    (group,) = driver.groups()
+    def reasons(self) -> str:
+        return bytes(reason for batch in self.batches() for reason in batch.reason.tolist()).decode()
+
+    def batches(self):
+        return [batch for delivery in self.line.taker.taken for batch in delivery.batches]
+
+
+def test_an_sps30_is_put_to_sleep_and_started_again_on_a_line_of_its_own():
+    made = Sps30Line(DUTY, 10.0)
+    (group,) = made.driver.groups()
     assert (group.interval_s, group.expected_s) == (10.0, 300.0)
-    found = []
-    for _ in range(360):
-        batch = driver.poll(group, wire)
-        found += list(zip(batch.reason.tolist(), batch.raw.tolist(), strict=True))
-        asleep_s.append(10 if sensor.asleep else 0)
-        clock.go_on(10 - clock.mono_ns / S % 10)
-    assert sum(asleep_s) >= 3600 * 0.75
-    assert {chr(reason) for reason, _ in found} == {"w", "N", "y"}
-    assert sum(reason == Reason.NORMAL for reason, _ in found) == 12 * 2 * 3
-    assert sum(reason == Reason.RESTING for reason, _ in found) == 12 * 3, "one row a series and night"
+    asleep = 0
+    for _ in range(3600):
+        made.line.run_for(1)
+        asleep += made.sensor.asleep
+    assert asleep >= 3600 * 0.78
+    reasons = made.reasons()
+    assert set(reasons) == {"w", "N", "y"}
+    assert reasons.count("N") == 12 * 3 * 3
+    assert reasons.count("y") == 12 * 3, "one row a series and night"
+    first = [(batch.stamp.mono_ns - made.line.start_ns) / S % 300 for batch in made.batches() if Reason.NORMAL in batch.reason.tolist()][::3]
+    assert first == pytest.approx([30.0] * 12, abs=0.6), "asked as soon as it is ready"
 
 
 @pytest.mark.parametrize(("spoil", "state", "cleaned"), [("", "done", 1), ("silent", "unknown", 1), ("noise", "unknown", 1), ("stopped", "failed", 0),
@@ -212,13 +229,123 @@ def test_the_poller_takes_sleep_neither_for_an_answer_nor_for_a_failure():
 
 
 class Always:
-    """A supply that is as it is wanted at once."""
+    """A supply that is as it is wanted `later_s` after it is told; keeps when it was told."""
 
-    def __init__(self) -> None:
-        self.is_on: bool | None = None
+    def __init__(self, clock: VirtualClock | None = None, later_s: float = 0.0) -> None:
+        self.clock, self.later_ns = clock, round(later_s * 1e9)
+        self.told: list[tuple[float, bool]] = []
+        self.wanted: bool | None = None
+        self.trouble: Trouble | None = None
+        self.begun_ns = clock.mono_ns if clock else 0
 
     def turn(self, on: bool) -> None:
-        self.is_on = on
+        if self.wanted is not on:
+            self.wanted = on
+            self.told.append(((self.clock.mono_ns - self.begun_ns) / S if self.clock else 0.0, on))
+
+    @property
+    def is_on(self) -> bool | None:
+        late = self.clock is not None and self.clock.mono_ns - self.begun_ns - self.told[-1][0] * S < self.later_ns
+        return None if late else self.wanted
+
+
+def rested(interval_s: float, duty: Duty, later_s: float = 0.0, others: int = 0) -> tuple[Line, Device, Always]:
+    """A line with one resting device behind a supply, and `others` that are always awake."""
+    made: list[tuple[Device, Always]] = []
+
+    def make(clock: VirtualClock, name: str) -> RestingAsked:
+        made.append((Device(clock, name, interval_s), Always(clock, later_s)))
+        return RestingAsked(made[0][0], Cycle(duty), made[0][1])
+
+    line = Line(probe=make, **{f"d{n}": every(10) for n in range(others)})  # type: ignore[arg-type]
+    return line, *made[0]
+
+
+def good_times(line: Line) -> list[float]:
+    return [(at - line.start_ns) / S for at, _, reason in line.taker.rows("probe") if reason == Reason.NORMAL]
+
+
+@pytest.mark.parametrize(("interval_s", "duty"), [
+    (300, Duty(3600, 300, 60)), (120, Duty(900, 120, 60)), (60, Duty(600, 90, 30)), (60, Duty(900, 60, 60)), (300, Duty(600, 60, 30)),
+    (45, Duty(100, 20, 10)), (7, Duty(60, 10, 5)), (3600, Duty(600, 5, 30, 15))], ids=str)
+@pytest.mark.parametrize("later_s", [0.2, 20.0])
+def test_every_cycle_gives_values_from_the_moment_it_is_ready_whatever_its_interval(interval_s, duty, later_s):
+    if later_s > duty.awake_s:
+        pytest.skip("its supply never comes on in time")
+    line, _, supply = rested(interval_s, duty, later_s)
+    line.run_for(10 * duty.every_s - 1)
+    ready = [cycle * duty.every_s + later_s + duty.ready_s for cycle in range(10)]
+    expected = [at + n * interval_s for at in ready for n in range(-int(-duty.on_s // interval_s))]
+    assert good_times(line) == pytest.approx(expected, abs=0.6)
+    off = [at for at, on in supply.told if not on]
+    ends = [max(at + duty.on_s, cycle * duty.every_s + duty.awake_s) for cycle, at in enumerate(ready)]
+    assert off == pytest.approx(ends, abs=0.6), "as long as it should, also behind a slow supply"
+
+
+def test_one_that_is_given_up_costs_nothing_while_it_sleeps_and_its_supply_is_switched_in_time():
+    line, device, supply = rested(10, Duty(600, 120, 30), others=1)
+    device.fault = DeviceError("no answer", "silent")
+    steps = 0
+    until = line.clock.mono_ns + 1799 * S
+    while line.clock.mono_ns < until:
+        wait_s = line.poller.step(line.stop)
+        line.clock.go_on(max(wait_s, 1e-4))
+        steps += 1
+    assert steps < 1200, "a few steps a minute"
+    assert [at for at, _ in supply.told] == pytest.approx([0, 150, 600, 750, 1200, 1350], abs=0.6)
+    assert not [at for at in device.polled if (at - line.start_ns) / S % 600 > 151], "nobody asks one that sleeps"
+    assert 0 < line.view("probe")["retry_s"] <= 2, "at 1800 s, when it wakes"
+    device.fault = None
+    line.run_for(60)
+    assert good_times(line)[0] == pytest.approx(1830, abs=0.6)
+
+
+def test_a_lost_line_does_not_keep_a_supply_on():
+    line, _, supply = rested(10, Duty(600, 60))
+    line.run_for(30)
+    line.line.broken = "not there"
+    line.devices["probe"]._driver.fault = LineError("cannot read")  # type: ignore[attr-defined]
+    line.run_for(100)
+    assert supply.told[-1] == (pytest.approx(60, abs=0.6), False)
+    assert Reason.LINE in [reason for _, _, reason in line.taker.rows("probe")]
+
+
+def test_a_measurement_that_has_begun_is_finished_before_its_device_sleeps():
+    line, device, supply = rested(600, Duty(600, 5, 10))
+    poll = device.poll
+    device.poll = lambda group, wire: Pause(20.0, lambda later: poll(group, later))  # type: ignore[method-assign,assignment,return-value]
+    line.run_for(599)
+    assert good_times(line) == pytest.approx([20], abs=0.1), "it was ready while it measured"
+    assert supply.told[1] == (pytest.approx(20, abs=0.1), False)
+
+
+def test_a_command_to_sleep_that_is_not_heard_is_said_and_given_again_ever_more_rarely():
+    made = Sps30Line(Duty(3600, 30, 0), 20.0)
+    made.line.run_for(25)
+    made.is_dead = True
+    made.line.run_for(600)
+    view = made.line.view("probe")
+    assert (view["state"], view["causes"]) == ("failing", {"sleep": 1})
+    assert str(view["words"]).startswith("it does not go to sleep: no answer")
+    assert 3 <= len([at for at, data in made.line.line.wire.sent if at - made.line.start_ns > 26 * S]) <= 9
+    made.is_dead = False
+    made.line.run_for(700)
+    assert made.sensor.asleep
+    assert made.line.view("probe")["words"] == ""
+
+
+def test_a_device_that_cannot_be_woken_has_failed_its_polls_and_is_given_up():
+    made = Sps30Line(Duty(600, 60, 30), 10.0)
+    made.is_dead = True
+    made.line.run_for(89)
+    assert made.line.view("probe")["state"] == "silent"
+    assert made.reasons().strip("d") == ""
+    made.line.run_for(1000)
+    assert set(made.reasons()) == {"d", "y"}
+    made.is_dead = False
+    made.line.run_for(600)
+    assert made.reasons().rstrip("y").rstrip("N").endswith("w"), "found again, and believed only when it is ready"
+    assert "N" in made.reasons()
 
 
 def test_the_line_carries_the_words_to_a_real_port(tmp_path):
@@ -248,12 +375,15 @@ def test_the_line_carries_the_words_to_a_real_port(tmp_path):
     assert set(batch.reason.tolist()) == {Reason.RESTING}
 
 
-def test_the_cycle_stands_on_utc_at_its_begin_and_then_on_the_steady_clock():
+def test_the_cycle_stands_on_utc_and_is_laid_anew_when_the_clock_is_set():
     cycle = Cycle(DUTY)
     begin = NOON // S
     states = [cycle.wants_awake(Stamp("b", (1000 + s) * S, (begin + s) * S)) for s in (0, 59, 60, 299, 300, 359, 360)]
     assert states == [True, True, False, False, True, True, False]
-    assert cycle.wants_awake(Stamp("b", 1659 * S, 5 * S)) is True, "a clock that jumps changes nothing"
+    assert cycle.wants_awake(Stamp("b", 1600 * S, (begin + 600 - 1) * S)) is True, "a moment changes nothing"
+    assert cycle.wants_awake(Stamp("b", 1601 * S, (begin + 775) * S)) is False
+    assert cycle.next_ns(Stamp("b", 1601 * S, (begin + 775) * S)) == 1726 * S, "at :15 of the true hour"
+    assert cycle.wants_awake(Stamp("b", 1726 * S, (begin + 900) * S)) is True
 
 
 SITE = """

@@ -146,13 +146,13 @@ def test_an_alert_climbs_falls_and_ends_as_a_person_would_judge(build):
 
 
 @quick
-@given(st.lists(st.tuples(st.integers(1, 200), st.booleans(), values), max_size=40))
+@given(st.lists(st.tuples(st.integers(1, 200), st.booleans(), values, st.sampled_from(b"NMd")), max_size=40))
 def check_silence(moments):
     period = 10 * S
     expect = rules.Expectations(np.array([1], np.uint8), i8(period), np.zeros(1, np.int32), i8(period))
     kept, twin, steady = state(), naive.Silence(period, 0), 0
     rules.start(expect, kept, 0)
-    for pause, speaks, value in moments:
+    for pause, speaks, value, reason in moments:
         steady += pause * S
         series, at, found = rules.advance(expect, kept, steady, T0 + steady)
         missing, alert = twin.advance(steady)
@@ -160,8 +160,8 @@ def check_silence(moments):
         assert len(series) == len(at)
         assert [t.at for t in found] == ([] if alert is None else [T0 + alert])
         if speaks:
-            ended = rules.hear(expect, kept, steady, np.zeros(1, np.int32), i8(T0 + steady), f8(value))
-            assert bool(ended) == twin.hear(steady, value)
+            ended = rules.hear(expect, kept, steady, np.zeros(1, np.int32), i8(T0 + steady), f8(value), np.array([reason], np.uint8))
+            assert bool(ended) == twin.hear(steady, value, chr(reason))
 
 
 def test_silence_is_noticed_when_it_is_due_and_only_then(build):

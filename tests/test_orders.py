@@ -1,21 +1,31 @@
 """An order is carried out at most once: written down before it is sent, and never sent again. Virtual time, a real journal."""
 
+import math
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
+from house import House as Core
+from house import TurnedClock
+from house import site as core_site
 from polled import House, S, every
+from virtual import START_UTC_NS
 
 from config.errors import DeviceError, LineError
+from config.site import DeviceTable, SiteDevice
+from config.table import Table
 from drivers.order import Order, Outcome, Verb
 from gateway.control import DeclinedError
+from gateway.gap_ledger import gaps_between
 from gateway.intake import Awaited
 from gateway.journal.orders import OrderEnded, OrderStarted, end_left_over
 from gateway.journal.reader import Reader
 from gateway.journal.writer import Writer
 from gateway.ordering import Ordering
 from gateway.orders import WITHIN_S, OrderRefusedError
+from gateway.wiring import Expected
 
 CLEAN, LEVEL = Order("clean"), Order("level", 1.5)
 
@@ -163,7 +173,37 @@ def test_a_device_settles_after_its_order_and_the_others_are_asked_meanwhile(hou
     assert sent[1] - sent[0] == pytest.approx(5.1, abs=0.05)
     assert not [at for at in house.at("a") if sent[0] < at < sent[1]]
     assert len(house.at("b")) == 11
-    assert house.view("a")["late"] == 4
+    assert house.view("a")["late"] == 0, "the line has time; the device has not"
+    missing = [(round((at - house.start_ns) / S), chr(reason)) for at, raw, reason in house.taker.rows("a") if math.isnan(raw)]
+    assert missing == [(1, "M"), (2, "M"), (3, "M"), (4, "M")], "the ledger says maintenance"
+
+
+def test_one_that_cleans_itself_is_in_maintenance_and_nobody_is_alarmed(house, tmp_path):
+    """An SPS30 cleans its fan for 15 s, thirty of these intervals. Its line's rows go through a core of their own."""
+    house.devices["a"]._groups = (replace(house.devices["a"]._groups[0], interval_s=0.5),)
+    house.told.device.verbs["clean"] = Verb("blow the fan clean", 15.0)
+    house.begin_anew(house.journal.tell)
+    series, plain = house.devices["a"].series, core_site()
+    devices = {"a": SiteDevice(common=DeviceTable(profile="x", line="bus", station="st"), options=Table())}
+    core = Core(tmp_path / "core", plain.model_copy(update={"devices": devices, "stations": {"st": plain.stations["river"]}}),
+                TurnedClock(START_UTC_NS), [Expected(series, 0.5, False)])
+    for second in range(60):
+        house.run_for(1)
+        if second == 10:
+            house.poller.orders.give("a", CLEAN, "")
+        for delivery in house.taker.taken:
+            if delivery.batches[0].series[0].device == "a":
+                core.intake.deliver(delivery, 0)
+        house.taker.taken.clear()
+        core.clock.forward(1)
+        core.turn()
+    with core.reader() as reader:
+        assert reader.alerts(10) == []
+        (gap,) = gaps_between(reader, 0, 2**62, [reader.series().index(series)])
+    assert gap.words == "maintenance"
+    assert (gap.until - gap.since) / S == pytest.approx(15.5, abs=0.6)
+    assert house.view("a")["late"] == 0
+    core.kill()
 
 
 def test_an_order_to_a_lost_line_fails_after_a_while_and_is_not_sent_when_the_line_returns(house):

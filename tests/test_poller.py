@@ -4,6 +4,7 @@ import itertools
 import logging
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from threading import Event
 
 import modbus_devices
@@ -31,12 +32,41 @@ def test_polls_start_at_once_and_then_stay_on_whole_intervals_of_utc():
     assert house.view("a")["late"] == 0
 
 
-def test_a_clock_step_of_utc_does_not_move_the_timetable():
+@pytest.mark.parametrize("step_s", [3_333, -3_333, 86_401.5, 2.1])
+def test_a_clock_that_is_set_moves_the_timetable_once_to_whole_intervals_and_no_poll_comes_twice(step_s):
+    house = House(a=every(5), b=every(60))
+    house.run_for(123.4)
+    house.clock.utc_ns += round(step_s * S)
+    house.run_for(300)
+    polls = house.at("a")
+    late = [(START_UTC_NS + round((at + step_s) * S)) % (5 * S) / S for at in polls if at > 123.4]
+    assert max(late[1:]) < 0.05, "only the poll whose interval passed with the step may be late"
+    gaps = [b - a for a, b in pairwise(polls) if not math.isclose(b - a, 5.0, abs_tol=0.03)]
+    assert len(gaps) in (1, 2)
+    assert all(2.5 <= gap <= 7.5 for gap in gaps)
+    assert house.view("a")["late"] == house.view("b")["late"] == 0
+    assert len(house.at("b")) in (7, 8)
+
+
+@pytest.mark.parametrize("step_s", [0.3, -1.9])
+def test_a_clock_that_is_set_by_a_moment_moves_nothing(step_s):
     house = House(a=every(5))
     house.run_for(11)
-    house.clock.utc_ns += 3_333 * S
+    house.clock.utc_ns += round(step_s * S)
     house.run_for(20)
-    assert [b - a for a, b in zip(house.at("a")[1:], house.at("a")[2:], strict=False)] == [5.0] * 5
+    assert house.at("a") == [5.0 * i for i in range(7)]
+
+
+def test_the_timetable_is_aligned_once_more_when_the_clock_is_believed_for_the_first_time():
+    house = House(a=every(60))
+    unsure = house.clock.now
+    house.clock.utc_ns += 17 * S  # what it shows at first is nearly true
+    house.clock.now = lambda: unsure()._replace(sure=house.clock.mono_ns - house.start_ns > 100 * S)  # type: ignore[method-assign]
+    house.begin_anew(lambda note: None)
+    house.run_for(99)
+    house.clock.utc_ns -= S
+    house.run_for(250)
+    assert house.at("a") == pytest.approx([0, 43, 104, 164, 224, 284, 344], abs=0.1)
 
 
 def test_polls_that_do_not_fit_are_left_out_whole_and_counted_and_the_phase_is_kept():

@@ -17,6 +17,8 @@ U1 = NDArray[np.uint8]
 
 NEVER = 9_223_372_036_854_775_807
 MINUTE = 60_000_000_000
+MAINTENANCE = 77
+"""Reason M."""
 RAISED, ENDED = 1, 4
 YELLOW = 2
 
@@ -39,16 +41,19 @@ def silence_start(steady: int, told: U1, period: I8, device_period: I8, miss_due
 
 @kernel
 def silence_hear(
-    which: I4, at: I8, value: F8, steady: int, told: U1, period: I8, device: I4, device_period: I8,
+    which: I4, at: I8, value: F8, reason: U1, steady: int, told: U1, period: I8, device: I4, device_period: I8,
     miss_due: I8, device_due: I8, firing: U1, alert: I8, first_due: I8,
     out_device: I4, out_kind: U1, out_at: I8, out_alert: I8, out_row: I4,
 ) -> int:
-    """Rows came in; gives the number of devices that speak again. A NaN is not speech."""
+    """Rows came in; gives the number of devices that speak again. A NaN is not speech, yet one in maintenance (M) is not called silent."""
     n = 0
     for i in range(len(which)):
-        if math.isnan(value[i]):
-            continue
         s = which[i]
+        if math.isnan(value[i]):
+            d = device[s]
+            if reason[i] == MAINTENANCE and d >= 0 and device_period[d] > 0 and firing[d] == 0:
+                device_due[d] = max(device_due[d], steady + device_period[d] * 3)
+            continue
         if told[s] and period[s] > 0:
             miss_due[s] = steady + period[s] * 5 // 2
             first_due[0] = min(first_due[0], miss_due[s])

@@ -118,12 +118,14 @@ class Commands:
             self._talk.ask(self._first_read, wire)
         except DeclinedError:
             pass  # it is there, and that is all that was to be known
-        except (DeviceError, LineError) as fault:  # a line that is lost is found so by the next poll
+        except DeviceError as fault:
+            return Outcome("failed", f"nothing was written: {fault}", fault.cause)
+        except LineError as fault:  # a line that is lost is found so by the next poll
             return Outcome("failed", f"nothing was written: {fault}")
         try:
             self._talk.write(command.write(self._unit, order.value), wire, command.answer)
         except DeclinedError as declined:
             return Outcome("unknown" if declined.code in _MAY_BE_DONE else "failed", f"the device answers {declined}")
         except DeviceError as fault:
-            return Outcome("unknown", f"it was sent; {fault}")
+            return Outcome("unknown", f"it was sent; {fault}", fault.cause)
         return Outcome("done", "confirmed by the device")

@@ -116,7 +116,7 @@ class Driver:
         try:
             frame = self._command(shdlc.CLEAN, b"", 0, wire, once=True)
         except DeviceError as fault:
-            return Outcome("unknown", f"it was sent; {fault}")
+            return Outcome("unknown", f"it was sent; {fault}", fault.cause)
         if frame.has_failed:
             return Outcome("failed", f"the device answers: {shdlc.STATES.get((frame.state or 0) & 0x7F, f'state {frame.state}')}")
         return Outcome("done", "confirmed by the device")
