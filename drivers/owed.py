@@ -29,6 +29,9 @@ class Owed:
         """Such an answer may come until then (monotonic); `still` says how much of it is missing, as for `Wire.receive`."""
         self._late[unit, function] = _Late(still, until_ns)
 
+    def __len__(self) -> int:
+        return len(self._late)
+
     def is_clear(self, now_ns: int) -> bool:
         """Nothing can come that was asked for."""
         return all(late.until_ns <= now_ns for late in self._late.values())

@@ -73,6 +73,8 @@ class Registers:
 
     def poll(self, wire: Wire) -> Batch | Pause:
         """See Asked. While an earlier answer can still come, others are asked: theirs are told from it by the unit."""
+        if not wire.owed:
+            return self._poll(wire)
         now_ns = wire.clock.now().mono_ns
         owed_s = max(wire.owed.rest_s(self._unit, function, now_ns) for function in self._functions)
         return Pause(owed_s, self._poll) if owed_s > _AT_ONCE_S else self._poll(wire)
