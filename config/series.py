@@ -49,6 +49,8 @@ class Reason(IntEnum):
     """The instrument was powered up a short while ago."""
     RESTING = ord("y")
     """It is put to sleep between measurements: its duty cycle."""
+    LOST = ord("x")
+    """It was measured and kept, and the file that held it is gone or damaged: in the ledger of gaps only."""
     INCOMPLETE = ord("i")
     """Something that the standard asks for is missing, so there is no index and no class."""
 

@@ -15,13 +15,14 @@ import numpy as np
 
 from analytics.kernels._kernel import ENGINE
 from analytics.state import State, carry
-from config.series import Series
+from config.series import GAP, Series
 from config.site import Site
 from drivers.reading import Clock, Delivery, Stamp
 from gateway.alerts import Alerts
 from gateway.gap_ledger import Gap
 from gateway.intake import Awaited, Intake, Note
-from gateway.journal import keeping, progress
+from gateway.journal import keeping, losing, progress
+from gateway.journal.columns import Columns, together
 from gateway.journal.orders import end_left_over
 from gateway.journal.reader import Reader
 from gateway.journal.writer import BOOTED, READINGS, START, STARTS, TICK, UNDONE, JournalError, Writer, no_room
@@ -81,6 +82,8 @@ class Core:
         self._careful = False
         """After an unclean start, until the next checkpoint: readings are committed before they are stepped."""
         self._skipped: list[int] = []
+        self._lost: list[losing.Spell] = []
+        """Goes into the ledger of gaps with the event that is written now."""
         self._unfinished: tuple[int, int, Event] | None = None
         self._reserve = writer.reserve
         self._under_way: list[Note] = []
@@ -113,6 +116,8 @@ class Core:
             self.trouble, self._said = no_room(self._writer.path.parent), True
             self._intake.ring(True)
             log.critical("journal: %s", self.trouble)
+        else:
+            self._with_room(self._tell_losses)
 
     def _sign_on(self, stamp: Stamp) -> None:
         with self._writer.transaction():
@@ -310,6 +315,15 @@ class Core:
         _kept(done)
         self._grown()
 
+    def _tell_losses(self) -> None:
+        """What is missing with sealed days that are lost goes into the ledger of gaps, once."""
+        self._lost = losing.waiting_spells(self._writer.db)
+        if self._lost:
+            ledgers = [self._writer.series[spell.series]._replace(statistic=GAP) for spell in self._lost]
+            self._commit_event(TICK, Taken([], [], ledgers), self._clock.now())
+            self._grown()
+        self._lost = []
+
     def _commit_event(self, kind: int, taken: Taken, stamp: Stamp) -> None:
         ids = self._writer.known
         if any(s not in ids for s in taken.series) or len(self._writer.series) != len(self._plan.hourly):
@@ -372,7 +386,7 @@ class Core:
         if event.kind == READINGS and effects is None:
             writer.event(event.kind, event.now, event.sure, event.steady, self._version, unevaluated(self._plan, event), NOTHING, UNDONE)
         if effects is not None:
-            number = writer.event(event.kind, event.now, event.sure, event.steady, self._version, effects.rows, effects.derived)
+            number = writer.event(event.kind, event.now, event.sure, event.steady, self._version, effects.rows, self._with_losses(effects.derived))
             if event.kind in STARTS:
                 writer.meta("boot", self._clock.now().boot)
                 lines += self._alerts.orphans(writer, number, state, event.now)
@@ -396,6 +410,14 @@ class Core:
         """What came too late for its hour or index, for people; the state that is committed with it counts on."""
         self._writer.count({name: int(state[name][0] - self._state[name][0]) for name in TOO_OLD})
 
+    def _with_losses(self, derived: Columns) -> Columns:
+        """With the rows of the ledger that tell of lost days. A replay throws them away like everything derived: they are here."""
+        if not self._lost:
+            return derived
+        losing.settle(self._writer.db)
+        ledgers = self._writer.ids(self._writer.series[spell.series]._replace(statistic=GAP) for spell in self._lost)
+        return together([derived, losing.as_rows(self._lost, ledgers)])
+
     def _write_notes(self, notes: Iterable[Note]) -> list[str]:
         lines: list[str] = []
         for note in notes:
@@ -412,6 +434,7 @@ class Core:
             self._patiently(self._keep_state)
         if time.monotonic() - self._last_keeping > _KEEPING_EVERY_S:
             self._patiently(self._keep_limits)
+            self._patiently(self._tell_losses)
             self._reserve.take()
             self._last_keeping = time.monotonic()
 

@@ -31,8 +31,10 @@ from gateway.exit_codes import Exit
 from gateway.gap_ledger import plain
 from gateway.health import LineHealth
 from gateway.intake import Intake
+from gateway.journal.archiving import FileHarmed
 from gateway.journal.progress import Requeue
 from gateway.journal.reader import Reader
+from gateway.journal.records import Sealed
 from gateway.journal.sealing import Sealer
 from gateway.journal.verifying import verify
 from gateway.journal.writer import JournalError, Writer
@@ -171,8 +173,11 @@ class Daemon:
 
     def _verify(self) -> tuple[bool, str]:
         """Is the journal whole? A card that rots is found the night after, not when the figures are needed."""
+        harmed: list[tuple[Sealed, str]] = []
         try:
-            bad = [f"{finding.name}: {finding.words}" for finding in verify(self._folder) if not finding.good]
+            bad = [f"{finding.name}: {finding.words}" for finding in verify(self._folder, lambda *found: harmed.append(found)) if not finding.good]
+            for entry, why in harmed:
+                self.intake.tell(FileHarmed.found(self._folder, entry, why))
         except JournalError as error:
             bad = [str(error)]
         return not bad, "; ".join(bad) or f"whole at {iso(time.time_ns())}"

@@ -18,6 +18,7 @@ WORDS = {
     Reason.OUT_OF_SERVICE: "out of service", Reason.POWER: "power", Reason.HELD: "the clock was not yet true",
     Reason.BEGUN: "a counter began anew", Reason.OVER_RANGE: "over range", Reason.MANUAL: "set by hand", Reason.NORMAL: "no value in the answer",
     Reason.WARMING: "warming up", Reason.RESTING: "duty cycle",
+    Reason.LOST: "kept, but its sealed day is lost",
     Reason.DOUBTED: "doubted where it was measured", Reason.REJECTED: "rejected where it was measured",
 }
 """Why something is missing, for people."""
@@ -122,5 +123,7 @@ class Followed:
                 self._gaps.pop(next(iter(self._gaps)))
 
     def newest(self) -> list[Gap]:
-        """The newest ones, newest first."""
-        return sorted(self._gaps.values(), key=lambda gap: -(gap.until or 0))[:NEWEST]
+        """The newest ones, newest first; those of lost days before the others, however old the day is."""
+        gaps = sorted(self._gaps.values(), key=lambda gap: -(gap.until or 0))
+        lost = [gap for gap in gaps if gap.reason == Reason.LOST]
+        return lost[:NEWEST] + [gap for gap in gaps if gap.reason != Reason.LOST][:NEWEST]

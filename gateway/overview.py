@@ -17,8 +17,10 @@ from gateway.data_budget import local_day
 from gateway.gap_ledger import Followed, plain
 from gateway.health import LineHealth
 from gateway.journal.reader import Reader
+from gateway.journal.records import Sealed
 from gateway.view import TOO_OLD, AlertView, Live, Point
 
+_MOST_LOST = 5
 _LOOK_BACK = 50_000
 """How many of the newest rows a fresh overview reads to find the newest of every series."""
 _SCAN = 200_000
@@ -103,7 +105,7 @@ class Overview:
         with self._lock:
             counters, last, size = self._reader.counters(), self._reader.last_n(), self._reader.size()
             sinks, recipients, event = self._reader.sinks(), self._reader.recipients(), self._reader.last_event()
-            untold = self._reader.untold()
+            untold, lost = self._reader.untold(), self._reader.lost(_MOST_LOST)
             self._follow()
             gaps = self._gaps.newest()
             behind = {name: self._behind_s(min([record.n, *(low - 1 for low, _ in self._reader.backlog(name)[:1])]), stamp.utc_ns)
@@ -133,13 +135,18 @@ class Overview:
                         "state": facts.get("trouble") or "ok", "checked": facts.get("checked", "")},
             "clock": {"sure": stamp.sure, "words": "believed" if stamp.sure else "not yet true: readings that we would stamp are held"},
             "gaps": [*(facts.get("gaps") or []), *map(plain, gaps)],  # type: ignore[misc]
-            "queue": facts.get("queue", 0), "workers": facts.get("workers", []), "notes": facts.get("notes", []),
+            "queue": facts.get("queue", 0), "workers": facts.get("workers", []), "notes": [*map(str, facts.get("notes") or []), *map(_of_lost, lost)],  # type: ignore[call-overload]
         }
 
     def _behind_s(self, n: int, now_ns: int) -> float:
         """Age of the oldest row that waits."""
         waiting = self._reader.rows_after(n, 1)
         return max(0.0, (now_ns - int(waiting.at[0])) / 1e9) if len(waiting) else 0.0
+
+
+def _of_lost(entry: Sealed) -> str:
+    """What is said of a sealed file that is lost."""
+    return f"sealed {entry.file}, from {iso(entry.now_from)} to {iso(entry.now_to)}, is lost: {entry.lost}; ecosentry gaps"
 
 
 def _plain(value: float) -> float | None:

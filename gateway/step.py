@@ -5,7 +5,7 @@ after the last checkpoint again and throws their effects away, and for a replay.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from analytics import gaps, means, quality, rules, signals, station_indices, war
 from analytics.kernels.rules import LEVELS
 from analytics.state import Layout, Per, State
 from config.series import Flag, Origin, Reason
-from gateway.journal.columns import Columns
+from gateway.journal.columns import Columns, together
 from gateway.journal.writer import BOOTED, START, STARTS
 from gateway.wiring import COLUMNS, Plan
 
@@ -199,9 +199,7 @@ def _derived(
     if missed is not None and len(missed):
         parts.append(_rows(missed.series, missed.until, (missed.until - missed.since) / 1e9, reason=missed.reason, revision=missed.revision,
                            share=missed.filled))
-    if len(parts) < 2:
-        return parts[0] if parts else NOTHING
-    return Columns(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Columns)))
+    return together(parts) if parts else NOTHING
 
 
 _Whole = int | NDArray[np.integer[Any]]

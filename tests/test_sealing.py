@@ -13,21 +13,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from house import NOON, House, TurnedClock, site
+from house import AMMONIA, NOON, House, S, TurnedClock, site
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sealed import DAY, days, fill, seal
+from sealed import DAY, PH, days, fill, seal
 
+from config.series import GAP, Reason
 from config.site import Journal, Sink, SinkTable
 from config.table import Table
 from gateway.courier import Courier
+from gateway.gap_ledger import gaps_between
 from gateway.journal import keeping, sealing
 from gateway.journal.archive import Archive
+from gateway.journal.archiving import FileHarmed, drop
 from gateway.journal.codec import Damaged, decode_floats, decode_ints, encode_floats, encode_ints, open_chunk, seal_chunk
 from gateway.journal.copying import copy_journal
 from gateway.journal.thinning import step_of
 from gateway.journal.verifying import verify
 from gateway.journal.writer import Writer
+from gateway.overview import Overview
 from gateway.traffic import Traffic
 
 WHOLE = st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-100, 100), min_size=1, max_size=50)
@@ -406,6 +410,115 @@ def test_a_lost_day_is_counted_and_everything_else_goes_on(tmp_path):
     record, _ = deliver(house)
     assert record.thinned == lost
     assert next(f for f in verify(tmp_path) if f.name == "archive").good, "it is known and counted"
+    house.kill()
+
+
+def spells(house):
+    """What the ledger of gaps says is lost: series → (since, until), and how many rows say so."""
+    with house.reader() as reader:
+        table, rows = reader.series(), reader.rows_after(0, 10**6)
+    mine = [i for i in range(len(rows)) if rows.reason[i] == Reason.LOST]
+    found = {table[rows.which[i]]: (int(rows.at[i]) - round(rows.value[i] * S), int(rows.at[i])) for i in mine}
+    assert all(series.statistic == GAP for series in found)
+    return {series._replace(statistic=""): times for series, times in found.items()}, len(mine)
+
+
+def seen(house, low, high):
+    """Independently of what noted it: the measured series that spoke with arrival numbers in low … high - 1, and when."""
+    with house.reader() as reader:
+        rows, table = reader.rows_after(0, 10**6), reader.series()
+    mine = rows.pick((rows.n >= low) & (rows.n < high))
+    return {table[w]: mine.at[mine.which == w] for w in set(mine.which.tolist()) if not table[w].statistic and table[w].device}
+
+
+def at_night(house):
+    """What the check of the night tells the core."""
+    harmed = []
+    verify(house.folder, lambda *found: harmed.append(found))
+    for entry, why in harmed:
+        house.intake.tell(FileHarmed.found(house.folder, entry, why))
+    house.core._last_keeping = -10**9
+    house.turn()
+    return len(harmed)
+
+
+@pytest.mark.parametrize(("found", "noted"), [("at a start", False), ("at night", True)])
+def test_a_lost_day_is_in_the_ledger_of_gaps_once_for_each_series_that_was_in_it(tmp_path, found, noted):
+    house = days(tmp_path, 3)
+    files = seal(house)
+    with house.writer.transaction():
+        keeping.clear(house.writer)
+        if not noted:  # sealed by an older version
+            house.writer.db.execute("DELETE FROM meta WHERE key LIKE 'sealed_series:%'")
+    entry = read_sealed(house)[1]
+    spoke = seen(house, entry.n_from, entry.n_to)
+    assert len(spoke) == 3
+    if found == "at a start":
+        house.kill()
+        files[1].unlink()
+        house.start()
+    else:
+        files[1].unlink()
+        assert at_night(house) == 1
+        assert at_night(house) == 0, "it is known from now on"
+    lost, rows = spells(house)
+    assert lost.keys() == spoke.keys()
+    assert rows == 3
+    midnight = NOON + DAY // 2
+    for series, (since, until) in lost.items():
+        live = [at for at in spoke[series].tolist() if at > entry.now_from]
+        assert midnight <= since <= min(live), "late data of the day before are no reason to call that day lost"
+        assert max(live) <= until <= midnight + DAY
+    house.again()
+    assert spells(house)[1] == 3, "once"
+    with house.reader() as reader:
+        gaps = gaps_between(reader, 0, 2**63 - 1, [reader.series().index(AMMONIA)])
+    assert [gap.words for gap in gaps if gap.reason == Reason.LOST] == ["kept, but its sealed day is lost"]
+    overview = Overview(tmp_path, house.site, "test", house.clock, [], dict)
+    assert [gap["words"] for gap in overview.status()["gaps"]].count("kept, but its sealed day is lost") == 3
+    (note,) = overview.status()["notes"]
+    assert f"sealed {files[1].name}" in note
+    assert "is gone" in note
+    overview.close()
+    assert all(finding.good for finding in verify(tmp_path)), verify(tmp_path)
+    house.kill()
+
+
+def test_of_a_harmed_day_only_what_cannot_be_read_is_in_the_ledger_of_gaps_and_once(tmp_path):
+    house = days(tmp_path, 3)
+    files = seal(house)
+    with house.writer.transaction():
+        keeping.clear(house.writer)
+    with house.reader() as reader:
+        which = reader.series().index(PH)
+    with closing(sqlite3.connect(files[1])) as db, db:
+        (body,) = db.execute("SELECT body FROM chunk WHERE id % (1 << 24) = ?", (which,)).fetchone()
+        harmed = bytes([*body[:40], body[40] ^ 4, *body[41:]])
+        db.execute("UPDATE chunk SET body = ? WHERE id % (1 << 24) = ?", (harmed, which))
+    assert files[1].stat().st_size == read_sealed(house)[1].size, "else a start calls it lost"
+    assert at_night(house) == 1
+    assert at_night(house) == 1, "the chain is broken for good"
+    lost, rows = spells(house)
+    assert (lost.keys(), rows) == ({PH}, 1)
+    entry = read_sealed(house)[1]
+    assert lost[PH][0] >= entry.now_from
+    assert lost[PH][1] <= entry.now_to
+    with house.writer.transaction():
+        drop(house.writer, entry.event_from, entry.event_to, "expired")
+    with house.reader() as reader:
+        assert reader.meta(f"harmed:{entry.event_from}") is reader.meta(f"sealed_series:{entry.event_from}") is None
+    house.kill()
+
+
+def test_a_day_that_is_another_day_s_file_is_lost(tmp_path):
+    house = days(tmp_path, 3)
+    files = seal(house)
+    with house.writer.transaction():
+        keeping.clear(house.writer)
+    shutil.copy(files[0], files[1])
+    at_night(house)
+    assert len(spells(house)[0]) == 3
+    assert read_sealed(house)[1].lost
     house.kill()
 
 

@@ -3,13 +3,16 @@
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import Self
 
 from config.series import Series
+from gateway.journal import losing
+from gateway.journal.losing import Spell
 from gateway.journal.reader import Reader
 from gateway.journal.records import Sealed
 from gateway.journal.shelf import FOLDER
 from gateway.journal.thinning import step_of
-from gateway.journal.tidying import KEPT_FROM
+from gateway.journal.tidying import KEPT_FROM, lose
 from gateway.journal.writer import Writer
 
 
@@ -24,6 +27,8 @@ class FileSealed:
 
     journal: Path
     entry: Sealed
+    series: tuple[int, ...] = ()
+    """Ids of the series in it."""
     declined: Event = field(default_factory=Event, compare=False)
 
     def write(self, writer: Writer) -> None:
@@ -33,6 +38,7 @@ class FileSealed:
         if follows and live is not None and live <= self.entry.event_from and _is_there(self.journal, self.entry):
             values = astuple(self.entry)
             writer.db.execute(f"INSERT INTO archive VALUES ({','.join('?' * len(values))})", values)
+            losing.note_series(writer.db, self.entry, self.series)
         else:
             self.declined.set()
 
@@ -88,6 +94,32 @@ class FileDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class FileHarmed:
+    """A file is not as it was sealed, or gone."""
+
+    journal: Path
+    entry: Sealed
+    why: str
+    spells: list[Spell] | None
+    """What cannot be read of it; None = nothing can."""
+
+    @classmethod
+    def found(cls, journal: Path, entry: Sealed, why: str) -> Self:
+        """Look what of it can still be read; takes as long as reading the day. Raises JournalError."""
+        with Reader(journal) as reader:
+            return cls(journal, entry, why, reader.harm(entry))
+
+    def write(self, writer: Writer) -> None:
+        """Put it into the ledger of gaps, once; a file of which nothing is left is lost."""
+        known = writer.db.execute("SELECT count(*) FROM archive WHERE file = ? AND hash = ? AND lost IS NULL",
+                                  (self.entry.file, self.entry.hash)).fetchone()[0]
+        if known and self.spells is None:
+            lose(writer.db, self.journal / FOLDER, self.entry, self.why)
+        elif known and self.spells and losing.is_new_harm(writer.db, self.entry):
+            losing.wait(writer.db, self.spells)
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesWanted:
     """Minute means are to be made: their series need ids."""
 
@@ -107,6 +139,7 @@ def drop(writer: Writer, event_from: int, event_to: int, counter: str) -> int:
     found = writer.db.execute("DELETE FROM archive WHERE event_from = ? RETURNING rows", (event_from,)).fetchone()
     if not found:
         return 0
+    losing.forget(writer.db, event_from)
     writer.meta(KEPT_FROM, event_to + 1)
     writer.count({counter: int(found[0])})
     return int(found[0])

@@ -6,7 +6,7 @@ A value that is NULL equals its raw reading, unless the row is MISSING: then the
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,11 @@ class Columns:
         return zip(range(n_from, n_from + len(raw)), self.which.tolist(), self.at.tolist(), self.span.tolist(), raw, stored,
                    self.flag.tolist(), self.reason.tolist(), self.tests.tolist(), self.revision.tolist(), self.origin.tolist(), share,
                    strict=True)
+
+
+def together(parts: Sequence[Columns]) -> Columns:
+    """Several runs of rows, at least one, one after the other."""
+    return parts[0] if len(parts) == 1 else Columns(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Columns)))
 
 
 def rows(series: tuple[Series, ...], records: Sequence[tuple[object, ...]]) -> Rows:

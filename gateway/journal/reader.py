@@ -17,10 +17,11 @@ from config.series import Series
 from gateway.contracts import Notice, Rows
 from gateway.journal.archive import Plan, joined
 from gateway.journal.columns import NAMES, rows, series_table
+from gateway.journal.losing import Spell, of_harm
 from gateway.journal.migrating import FORMAT
 from gateway.journal.orders import OrderRecord
 from gateway.journal.records import OWED, EventRecord, RefusedRow, Sealed, SinkRecord, Waiting
-from gateway.journal.shelf import Shelf, sealed
+from gateway.journal.shelf import FOLDER, Shelf, sealed
 from gateway.journal.writer import UNDONE, JournalError
 
 
@@ -35,7 +36,7 @@ class Reader:
             self._db.execute("PRAGMA query_only = 1")
             self._check_format(path)
             self._series = tuple(series_table(self._db))
-            self._shelf = Shelf(folder, self._db)
+            self._shelf, self._archive = Shelf(folder, self._db), folder / FOLDER
         except sqlite3.Error as error:
             raise JournalError(f"{path}: cannot be read ({error}); has the daemon run here yet?") from error
 
@@ -164,6 +165,14 @@ class Reader:
     def sealed(self) -> list[Sealed]:
         """The sealed files, in order."""
         return sealed(self._db)
+
+    def lost(self, most: int) -> list[Sealed]:
+        """The newest sealed files that are lost, newest first, at most `most`."""
+        return sealed(self._db, "WHERE lost IS NOT NULL ORDER BY event_from DESC LIMIT ?", most)
+
+    def harm(self, entry: Sealed) -> list[Spell] | None:
+        """What cannot be read any more of a sealed file that is not as it was; None = nothing can. Takes as long as reading the day."""
+        return of_harm(self._db, self._archive, entry)
 
     def plans(self, versions: Sequence[int]) -> list[Plan]:
         """Plans as they are kept."""

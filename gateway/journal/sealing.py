@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event as Flagged
 
+import numpy as np
+
 from config.series import Series
 from config.site import Journal
 from gateway.contracts import Rows
@@ -136,12 +138,14 @@ class Sealer:
         head = Head(str(reader.meta("journal_id")), previous, b"", reader.series())
         rows, newest, ends = 0, first.now, [2**63 - 1, -(2**63)]
         plans: set[int] = set()
+        series: set[int] = set()
         last = first
 
         def pack(file: ArchiveFile) -> None:
             nonlocal rows, newest, ends, last
             for some, their in _blocks(reader, first, end, rest):
                 file.add(some, their, some[0].n_from, _end(some[-1]))
+                series.update(np.unique(their.which).tolist())
                 rows, last, newest = rows + len(their), some[-1], max(newest, *(event.now for event in some))
                 plans.update(event.plan for event in some)
                 if len(their):
@@ -152,7 +156,7 @@ class Sealer:
         size, digest = write_file(self._folder / name, head, pack)
         log.info("sealed events %d to %d with %d rows into %s, %d bytes, in %.1f s", first.id, last.id, rows, name, size, time.monotonic() - began)
         return FileSealed(self._journal, Sealed(first.id, last.id, first.n_from, _end(last), first.now, newest, ends[0] if rows else 0,
-                                                ends[1] if rows else 0, rows, 0, name, size, previous, digest, digest, None))
+                                                ends[1] if rows else 0, rows, 0, name, size, previous, digest, digest, None), tuple(sorted(series)))
 
     def _name(self, event: EventRecord, taken: set[str]) -> str:
         day = datetime.fromtimestamp(event.now // 10**9, UTC).strftime("%Y-%m-%d")

@@ -11,6 +11,7 @@ import sqlite3
 from dataclasses import astuple, replace
 from pathlib import Path
 
+from gateway.journal import losing
 from gateway.journal.archive import Archive, Block, Head
 from gateway.journal.codec import Damaged
 from gateway.journal.records import Sealed
@@ -41,7 +42,7 @@ def tidy(journal: Path, db: sqlite3.Connection) -> None:
         for entry in sealed(db, "WHERE lost IS NULL ORDER BY event_from"):
             path = there.pop(str(entry.file), None)
             if path is None or path.stat().st_size != entry.size:
-                _lose(db, entry, "the file is gone" if path is None else f"the file has {path.stat().st_size} bytes instead of {entry.size}")
+                lose(db, folder, entry, "the file is gone" if path is None else f"the file has {path.stat().st_size} bytes instead of {entry.size}")
         strays = [path for path in there.values() if not _is_superseded(db, path)]
         if strays:
             _adopt(db, strays)
@@ -51,9 +52,11 @@ def tidy(journal: Path, db: sqlite3.Connection) -> None:
             db.execute("ROLLBACK")
 
 
-def _lose(db: sqlite3.Connection, entry: Sealed, why: str) -> None:
+def lose(db: sqlite3.Connection, folder: Path, entry: Sealed, why: str) -> None:
+    """Nothing of a sealed file can be read any more: it is counted, said, and put into the ledger of gaps. `folder`: the archive's."""
     log.critical("archive %s: %s; %d rows of events %d to %d are lost, everything else goes on", entry.file, why, entry.rows,
                  entry.event_from, entry.event_to)
+    losing.wait(db, losing.of_day(db, folder, entry))
     db.execute("UPDATE archive SET lost = ?, rows = 0 WHERE event_from = ?", (why, entry.event_from))
     _count_lost(db, entry.rows)
 

@@ -25,9 +25,9 @@ class Finding:
     words: str
 
 
-def verify(folder: Path) -> list[Finding]:
-    """Every check with its finding. Raises JournalError if the file cannot be read at all."""
-    return verify_file(folder / "live.db", folder / FOLDER)
+def verify(folder: Path, harmed: Callable[[Sealed, str], None] = lambda _, __: None) -> list[Finding]:
+    """Every check with its finding; `harmed` hears which sealed file has what. Raises JournalError if the file cannot be read at all."""
+    return verify_file(folder / "live.db", folder / FOLDER, harmed)
 
 
 def quick(folder: Path) -> list[Finding]:
@@ -35,10 +35,10 @@ def quick(folder: Path) -> list[Finding]:
     return _looked_at(folder / "live.db", lambda db: [_pages(db, "quick_check"), _counters(db), *_sinks(db)])
 
 
-def verify_file(path: Path, archives: Path) -> list[Finding]:
+def verify_file(path: Path, archives: Path, harmed: Callable[[Sealed, str], None] = lambda _, __: None) -> list[Finding]:
     """The same for a copy of a journal under any name, with its sealed files in the folder `archives`."""
     return _looked_at(path, lambda db: [
-        _pages(db, "integrity_check"), *_events(db), _archive(path, db, archives), _series(db), _alert_log(db), _counters(db), *_sinks(db)])
+        _pages(db, "integrity_check"), *_events(db), _archive(path, db, archives, harmed), _series(db), _alert_log(db), _counters(db), *_sinks(db)])
 
 
 def _looked_at(path: Path, findings: Callable[[sqlite3.Connection], list[Finding]]) -> list[Finding]:
@@ -94,10 +94,13 @@ def _events(db: sqlite3.Connection) -> Iterator[Finding]:
     yield Finding("rows", not wrong, "; ".join(wrong) or f"{number} rows, live ones without a hole from {begin} on")
 
 
-def _archive(path: Path, db: sqlite3.Connection, folder: Path) -> Finding:
+def _archive(path: Path, db: sqlite3.Connection, folder: Path, harmed: Callable[[Sealed, str], None]) -> Finding:
     """Each sealed file is to the bit what was sealed (or thinned later), and names the one before by its hash."""
     entries = sealed(db)
-    wrong = [words for entry in entries if not entry.lost and (words := _harm(entry, folder)) and _still_there(path, entry)]
+    found = [(entry, words) for entry in entries if not entry.lost and (words := _harm(entry, folder)) and _still_there(path, entry)]
+    for one in found:
+        harmed(*one)
+    wrong = [words for _, words in found]
     wrong += [f"{entry.file} does not continue the chain" for before, entry in pairwise(entries)
               if entry.file and before.first and entry.previous != before.first]
     lost = [f"events {entry.event_from} to {entry.event_to} ({entry.lost})" for entry in entries if entry.lost]
@@ -116,6 +119,8 @@ def _harm(entry: Sealed, folder: Path) -> str:
                 return f"{file.name} is not what was sealed"
         with Archive(file) as archive:
             head = archive.head()
+    except FileNotFoundError:
+        return f"{file.name} is gone"
     except (OSError, Damaged, sqlite3.Error) as error:
         return f"{file.name} cannot be read ({error})"
     return "" if head.previous == entry.previous else f"{file.name} does not continue the chain"
