@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -211,6 +211,58 @@ def test_a_modem_whose_addresses_change_is_no_quarrel_and_one_that_returns_is() 
     assert moved("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4") == ""
     assert moved("10.0.0.1", "10.0.0.1", "10.0.0.1") == ""
     assert "10.0.0.1, 10.0.0.2" in moved("10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.2")
+
+
+TCP_REPAIR = 19
+
+
+def taken_over(times: int, then: Callable[[socket.socket], None]) -> str:
+    """One registration comes again and again from one address, slowly; what `then` does the modem that had to give way."""
+    door, words, old = _door.Door("weir"), "", None
+    with socket.create_server(("127.0.0.1", 0)) as ear, ExitStack() as ends:
+        for _ in range(times + 1):
+            far = ends.enter_context(socket.create_connection(ear.getsockname()))
+            near, _ = ear.accept()
+            door.offer(_door.Call(near, "10.8.0.1"))
+            if old is not None:
+                then(old)
+            old = far
+            door.take(0.0, Event())
+        end = time.monotonic() + 0.2  # a living far side may take 40 ms to acknowledge
+        while not words and time.monotonic() < end:
+            words = door.quarrel()
+            time.sleep(0.01)
+        door.shut()
+        door.leave()
+    return words
+
+
+def forgotten(modem: socket.socket) -> None:
+    """As after its supply failed: whatever comes for the old connection is answered as unknown."""
+    try:
+        modem.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    except PermissionError:
+        pytest.skip("to lose a connection without a word needs root (TCP_REPAIR)")
+    modem.close()
+
+
+def talks_on(modem: socket.socket) -> None:
+    until(lambda: modem.recv(1, socket.MSG_PEEK) == b"")
+    modem.sendall(b"more")
+
+
+@pytest.mark.parametrize("then", [lambda modem: None, talks_on, lambda modem: modem.close()])
+def test_two_modems_behind_one_address_that_take_turns_slowly_are_a_quarrel(
+    monkeypatch: pytest.MonkeyPatch, then: Callable[[socket.socket], None],
+) -> None:
+    monkeypatch.setattr(_door, "_CHANGES", 1000)
+    assert taken_over(5, then) == ""
+    assert "two modems register alike and take turns (10.8.0.1)" in taken_over(6, then)
+
+
+def test_one_modem_whose_supply_fails_again_and_again_is_no_quarrel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_door, "_CHANGES", 1000)
+    assert taken_over(20, forgotten) == ""
 
 
 def test_several_lines_share_an_address_and_each_gets_its_own_modem(port: int) -> None:

@@ -2,9 +2,14 @@
 
 The thread that listens offers, the line's thread takes. A socket is closed by the line's thread alone, or under the door's
 lock while nobody has taken it: a descriptor is never closed under somebody's hands.
+
+Whether a connection that gave way was still alive is seen from how it takes our farewell: a modem that lives says goodbye, one that
+has lost its connection says nothing, one that was switched off and on does not know it any more. So two modems that take turns are
+told from one that comes again, also behind one address.
 """
 
 import socket
+import struct
 import time
 from collections import deque
 from contextlib import suppress
@@ -15,6 +20,14 @@ _SLICE_S = 0.1
 _QUARREL_S = 600.0
 _RETURNS = 2
 _CHANGES, _CHANGES_S = 6, 60.0
+_LIVED = 6
+_MOST_CHANGES = 32
+_GONE = 7
+"""TCP_CLOSE (Linux, include/net/tcp_states.h): over, by both sides or by one."""
+_HEARD_AT = 56
+"""Where tcp_info has tcpi_last_ack_recv (include/uapi/linux/tcp.h), milliseconds."""
+_SAID_GOODBYE = {5, 6}
+"""TCP_FIN_WAIT2, TCP_TIME_WAIT: the other side has acknowledged our end."""
 
 
 @dataclass(slots=True)
@@ -38,6 +51,43 @@ class Call:
             return False
 
 
+@dataclass(slots=True)
+class _Change:
+    """A connection that was not known to be over gave way to another."""
+
+    old: str
+    new: str
+    ghost: socket.socket | None
+    """The one that gave way, shut down, until it has shown whether somebody was there."""
+    at_s: float = field(default_factory=time.monotonic)
+    lived: bool = False
+
+    def look(self) -> None:
+        """Has the other side taken our farewell?"""
+        if self.ghost is None:
+            return
+        state, heard_s, is_error = _end_of(self.ghost)
+        self.lived = state in _SAID_GOODBYE or (state == _GONE and (not is_error or heard_s > self.at_s))
+        if self.lived or state == _GONE:
+            self.lay()
+
+    def lay(self) -> None:
+        """Nothing more is to be learned from it."""
+        if self.ghost is not None:
+            self.ghost.close()
+            self.ghost = None
+
+
+def _end_of(wire: socket.socket) -> tuple[int, float, bool]:
+    """What TCP knows of a connection that we have ended: state, when the other side was heard last (monotonic s), whether it broke."""
+    try:
+        known = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _HEARD_AT + 4)
+        heard_ms: int = struct.unpack_from("I", known, _HEARD_AT)[0]
+        return known[0], time.monotonic() - heard_ms / 1000, wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+    except (OSError, struct.error):  # no TCP: nothing is known
+        return _GONE, 0.0, True
+
+
 class Door:
     """The newest connection of one line; the one before it is ended."""
 
@@ -48,25 +98,32 @@ class Door:
         self._waiting: Call | None = None
         self._inside: Call | None = None
         self._changed = Condition()
-        self._hands: deque[tuple[float, str, str]] = deque(maxlen=32)
-        """When a connection that still lived gave way to another: monotonic s, the old peer, the new one."""
+        self._changes: deque[_Change] = deque()
 
     def offer(self, call: Call) -> None:
         """From the listening thread: a modem has registered. Whoever was connected gives way."""
         with self._changed:
             old = self._waiting or self._inside
             if old is not None and old.is_open():
-                self._hands.append((time.monotonic(), old.peer, call.peer))
+                self._note(old, call)
             if self._waiting is not None:
+                _end(self._waiting.wire)
                 self._waiting.wire.close()
             self._waiting = call
             self._end_inside()
             self._changed.notify_all()
 
+    def _note(self, old: Call, new: Call) -> None:
+        ghost = None
+        with suppress(OSError):  # out of descriptors: that somebody changed is known all the same
+            ghost = old.wire.dup()
+        self._changes.append(_Change(old.peer, new.peer, ghost))
+        while len(self._changes) > _MOST_CHANGES:
+            self._changes.popleft().lay()
+
     def _end_inside(self) -> None:
         if self._inside is not None:
-            with suppress(OSError):
-                self._inside.wire.shutdown(socket.SHUT_RDWR)
+            _end(self._inside.wire)
 
     @property
     def has_newer(self) -> bool:
@@ -107,18 +164,29 @@ class Door:
                 self._waiting.wire.close()
                 self._waiting = None
             self._end_inside()
+            for change in self._changes:
+                change.lay()
 
     def quarrel(self) -> str:
         """Who take turns with one registration, in words; empty = nobody. What is read then may come from either.
 
-        Twice back to an address that had given way, or six changes within a minute; a modem that lost its connection and
-        gets other addresses from its network does neither.
+        Within ten minutes twice back to an address that had given way, or six changes of a connection behind which somebody still
+        was; or six of any within a minute. A modem that lost its connection and gets other addresses from its network does none.
         """
         now = time.monotonic()
         with self._changed:
-            hands = [hand for hand in self._hands if now - hand[0] < _QUARREL_S]
-        returns = sum(new != old and new in {before for _, before, _ in hands[:place]} for place, (_, old, new) in enumerate(hands))
-        if returns < _RETURNS and sum(now - at < _CHANGES_S for at, *_ in hands) < _CHANGES:
+            for change in self._changes:
+                change.look()
+            changes = [change for change in self._changes if now - change.at_s < _QUARREL_S]
+        returns = sum(later.new != later.old and later.new in {before.old for before in changes[:place]} for place, later in enumerate(changes))
+        quick = sum(now - change.at_s < _CHANGES_S for change in changes)
+        if returns < _RETURNS and quick < _CHANGES and sum(change.lived for change in changes) < _LIVED:
             return ""
-        peers = list(dict.fromkeys(peer for _, old, new in hands for peer in (old, new)))
-        return f"two modems register alike and take turns ({', '.join(peers[:3])}): give each a registration of its own"
+        peers = list(dict.fromkeys(peer for change in changes for peer in (change.old, change.new)))
+        return (f"two modems register alike and take turns ({', '.join(peers[:3])}): give each a registration of its own; if it is one,"
+                " set it to one connection to one server")
+
+
+def _end(wire: socket.socket) -> None:
+    with suppress(OSError):
+        wire.shutdown(socket.SHUT_RDWR)
