@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -94,10 +94,13 @@ def unreadable(path: str, error: OSError) -> Problem:
     return Problem(path, what, "sudo, or the group ecosentry?" if isinstance(error, PermissionError) else "")
 
 
-def open_document(path: str) -> Document:
-    """A TOML file by its path. Raises ConfigError."""
+def open_site(path: str) -> Document:
+    """The text of a site file. Raises ConfigError."""
     try:
         body = Path(path).read_bytes()
     except (OSError, ValueError) as error:
-        raise ConfigError([unreadable(path, error if isinstance(error, OSError) else OSError(str(error)))]) from error
+        problem = unreadable(path, error if isinstance(error, OSError) else OSError(str(error)))
+        if isinstance(error, FileNotFoundError):
+            problem = replace(problem, repair="name one with --site FILE; a first one:  ecosentry scan --write site.toml")
+        raise ConfigError([problem]) from error
     return Document(path, body)

@@ -13,7 +13,7 @@ from config import site_links, site_power, site_rules
 from config.device import Profile
 from config.document import Document, key_names
 from config.errors import ConfigError
-from config.find import open_document
+from config.find import open_site
 from config.input_table import Input
 from config.inputs import misfit, sized, wired
 from config.kinds import Kinds
@@ -58,7 +58,7 @@ def read_site_text(text: str | bytes, kinds: Kinds, file: str = "site.toml") -> 
 
 def read_site_file(path: str | FilePath, kinds: Kinds) -> SiteFile:
     """The site of a file, with profiles and places. Raises ConfigError with every problem in it."""
-    return check_document(open_document(str(path)), kinds)
+    return check_document(open_site(str(path)), kinds)
 
 
 def check_document(document: Document, kinds: Kinds) -> SiteFile:

@@ -1,47 +1,31 @@
 """The command line: words, options, exit codes. Each word imports only what it needs."""
 
 import argparse
-import difflib
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
 
+from gateway.command_words import SITE, Parser, between, json_option, site_option
 from gateway.exit_codes import Exit
 from gateway.influx_setup.words import add_influx_words
 from gateway.journal_words.words import add_journal_words
 from gateway.scanning.words import add_probe, add_scan, probe, scan
 
-_SITE = "/etc/ecosentry/site.toml"
 _OURS = ("ecosentry", "gateway", "drivers", "analytics", "config")
 """The first words of the names of our own loggers."""
 Run = Callable[[argparse.Namespace], int]
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse that names the nearest right word."""
-
-    def error(self, message: str) -> NoReturn:
-        words = [w for a in self._subparsers._group_actions for w in a.choices or ()] if self._subparsers else []  # noqa: SLF001
-        wrong = message.partition("invalid choice: '")[2].partition("'")[0]
-        near = difflib.get_close_matches(wrong, words, 1) if wrong else []
-        hint = f"did you mean {near[0]}?" if near else f"{self.prog} --help shows how"
-        self.exit(Exit.USAGE, f"{self.prog}: {message.partition(' (choose from')[0]}; {hint}\n")
-
-
 def _site_path(args: argparse.Namespace) -> str:
-    return getattr(args, "site", None) or args.site_option or os.environ.get("ECOSENTRY_SITE") or _SITE
+    return getattr(args, "site", None) or args.site_option or os.environ.get("ECOSENTRY_SITE") or SITE
 
 
 def _site(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    parser.add_argument("site", nargs="*" if several else "?", metavar="SITE", help=f"the site file (else --site, $ECOSENTRY_SITE, {_SITE})")
-
-
-def _json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help='one JSON object with stable keys and "format": 1; nothing else on stdout')
+    parser.add_argument("site", nargs="*" if several else "?", metavar="SITE", help=f"the site file (else --site, $ECOSENTRY_SITE, {SITE})")
+    site_option(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -59,7 +43,7 @@ def _demo(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from gateway.checking.check import run_check
 
-    files = args.site or [args.site_option or os.environ.get("ECOSENTRY_SITE") or _SITE]
+    files = args.site or [args.site_option or os.environ.get("ECOSENTRY_SITE") or SITE]
     return max(run_check(file, live=args.live, schema=args.schema, all_=args.all, as_json=args.json, out=sys.stdout, strict=args.strict)
                for file in files)
 
@@ -141,7 +125,7 @@ def _decode(args: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = _Parser(prog="ecosentry", description="Environmental sensor gateway and early-warning daemon.",
+    top = Parser(prog="ecosentry", description="Environmental sensor gateway and early-warning daemon.",
                   epilog="ecosentry WORD --help shows the options of a word. Exit codes: docs/cli.md")
     top.add_argument("--version", action="store_true", help="version, Python, kernels, journal format: the line for a bug report")
     top.add_argument("--site", dest="site_option", metavar="FILE", help="the site file")
@@ -156,11 +140,12 @@ def parser() -> argparse.ArgumentParser:
         return one
 
     demo = word("demo", _demo, "A simulated site, the gateway and its console; no set-up", "ecosentry demo --for 60")
-    demo.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="end after so long (else Ctrl-C)")
-    demo.add_argument("--seed", type=int, default=1, help="another seed, other values (default 1)")
-    demo.add_argument("--speed", type=float, default=60.0, help="how fast the recorded data pass (default 60)")
-    demo.add_argument("--folder", default="demo-data", help="where journal and ledger lie (default demo-data)")
-    demo.add_argument("--console", type=int, default=8080, metavar="PORT", help="console port (default 8080; taken = the next)")
+    demo.add_argument("--for", dest="seconds", type=between(float, 0, 10**9), metavar="SECONDS", help="end after so long (else Ctrl-C)")
+    demo.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other values (default 1)")
+    demo.add_argument("--speed", type=between(float, 0.01, 10_000), default=60.0, metavar="FACTOR",
+                      help="how fast the recorded data pass (default 60)")
+    demo.add_argument("--folder", default="demo-data", metavar="FOLDER", help="where journal and ledger lie (default demo-data)")
+    demo.add_argument("--console", type=between(int, 1, 65535), default=8080, metavar="PORT", help="console port (default 8080; taken = the next)")
     _site(word("run", _run, "The daemon", "ecosentry run site.toml"))
     check = word("check", _check, "Is the file right, does it fit the lines, what will happen", "ecosentry check --live site.toml")
     _site(check, several=True)
@@ -168,29 +153,31 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--strict", action="store_true", help="refuse (78) a timetable that does not fit its line")
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of the site file, for editors")
     check.add_argument("--all", action="store_true", help="print the file with every default filled in")
-    _json(check)
+    json_option(check)
     doctor = word("doctor", _doctor, "Is the box right: ports, groups, clock, disk, journal, secrets, servers", "ecosentry doctor -v")
     _site(doctor)
     doctor.add_argument("-v", dest="every", action="store_true", help="list what is right, too")
-    _json(doctor)
+    json_option(doctor)
     devices = word("devices", _devices, "The shipped and local device profiles; their test", "ecosentry devices soil")
     devices.add_argument("words", nargs="*", metavar="WORD", help="only profiles with these words; the full name shows one profile")
     devices.add_argument("--test", metavar="FILE", help="test a profile file")
-    _json(devices)
+    json_option(devices)
     status = word("status", _status, "What is happening now: lines, devices, sinks, alerts, conservation", "ecosentry status probe")
-    status.add_argument("site", nargs="?", metavar="DEVICE|SITE", help=f"one device; or the site file (else --site, $ECOSENTRY_SITE, {_SITE})")
-    _json(status)
+    status.add_argument("site", nargs="?", metavar="DEVICE|SITE", help=f"one device; or the site file (else --site, $ECOSENTRY_SITE, {SITE})")
+    site_option(status)
+    json_option(status)
     add_scan(word("scan", _scan, "Find ports, then devices on one of them; listens first, reads only", "ecosentry scan cabinet"))
     add_probe(word("probe", _probe, "One device in every reading of its registers; proposes a profile", "ecosentry probe cabinet 1"))
     gaps = word("gaps", _gaps, "What is missing where, why, and whether it was filled", "ecosentry gaps qinghe/ammonia --since 7d")
     gaps.add_argument("series", nargs="*", metavar="SERIES", help="station/device/quantity from the left, or a device; left out = all")
     gaps.add_argument("--from", dest="since", metavar="TIME", help="date or time at the station, or ISO with offset; gaps that ended later")
     gaps.add_argument("--to", dest="until", metavar="TIME", help="gaps that ended before")
+    site_option(gaps)
     gaps.add_argument("--since", dest="ago", metavar="DURATION", help="instead of --from: the last 7d, 12h …")
-    _json(gaps)
+    json_option(gaps)
     alert = word("alert", _alert, "The alerts that fire, and the last that ended", "ecosentry alert")
     _site(alert)
-    _json(alert)
+    json_option(alert)
     order = word("order", _order, "Tell a device to do something; what it can be told; what became of it", "ecosentry order probe clean")
     order.add_argument("device", nargs="?", metavar="DEVICE", help="left out = the newest orders")
     order.add_argument("verb", nargs="?", metavar="VERB", help="left out = what the device can be told")
@@ -199,14 +186,15 @@ def parser() -> argparse.ArgumentParser:
     order.add_argument("--by", metavar="NAME", help="who gives it, for the journal (default: the login name)")
     order.add_argument("--yes", action="store_true", help="do not ask first; without a terminal nothing is asked anyway")
     order.set_defaults(site=None)
-    _json(order)
+    site_option(order)
+    json_option(order)
     journal = words.add_parser("journal", help="Look into the journal: show, export, backup, refused, requeue, verify",
                                description="Look into the journal, take it along, put it right; the daemon goes on.")
     add_journal_words(journal, _site_path)
     add_influx_words(word("influx", _influx, "Make the database of the site's influxdb sinks ready", "ecosentry influx setup --dry-run"))
     standards = word("standards", _standards, "The standards, with source and verification mark", "ecosentry standards show HJ633")
     standards.add_argument("words", nargs="*", metavar="WORD", help='nothing, or "show" and an id or a file')
-    _json(standards)
+    json_option(standards)
     word("compute", _compute, "JSON lines in, JSON lines out: indices and formulas", "ecosentry compute < questions.jsonl")
     decode = word("decode", _decode, "Hex lines in, JSON lines out: the fields of frames", "ecosentry decode --protocol sds011 < frames.hex")
     decode.add_argument("--protocol", required=True, metavar="NAME", help="which protocol; a wrong name lists them")

@@ -126,7 +126,7 @@ def test_only_the_supervisor_and_the_guard_of_the_step_catch_everything():
 
 
 def test_starting_the_command_loads_nothing_that_a_word_may_not_need():
-    heavy = ["numba", "influxdb_client", "starlette", "uvicorn", "paho", "serial", "amqtt", "urllib3", "pyarrow"]
+    heavy = ["pydantic", "numpy", "numba", "influxdb_client", "starlette", "uvicorn", "paho", "serial", "amqtt", "urllib3", "pyarrow"]
     code = f"import gateway.cli, sys; print(sorted(set({heavy}) & set(sys.modules)))"
     done = subprocess.run([*PYTHON, "-c", code], cwd=HOUSE, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(HOUSE)})
     assert done.stdout.strip() == "[]"

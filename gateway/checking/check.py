@@ -12,10 +12,9 @@ from config.telling import told
 from drivers.driver import Asked, Told
 from gateway.building import Builder, check_one_way
 from gateway.checking.forecast import loads, notes, rule_text, warnings
+from gateway.command_words import SITE
 from gateway.exit_codes import Exit
 from gateway.plugins import KINDS
-
-SITE = "/etc/ecosentry/site.toml"
 
 
 def run_check(site: str | None, *, live: bool, schema: bool, all_: bool, as_json: bool, out: TextIO, strict: bool = False) -> int:

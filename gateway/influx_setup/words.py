@@ -2,6 +2,8 @@
 
 import argparse
 
+from gateway.command_words import json_option, site_option
+
 
 def add_influx_words(influx: argparse.ArgumentParser) -> None:
     """Hang `setup` under `ecosentry influx`."""
@@ -15,5 +17,5 @@ def add_influx_words(influx: argparse.ArgumentParser) -> None:
     setup.add_argument("--copy", action="store_true", help="copy all means that are there once more, also those that came late")
     setup.add_argument("--secret", default="", metavar="NAME", help="name of the secret with the password or token of a login that may set up")
     setup.add_argument("--user", default="", metavar="NAME", help="1.x: that login's name")
-    setup.add_argument("--json", action="store_true", help='one JSON object with stable keys and "format": 1; nothing else on stdout')
-    setup.add_argument("--site", dest="site_option", metavar="FILE", default=argparse.SUPPRESS, help="the site file")
+    json_option(setup)
+    site_option(setup)

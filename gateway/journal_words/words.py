@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.command_words import json_option, site_option
+
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -14,17 +16,14 @@ def add_journal_words(journal: argparse.ArgumentParser, site_path: Callable[[arg
     def word(name: str, line: str, example: str) -> argparse.ArgumentParser:
         one = words.add_parser(name, help=line, description=line, epilog=f"for example:  {example}",
                                formatter_class=argparse.RawDescriptionHelpFormatter)
-        one.add_argument("--site", dest="site_option", metavar="FILE", default=argparse.SUPPRESS, help="the site file")
+        site_option(one)
         one.set_defaults(run=lambda args: _run(args, site_path(args)), site=None)
         return one
-
-    def json_too(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help='one JSON object with stable keys and "format": 1; nothing else on stdout')
 
     show = word("show", "The newest rows of a series", "ecosentry journal show qinghe/probe/ph --last 20")
     show.add_argument("series", nargs="*", metavar="SERIES", help="station/device/quantity from the left, or a device; left out = all")
     show.add_argument("--last", type=int, default=10, metavar="N", help="so many rows (default 10)")
-    json_too(show)
+    json_option(show)
     export = word("export", "Rows as CSV or Parquet on stdout", "ecosentry journal export --from 2026-10-01 --to 2026-11-01 > october.csv")
     export.add_argument("series", nargs="*", metavar="SERIES", help="station/device/quantity from the left, or a device; left out = all")
     export.add_argument("--from", dest="since", metavar="TIME", help="date or time at the station, or ISO with offset; rows that begin then or later")
@@ -36,14 +35,14 @@ def add_journal_words(journal: argparse.ArgumentParser, site_path: Callable[[arg
         parser.add_argument("--what", choices=("raw", "1h", "day", "24h", "all"), default="raw",
                             help="as measured (default), hourly, daily (day or 24h), or all")
     backup = word("backup", "A checked copy of the journal; the daemon goes on", "ecosentry journal backup /media/usb")
-    backup.add_argument("folder", metavar="DIR", help="where the copy goes")
+    backup.add_argument("folder", metavar="FOLDER", help="where the copy goes")
     refused = word("refused", "Rows that a sink will never take, with its words", "ecosentry journal refused influx")
     refused.add_argument("sink", nargs="?", default="", metavar="SINK", help="only of this sink")
-    json_too(refused)
+    json_option(refused)
     requeue = word("requeue", "Send again what a sink refused", "ecosentry journal requeue influx")
     requeue.add_argument("sink", metavar="SINK", help="the sink whose rows are to be sent again")
     requeue.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    json_too(word("verify", "Is the journal whole: pages, events, rows, the alert log's chain, every sum", "ecosentry journal verify"))
+    json_option(word("verify", "Is the journal whole: pages, events, rows, the alert log's chain, every sum", "ecosentry journal verify"))
 
 
 def _run(args: argparse.Namespace, path: str) -> int:

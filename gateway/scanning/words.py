@@ -5,10 +5,11 @@ import re
 import sys
 from pathlib import Path
 
-from config.units import seconds
+from gateway.command_words import json_option, site_option
 
 _BAUDRATES = (300, 4_000_000)
 _LONGEST_ANSWER_S = 10.0
+
 
 def add_scan(parser: argparse.ArgumentParser) -> None:
     """Options of `ecosentry scan`."""
@@ -21,7 +22,8 @@ def add_scan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first", action="store_true", help="stop at the first that answers")
     parser.add_argument("--answer", type=_answer, default=0.0, metavar="DURATION", help='wait so long for each answer, as in "500 ms"')
     parser.add_argument("--anyway", action="store_true", help="ask although bytes are heard that cannot be understood")
-    _json(parser)
+    json_option(parser)
+    site_option(parser)
 
 
 def add_probe(parser: argparse.ArgumentParser) -> None:
@@ -34,14 +36,13 @@ def add_probe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baudrate", type=_baudrate, metavar="N", help="instead of the line's own; of a port that no line names 9600")
     parser.add_argument("--format", type=_format, default="", metavar="8N1", help="instead of the line's own; of a port that no line names 8N1")
     parser.add_argument("--answer", type=_answer, default=0.0, metavar="DURATION", help='wait so long for each answer, as in "2 s" (500 ms)')
-    _json(parser)
-
-
-def _json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help='one JSON object with stable keys and "format": 1; nothing else on stdout')
+    json_option(parser)
+    site_option(parser)
 
 
 def _answer(text: str) -> float:
+    from config.units import seconds
+
     try:
         found = seconds(text)
     except ValueError as error:
