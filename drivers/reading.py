@@ -107,7 +107,10 @@ class Delivery:
     """Number of readings in it."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", sum([len(batch.which) for batch in self.batches]))
+        rows = 0
+        for batch in self.batches:  # every message makes one: no comprehension
+            rows += len(batch.which)
+        object.__setattr__(self, "rows", rows)
 
 
 class Columns:
@@ -156,7 +159,10 @@ class Readings:
     def extend(self, series: tuple[Series, ...], at_ns: Sequence[int], span_ns: int, raw: Sequence[float], reason: bytes | bytearray) -> None:
         """Append one value of each of these series; cheapest with the same tuple again and again."""
         if series is not self._last[0]:
-            self._last = series, [self._index.setdefault(one, len(self._index)) for one in series]
+            which: list[int] = []
+            for one in series:
+                which.append(self._index.setdefault(one, len(self._index)))
+            self._last = series, which
         self._which += self._last[1]
         self._at += at_ns
         self._span += [span_ns] * len(series)

@@ -93,6 +93,8 @@ class Connection:
 
     def _acknowledge(self) -> None:
         receipts = self._receipts.take(self._number)
+        if not receipts:
+            return
         self._client.acknowledge(receipt.packet for receipt in receipts if receipt.qos == 1)
         for receipt in receipts:
             if receipt.qos == 2:

@@ -136,22 +136,29 @@ class Hearing:
             return (), [f"{failed}: its driver failed on this message"]
         batches: list[Batch] = []
         faults: list[str] = []
-        listeners = [device for device in self._who(heard.topic) if self._drivers[device].wants(heard)]
-        if not listeners:
+        is_wanted = False
+        for device in self._who(heard.topic):
+            if self._drivers[device].wants(heard):
+                is_wanted = True
+                try:
+                    batches += self._hear(device, heard)
+                except Undecodable as error:
+                    faults.append(f"{device}: {error}")
+                    self._report.failed(device, "undecodable", str(error))
+        if not is_wanted:
             self._report.count("unwanted")
-            return (), ["no device wants this topic"]
-        for device in listeners:
-            try:
-                batches += self._hear(device, heard)
-            except Undecodable as error:
-                faults.append(f"{device}: {error}")
-                self._report.failed(device, "undecodable", str(error))
+            faults.append("no device wants this topic")
         return tuple(batches), faults
 
     def _hear(self, device: str, heard: Heard) -> list[Batch]:
+        batches: list[Batch] = []
+        missing = 0
         is_read = False
         try:
-            batches = [batch for batch in self._drivers[device].hear(heard) if len(batch)]
+            for batch in self._drivers[device].hear(heard):
+                if values := batch.raw.tolist():  # most have one value: numpy takes longer
+                    batches.append(batch)
+                    missing += sum(map(math.isnan, values))
             is_read = True
         except Undecodable:
             is_read = True
@@ -166,7 +173,6 @@ class Hearing:
         if trouble:
             self._report.failed(device, trouble.cause, trouble.words)
         elif batches:
-            missing = sum(sum(map(math.isnan, batch.raw.tolist())) for batch in batches)  # most have one value: numpy takes longer
             words = f"left out of its message: {why}" if skipped else f"{missing} values missing in its message" if missing else ""
             self._report.answered(device, heard.stamp.mono_ns, words)
         return batches

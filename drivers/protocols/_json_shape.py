@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from config.errors import Undecodable
 from config.series import Reason, Series
@@ -24,8 +25,7 @@ class Place:
     """What a number means, NaN if nothing; None = itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a message says at the places of its shape: columns of equal length."""
 
     series: tuple[Series, ...]
