@@ -159,10 +159,7 @@ class Readings:
     def extend(self, series: tuple[Series, ...], at_ns: Sequence[int], span_ns: int, raw: Sequence[float], reason: bytes | bytearray) -> None:
         """Append one value of each of these series; cheapest with the same tuple again and again."""
         if series is not self._last[0]:
-            which: list[int] = []
-            for one in series:
-                which.append(self._index.setdefault(one, len(self._index)))
-            self._last = series, which
+            self._last = series, [self._index.setdefault(one, len(self._index)) for one in series]
         self._which += self._last[1]
         self._at += at_ns
         self._span += [span_ns] * len(series)

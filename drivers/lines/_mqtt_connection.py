@@ -48,6 +48,8 @@ class Connection:
         self._complaints: list[str] = []
         self._why = ""
         self._is_up = self._is_greeted = False
+        self._poll = select.poll()
+        self._poll.register(receipts.ear, select.POLLIN)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.heard = self._on_message
@@ -109,10 +111,8 @@ class Connection:
         """Sleep until there is something to do, and do it."""
         client = self._client
         wire = self._wire()
-        poll = select.poll()
-        poll.register(wire, (select.POLLIN if hears else select.POLLRDHUP) | (select.POLLOUT if client.want_write() else 0))
-        poll.register(self._receipts.ear, select.POLLIN)
-        ready = dict(poll.poll(0 if hears and client.holds_bytes else 1000 * _SLICE_S)).get(wire, 0)
+        self._poll.register(wire, (select.POLLIN if hears else select.POLLRDHUP) | (select.POLLOUT if client.want_write() else 0))
+        ready = dict(self._poll.poll(0 if hears and client.holds_bytes else 1000 * _SLICE_S)).get(wire, 0)
         if hears and (client.holds_bytes or ready & (select.POLLIN | select.POLLHUP | select.POLLERR)):
             client.loop_read()
             while client.socket() is not None and client.holds_bytes and self._receipts.owed < self._most_owed:
