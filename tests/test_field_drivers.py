@@ -1,6 +1,7 @@
 """What is particular to each protocol that asks: waits and fetches of SDI-12, refusals of meters, an SPS30 that was not started."""
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import field_devices
@@ -313,10 +314,60 @@ def test_an_error_of_the_particle_sensor_is_told_in_words():
 
 
 def test_a_circuit_in_continuous_mode_is_read_too():
-    wire = VirtualWire(VirtualClock(), lambda request: (0.9, b"*OK\r7.01\r"))
+    wire = VirtualWire(VirtualClock(), lambda request: (0.9, b"*OK\r7.010\r"))
     wire.pending = [(wire.virtual.mono_ns, b"6.9")]
     driver = field_devices.asked("atlas_ezo_ph")
     assert driver.poll(driver.groups()[0], wire).raw.tolist() == [7.01]
+
+
+class Talker(VirtualWire):
+    """A circuit that writes a line every second by itself and answers R 0.9 s later; we hear it from a moment on that we do not choose."""
+
+    def __init__(self, opened_s: float, character_s: float, burst_s: float) -> None:
+        """Its bytes leave one by one and arrive `burst_s` apart."""
+        super().__init__(VirtualClock(), lambda request: None)
+        self.character_s, self.burst_s = character_s, burst_s
+        self.busy: list[tuple[float, float]] = []
+        for second in range(60):
+            self.say(second + 1.0)
+        opened_ns = self.virtual.mono_ns + round((1.0 + opened_s) * 1e9)
+        self.virtual.go_on(1.0 + opened_s)
+        self.pending = [one for one in self.pending if one[0] >= opened_ns]
+
+    def say(self, at_s: float, words: bytes = b"1413\r") -> None:
+        start, takes_s = VirtualClock().mono_ns / 1e9, len(words) * self.character_s
+        for begins, ends in sorted(self.busy):  # one line after the other
+            at_s = ends if begins < at_s + takes_s and at_s < ends else at_s
+        self.busy.append((at_s, at_s + takes_s))
+        for place, byte in enumerate(words):
+            arrives_s = at_s + place * self.character_s
+            if self.burst_s:
+                arrives_s = math.ceil(arrives_s / self.burst_s) * self.burst_s
+            self.pending.append((round((start + arrives_s) * 1e9), bytes((byte,))))
+        self.pending.sort(key=lambda one: one[0])
+
+    def send(self, data: bytes) -> None:
+        super().send(data)
+        self.say((self.virtual.mono_ns - VirtualClock().mono_ns) / 1e9 + 0.9, b"1413\r*OK\r")
+
+
+@pytest.mark.parametrize(("character_s", "burst_s"), [(0.001, 0.0), (0.001, 0.016), (0.033, 0.0), (0.001, 0.3)])
+def test_the_rest_of_a_line_that_began_before_we_listened_is_no_value(character_s, burst_s):
+    """A port that is opened, or a poll that begins, at any byte of a circuit that writes by itself."""
+    for phase in range(-2, 14):
+        driver, wire = field_devices.asked("atlas_ezo_ec"), Talker(phase * character_s / 2, character_s, burst_s)
+        for number in range(5):
+            with suppress(DeviceError):
+                assert driver.poll(driver.groups()[0], wire).raw.tolist() == [1413.0], (phase, number)
+            wire.virtual.go_on(1.0 + (1.0 - wire.virtual.mono_ns / 1e9 % 1.0) + number * character_s)
+        assert driver.poll(driver.groups()[0], wire).raw.tolist() == [1413.0]
+
+
+def test_a_line_that_is_not_written_as_the_circuit_writes_is_a_torn_one():
+    for torn, said in ((b"60\r", 7.0), (b"560\r", 7.0), (b".560\r", 7.0), (b"9.56\r", 7.0), (b"9.560\r", 9.56)):
+        driver, answers = field_devices.asked("atlas_ezo_ph"), iter((b"1.000\r", torn, b"7.000\r"))
+        wire = VirtualWire(VirtualClock(), lambda request, answers=answers: (0.9, next(answers)))
+        assert driver.poll(driver.groups()[0], wire).raw.tolist() == [said]
 
 
 @pytest.mark.parametrize(("said", "cause"), [(b"*ER\r", "exception"), (b"*UV\r", "busy"), (b"pH?\r", "noise")])

@@ -1,6 +1,7 @@
 """Atlas Scientific EZO circuits over UART: pH, dissolved oxygen, conductivity, redox, temperature. One circuit a line.
 
-A circuit leaves the factory sending a line every second; it is asked all the same, and any line of values is its answer.
+A circuit leaves the factory sending a line every second; it is asked all the same, and any whole line of values is its answer. Its
+lines have no checksum: the first one after the port was opened is not believed, nor one that is not written as the circuit writes.
 """
 
 import math
@@ -18,6 +19,7 @@ from drivers.codecs.frame import NotAFrame
 from drivers.driver import Device, Group, Wire
 from drivers.protocols._exchange import Exchange
 from drivers.protocols._gathered import Gathered
+from drivers.protocols._whole_lines import WholeLines
 from drivers.reading import Batch
 
 LINES = frozenset({"serial", "tcp", "tcp_server"})
@@ -40,6 +42,12 @@ class Row(Table):
     """Which of the values in its line, from 1."""
     scale: Decimal = Decimal(1)
     """value = number × scale."""
+    decimals: Annotated[int, Field(ge=0, le=6)] | None = None
+    """So many digits stand behind the point; with another number of them the line is a torn one. Left out = they vary."""
+
+    def is_torn(self, written: str) -> bool:
+        """Is this not how the circuit writes the value?"""
+        return self.decimals is not None and len(written.partition(".")[2]) != self.decimals
 
 
 class Timing(Table):
@@ -60,6 +68,8 @@ class Driver:
         timing = device.profile.timing if isinstance(device.profile.timing, Timing) else Timing()
         self._rows = device.rows(Row)
         self._exchange = Exchange(device.name, speed.character_s, timing.answer, overdue_s=1.0, round_trip_s=speed.round_trip_s)
+        self._answer_s = timing.answer + 2 * speed.round_trip_s
+        self._lines: WholeLines | None = None
         self._group = Group("values", device.interval_s, 1, 0.9 + 20 * speed.character_s + speed.round_trip_s, tuple(self._rows))
 
     def groups(self) -> tuple[Group, ...]:
@@ -68,11 +78,22 @@ class Driver:
 
     def poll(self, group: Group, wire: Wire) -> Batch:
         """See Asked."""
-        values = self._exchange.ask(ezo.command(_READ), _missing, _values, _LONGEST, wire)
+        if self._lines is None or self._lines.wire is not wire:
+            self._lines = WholeLines(wire, ezo.END)
+        if not self._lines.has_begun:
+            self._lines.begin(ezo.command(_READ), self._answer_s)
+        values = self._exchange.ask(ezo.command(_READ), _missing, self._values, _LONGEST, self._lines)
         got = Gathered(tuple(self._rows))
         for series, row in self._rows.items():
             got.values[series] = float(Decimal(values[row.value - 1]) * row.scale) if row.value <= len(values) else math.nan
         return got.batch(wire)
+
+    def _values(self, came: bytes) -> tuple[str, ...]:
+        """The values in what came. Raises DeviceError."""
+        values = _values(came)
+        if any(row.is_torn(values[row.value - 1]) for row in self._rows.values() if row.value <= len(values)):
+            raise NotAFrame(f"a torn line: {','.join(values)}")
+        return values
 
 
 def _missing(so_far: bytes) -> int:

@@ -129,6 +129,42 @@ def read(driver: Asked, line: VirtualWire) -> list[float]:
     return [float(value) for value in batch.raw]
 
 
+def answers_of(kind: Kind) -> list[bytes]:
+    """What a healthy device answers in one poll, in order."""
+    device, said = kind.device(), []
+
+    def answer(request: bytes) -> bytes | None:
+        said.append(device(request) or b"")
+        return said[-1] or None
+
+    read(driver_of(kind), wire(answer))
+    return [one for one in said if one]
+
+
+def once_spoilt(kind: Kind, turn: int, spoil: Callable[[bytes], bytes]) -> VirtualWire:
+    """A healthy device of which one answer comes otherwise."""
+    device, said = kind.device(), []
+
+    def answer(request: bytes) -> bytes | None:
+        whole = device(request)
+        if whole is None:
+            return None
+        said.append(whole)
+        return spoil(whole) if len(said) == turn + 1 else whole
+
+    return wire(answer)
+
+
+def believed(driver: Asked, line: VirtualWire) -> set[tuple[int, float]]:
+    """Which values one poll takes for good, by their place."""
+    try:
+        batch = driver.poll(driver.groups()[0], line)
+    except DeviceError:
+        return set()
+    rows = zip(batch.which.tolist(), batch.raw.tolist(), batch.reason.tolist(), strict=True)
+    return {(place, value) for place, value, reason in rows if reason == Reason.NORMAL}
+
+
 def every(test: Callable[..., None]) -> Callable[..., None]:
     return pytest.mark.parametrize("name", KINDS_ASKED)(test)
 
@@ -217,20 +253,21 @@ def test_every_fault_asks_what_is_likely_behind_it(name):
 @every
 def test_an_answer_that_is_cut_anywhere_is_asked_for_again(name):
     kind = KINDS_ASKED[name]
-    first = kind.device()
-    whole = wire(first)
-    read(driver_of(kind), whole)
-    answers = [kind.device()(request) or b"" for _, request in whole.sent[:1]]
-    driver = driver_of(kind)
-    for cut in range(1, len(answers[0])):
-        device, asked = kind.device(), []
+    for cut in range(1, len(answers_of(kind)[0])):
+        driver = driver_of(kind)
+        assert read(driver, once_spoilt(kind, 0, lambda answer, cut=cut: answer[:cut])) == kind.values, cut
 
-        def once_short(request: bytes, device: Respond = device, asked: list[bytes] = asked, cut: int = cut) -> bytes | None:
-            asked.append(request)
-            answer = device(request)
-            return answer[:cut] if answer and len(asked) == 1 else answer
 
-        assert read(driver, wire(once_short)) == kind.values, cut
+@every
+def test_an_answer_that_loses_its_first_or_last_bytes_never_becomes_another_value(name):
+    """Each answer of a poll in turn, each number of bytes: what is believed is right, and the next poll is whole."""
+    kind = KINDS_ASKED[name]
+    for turn, answer in enumerate(answers_of(kind)):
+        for cut in range(1, len(answer)):
+            for lost in (lambda answer, cut=cut: answer[cut:], lambda answer, cut=cut: answer[:-cut]):
+                driver, line = driver_of(kind), once_spoilt(kind, turn, lost)
+                assert believed(driver, line) <= set(enumerate(kind.values)), (turn, cut)
+                assert read(driver, line) == kind.values, (turn, cut)
 
 
 @every
