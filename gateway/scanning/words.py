@@ -17,7 +17,7 @@ def add_scan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--write", default="", metavar="FILE", help="write a commented first site file of what was found")
     parser.add_argument("--all", action="store_true", help="every baud rate and format, every address: takes long")
     parser.add_argument("--baudrate", type=_baudrate, metavar="N", help="only this baud rate, with every protocol")
-    parser.add_argument("--format", type=_format, default="", metavar="8N1", help="only this format")
+    parser.add_argument("--format", type=_format, metavar="8N1", help="only this format")
     parser.add_argument("--addresses", default="", metavar="1-247", help="only these Modbus addresses, as in 1-32,40")
     parser.add_argument("--first", action="store_true", help="stop at the first that answers")
     parser.add_argument("--answer", type=_answer, default=0.0, metavar="DURATION", help='wait so long for each answer, as in "500 ms"')
@@ -34,7 +34,7 @@ def add_probe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shows", action="append", default=[], metavar="QUANTITY=VALUE", help="what its display shows, as in ph=7.24; several times")
     parser.add_argument("--write", default="", metavar="FILE", help="write a profile of it; never over one that is there")
     parser.add_argument("--baudrate", type=_baudrate, metavar="N", help="instead of the line's own; of a port that no line names 9600")
-    parser.add_argument("--format", type=_format, default="", metavar="8N1", help="instead of the line's own; of a port that no line names 8N1")
+    parser.add_argument("--format", type=_format, metavar="8N1", help="instead of the line's own; of a port that no line names 8N1")
     parser.add_argument("--answer", type=_answer, default=0.0, metavar="DURATION", help='wait so long for each answer, as in "2 s" (500 ms)')
     json_option(parser)
     site_option(parser)
@@ -70,7 +70,7 @@ def scan(args: argparse.Namespace, site: str) -> int:
     from gateway.scanning.scan_command import Ways, run_scan
     from gateway.scanning.wish import Wish
 
-    wish = Wish(args.all, args.baudrate, args.format, args.addresses, args.first, args.anyway, args.answer)
+    wish = Wish(args.all, args.baudrate, args.format or "", args.addresses, args.first, args.anyway, args.answer)
     return run_scan(args.target, Path(site), wish, Ways(args.json, args.write, args.quiet), sys.stdout, sys.stderr)
 
 
@@ -78,6 +78,6 @@ def probe(args: argparse.Namespace, site: str) -> int:
     """`ecosentry probe`."""
     from gateway.scanning.probe_command import ProbeWish, run_probe
 
-    wish = ProbeWish(args.address, args.registers, tuple(args.shows), args.write, args.baudrate, args.format, args.json, args.quiet,
+    wish = ProbeWish(args.address, args.registers, tuple(args.shows), args.write, args.baudrate, args.format or "", args.json, args.quiet,
                      answer_s=args.answer)
     return run_probe(args.target, Path(site), wish, sys.stdout, sys.stderr)
