@@ -293,6 +293,10 @@ class Report(Protocol):
         """A message of this device could not be used; `cause` is one word for counters."""
         ...
 
+    def withheld(self, device: str, trouble: Trouble | None) -> None:
+        """It cannot speak, because of this: its supply. None = nothing of that kind. Told again and again."""
+        ...
+
     def count(self, cause: str, times: int = 1) -> None:
         """Something that belongs to no device: dropped, unwanted, retained, session and so on."""
         ...

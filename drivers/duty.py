@@ -31,6 +31,10 @@ class Duty:
         return self.before_s + self.ready_s + self.on_s
 
 
+ALWAYS = Duty(0.0, 0.0)
+"""It never sleeps."""
+
+
 class Cycle:
     """Where a device is in its cycle. Not for several threads."""
 

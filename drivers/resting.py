@@ -11,8 +11,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from config.series import Reason, Series
-from drivers.driver import Heard, Streamed, Told, Trouble, Wire
-from drivers.duty import Cycle
+from drivers.driver import Asked, Heard, Streamed, Told, Trouble, Wire
+from drivers.duty import ALWAYS, Cycle
 from drivers.reading import Batch, Readings, Stamp
 
 MOST_WORDS = 64
@@ -76,6 +76,8 @@ class Said:
 
     words: bytes = b""
     batches: tuple[Batch, ...] = ()
+    trouble: Trouble | None = None
+    """Why it is not as it should be."""
 
 
 @runtime_checkable
@@ -111,6 +113,10 @@ class Rests(Protocol):
         """Do what is due: wake it, put it to sleep, switch its supply. Without a `wire` only the last. Raises LineError."""
         ...
 
+    def unrested(self) -> tuple[Asked, bool]:
+        """The device as it is asked for a moment, woken if it sleeps by command; True = its supply is switched, and may be off."""
+        ...
+
 
 def missing(series: Iterable[Series], now: Stamp, reason: Reason = Reason.RESTING) -> Batch:
     """One row a series without a value: it sleeps, or as `reason` says."""
@@ -139,7 +145,8 @@ class RestingTold:
         self._driver, self._cycle, self._switch = driver, cycle, switch
         self._series = tuple(series for series, _ in driver.expected())
         self._said_ns = self._heard_ns = _NEVER_NS
-        self._is_told = False
+        self._missing: Reason | None = None
+        """Why there is nothing to be heard, as was told last."""
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -176,9 +183,15 @@ class RestingTold:
         """See Directed."""
         awake = self._cycle.wants_awake(now)
         words = self._switched(now, awake) if self._switch is not None else self._told(now, awake)
-        tells = not awake and not self._is_told
-        self._is_told = not awake
-        return Said(words, (missing(self._series, now),) if tells and self._series else ())
+        trouble = self._switch.trouble if self._switch is not None else None
+        reason = Reason.POWER if trouble else None if awake else Reason.RESTING
+        before, self._missing = self._missing, reason
+        batches = (missing(self._series, now, reason),) if reason is not None and reason != before and self._series else ()
+        return Said(words, batches, trouble)
+
+    def unrested(self) -> tuple[Told, bool]:
+        """See Rests: the device as it is heard for a moment."""
+        return (self._driver, True) if self._switch is not None else (RestingTold(self._driver, Cycle(ALWAYS)), False)
 
     def _switched(self, now: Stamp, awake: bool) -> bytes:
         assert self._switch is not None

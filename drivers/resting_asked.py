@@ -6,7 +6,7 @@ from dataclasses import replace
 from config.errors import DeviceError
 from config.series import Reason, Series
 from drivers.driver import Asked, Group, Pause, Trouble, Wire
-from drivers.duty import NEVER_NS, Cycle
+from drivers.duty import ALWAYS, NEVER_NS, Cycle
 from drivers.order import Obeys, Order, Outcome, Verb
 from drivers.reading import Batch, Stamp
 from drivers.resting import AGAIN_NS, SleepsWhenAsked, Standing, Switch, marked, missing
@@ -52,6 +52,10 @@ class RestingAsked:
         reason = Reason.POWER if trouble and self._switch is not None else Reason.RESTING
         tells, self._told = reason != self._told, reason
         return Standing("asleep", until_ns, self._cycle.duty.every_s > 0, missing(self._series(), now, reason) if tells else None, trouble)
+
+    def unrested(self) -> tuple[Asked, bool]:
+        """See Rests."""
+        return (self._driver, True) if self._switch is not None else (RestingAsked(self._driver, Cycle(ALWAYS)), False)
 
     def _switched(self, now: Stamp, wanted: bool) -> tuple[int, Trouble | None]:
         """Its supply is told; gives when to look again, and what is wrong with it."""

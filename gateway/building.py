@@ -11,6 +11,7 @@ from config.inputs import wired
 from config.reading_site import SiteFile, read_site_file
 from config.regime import SupplyTable
 from config.site import Site
+from config.units import duration_text
 from drivers.blocks import LineSpeed
 from drivers.driver import Asked, AskedLine, Device, Overhears, Told, ToldLine
 from drivers.duty import Cycle, Duty
@@ -136,6 +137,9 @@ class Builder:
         if duty.every_s and duty.awake_s >= duty.every_s:
             also = f", and the {before_s:g} s of what is done before," if before_s else ""
             raise ValueError(f"device {name}: duty leaves no time for sleep: ready and on together{also} must be shorter than every")
+        if isinstance(driver, Told) and self.interval_s(name) > duty.on_s > 0:
+            raise ValueError(f"device {name}: duty gives no value: it speaks every {duration_text(self.interval_s(name))} and is on for "
+                             f"{duration_text(duty.on_s)}; make on as long as its interval at least, or correct interval")
         cycle = Cycle(duty)
         switch: Supplied | Prepared | None = self._supplied(name, device.supply) if device.supply is not None else None
         if device.before:
@@ -153,6 +157,8 @@ class Builder:
             raise ValueError(f"device {name}: supply: there is no other device {table.device}")
         if table.device and self._site.devices[table.device].common.supply is not None:
             raise ValueError(f"device {name}: supply: {table.device} has a switched supply itself")
+        if table.device and self._site.devices[table.device].common.duty is not None:
+            raise ValueError(f"device {name}: supply: {table.device} sleeps itself, and would hear nothing then; leave out its duty")
         if table.device and not self._site.devices[table.device].common.orders:
             raise ValueError(f"device {name}: supply: {table.device} may not be told anything; it needs orders = true")
         pin = OutputPin(table.gpio, active_low=table.active_low) if table.gpio else None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from threading import Event
 
-from drivers.driver import Deliver, Told, ToldLine
+from drivers.driver import Deliver, Told, ToldLine, Trouble
 from drivers.reading import Clock
 from gateway.health import LineHealth
 
@@ -29,6 +29,8 @@ class Listener:
             device: round(_PERIODS * interval * 1e9)
             for device in drivers if (interval := (intervals_s or {}).get(device) or _interval_s(drivers[device])) is not None}
         self._heard_ns: dict[str, int] = {}
+        self._withheld = set[str]()
+        """Devices of which it is known why they are silent."""
         self._looked_ns = 0
         self._words = self._note = ""
 
@@ -65,6 +67,11 @@ class Listener:
         """See Report."""
         self._health.failed(device, cause, words)
 
+    def withheld(self, device: str, trouble: Trouble | None) -> None:
+        """See Report."""
+        (self._withheld.discard if trouble is None else self._withheld.add)(device)
+        self._health.withheld(device, trouble)
+
     def count(self, cause: str, times: int = 1) -> None:
         """See Report."""
         self._health.count(cause, times)
@@ -86,7 +93,7 @@ class Listener:
             return  # the line is lost: its devices cannot be heard
         for device, patience_ns in self._patience_ns.items():
             silent_ns = mono_ns - self._heard_ns[device]
-            if silent_ns > patience_ns:
+            if silent_ns > patience_ns and device not in self._withheld:
                 self._health.silent(device, f"has not spoken for {silent_ns / 1e9:.0f} s")
 
 

@@ -114,6 +114,9 @@ class Notebook:
     def count(self, cause: str, times: int = 1) -> None:
         self.counts[cause] += times
 
+    def withheld(self, device: str, trouble: object) -> None:
+        pass
+
     def noted(self, words: str) -> None:
         self.said.append(("noted", words))
 

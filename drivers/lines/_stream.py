@@ -27,7 +27,7 @@ class StreamListener:
     def __init__(self, name: str, line: AskedLine, drivers: Mapping[str, Told], deliver: Deliver, stop: Event, clock: Clock, report: Report) -> None:
         self._name, self._line, self._drivers = name, line, drivers
         self._deliver, self._stop, self._clock, self._report = deliver, stop, clock, report
-        self._directed = [driver for driver in drivers.values() if isinstance(driver, Directed)]
+        self._directed = {device: driver for device, driver in drivers.items() if isinstance(driver, Directed)}
 
     def run(self) -> None:
         """Until `stop` is set. A line that is lost is opened again by its name, with a growing pause."""
@@ -74,11 +74,12 @@ class StreamListener:
                 self._report.lost(str(error))
         return has_heard
 
-    def _direct(self, wire: Wire) -> None:
-        """Tell devices what they are to be told just now: to sleep, to wake."""
-        for driver in self._directed:
+    def _direct(self, wire: Wire | None) -> None:
+        """Tell devices what they are to be told just now: to sleep, to wake. Without a wire their supplies are switched all the same."""
+        for device, driver in self._directed.items():
             said = driver.direct(self._clock.now())
-            if said.words:
+            self._report.withheld(device, said.trouble)
+            if said.words and wire is not None:
                 wire.send(said.words[:MOST_WORDS])
             if said.batches:
                 self._hand_over(said.batches)
@@ -112,4 +113,5 @@ class StreamListener:
         until = time.monotonic() + pause_s
         while not self._stop.is_set() and time.monotonic() < until:
             self._report.alive(time.monotonic_ns())
+            self._direct(None)
             self._stop.wait(min(_SLICE_S, pause_s))

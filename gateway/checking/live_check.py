@@ -12,9 +12,10 @@ from config.errors import ConfigError, DeviceError, Gone, Halted, LineError, Ref
 from config.input_table import Input
 from config.inputs import PULSES
 from config.reading_site import SiteFile
-from drivers.driver import Asked, AskedLine, Told, ToldLine, Wire, finish
+from drivers.driver import Asked, AskedLine, Told, ToldLine, Trouble, Wire, finish
 from drivers.likely import LIKELY
 from drivers.reading import Batch, Delivery
+from drivers.resting import RestingTold, Rests
 from gateway.building import Builder
 from gateway.checking.live_table import Result, print_json, print_table
 from gateway.clock import SystemClock
@@ -23,6 +24,7 @@ from gateway.contracts import Channel, Sink
 LISTEN_S = 60.0
 """So long a device that speaks by itself is waited for, unless it says less often than that that it speaks."""
 _LOGIN_S = 20.0
+_SUPPLY = "its supply may be off: check --live switches nothing; the daemon does"
 _TRIES = 3
 
 
@@ -82,7 +84,8 @@ def _ask(name: str, line: AskedLine, drivers: Mapping[str, Asked], stop: Event, 
     clock = SystemClock()
     try:
         wire = _opened(line, stop, clock, call_s)
-        for device, driver in drivers.items():
+        for device, resting in drivers.items():
+            driver, may_be_off = resting.unrested() if isinstance(resting, Rests) else (resting, False)
             result = Result("device", device, name)
             found.append(result)
             for group in driver.groups():
@@ -93,7 +96,7 @@ def _ask(name: str, line: AskedLine, drivers: Mapping[str, Asked], stop: Event, 
                         break
                     except DeviceError as error:
                         result.good, result.words = False, f"{error}, {tried} tr{'ies' if tried > 1 else 'y'}"
-                        result.repair = LIKELY.get(error.cause, "")
+                        result.repair = _SUPPLY if may_be_off and error.cause == "silent" else LIKELY.get(error.cause, "")
                     if stop.is_set():
                         return found
     except LineError as error:
@@ -163,6 +166,9 @@ class Ears:
         """See Report."""
         self.others += times if cause == "unwanted" else 0
 
+    def withheld(self, device: str, trouble: Trouble | None) -> None:
+        """See Report."""
+
     def noted(self, words: str) -> None:
         """See Report."""
         self.trouble = words
@@ -173,7 +179,9 @@ class Ears:
 
 def _listen(name: str, line: ToldLine, drivers: Mapping[str, Told], listen_s: float, stop: Event) -> list[Result]:
     ears, over = Ears(name, drivers), Event()
-    worker = Thread(target=lambda: line.visitor().run(drivers, ears.deliver, over, SystemClock(), ears), name=f"listen {name}", daemon=True)
+    unrested = {device: driver.unrested() if isinstance(driver, RestingTold) else (driver, False) for device, driver in drivers.items()}
+    heard = {device: driver for device, (driver, _) in unrested.items()}
+    worker = Thread(target=lambda: line.visitor().run(heard, ears.deliver, over, SystemClock(), ears), name=f"listen {name}", daemon=True)
     worker.start()
     until = time.monotonic() + listen_s
     while time.monotonic() < until and not stop.is_set() and not ears.all_heard.wait(0.1) and worker.is_alive():
@@ -184,7 +192,7 @@ def _listen(name: str, line: ToldLine, drivers: Mapping[str, Told], listen_s: fl
         if not result.good and not result.words:
             result.words = ears.trouble or _nothing(drivers[device], listen_s, ears.others)
             question = "is it on? does it publish to this topic?" if drivers[device].topics else "is it on? its TX at our RX? baudrate, format?"
-            result.repair = _line_repair(ears.trouble) if ears.trouble else question
+            result.repair = _line_repair(ears.trouble) if ears.trouble else _SUPPLY if unrested[device][1] else question
     return list(ears.results.values())
 
 
