@@ -9,6 +9,8 @@ from pathlib import Path
 
 from config.site import Site
 from gateway.building import journal_folder, load_site
+from gateway.coarser import Coarse, coarse
+from gateway.coarser import plain as coarser_plain
 from gateway.control import ask, socket_path
 from gateway.exit_codes import Exit
 from gateway.gap_ledger import Gap, gaps_between, plain, sink_gaps
@@ -24,7 +26,7 @@ def run_gaps(args: argparse.Namespace, path: str) -> int:
         site = load_site(Path(path)).site
         folder = journal_folder(site)
         look(folder)
-        found, wanted = _found(args, site, folder)
+        found, wanted, coarser = _found(args, site, folder)
     except NO_LOOK as error:
         return say_why(error)
     except Usage as error:
@@ -32,14 +34,15 @@ def run_gaps(args: argparse.Namespace, path: str) -> int:
         return Exit.USAGE
     going_on = _going_on(folder, wanted)
     if args.json:
-        print(json.dumps({"format": 1, "running": going_on is not None, "gaps": [*(going_on or []), *map(plain, found)]}, ensure_ascii=False))
+        print(json.dumps({"format": 1, "running": going_on is not None, "gaps": [*(going_on or []), *map(plain, found)],
+                          "coarser": coarser_plain(coarser)}, ensure_ascii=False))
     else:
-        print("\n".join(_lines(found, going_on, site)))
+        print("\n".join([*_lines(found, going_on, site), *(f"({one.words})" for one in coarser)]))
     return Exit.AMISS if going_on or any(not gap.is_filled for gap in found) else 0
 
 
-def _found(args: argparse.Namespace, site: Site, folder: Path) -> tuple[list[Gap], frozenset[str]]:
-    """What has ended; and of which series is asked what goes on still."""
+def _found(args: argparse.Namespace, site: Site, folder: Path) -> tuple[list[Gap], frozenset[str], list[Coarse]]:
+    """What has ended; of which series is asked what goes on still; and what is coarser than it was."""
     with reading(folder) as reader:
         table = reader.series()
         wanted = [i for i in series_meant(table, args.series, "raw") if table[i].device]
@@ -49,7 +52,8 @@ def _found(args: argparse.Namespace, site: Site, folder: Path) -> tuple[list[Gap
         refused = [gap for gap in sink_gaps(reader, tuple(site.sinks)) if not args.series or gap.series in names]
         now = time.time_ns()
         until_now = frozenset(str(table[i]) for i in wanted if high[i] > now)
-    return sorted(gaps, key=lambda gap: (gap.since, gap.series)) + refused, until_now
+        coarser = coarse(reader, min((low[i] for i in wanted), default=0), max((high[i] for i in wanted), default=0))
+    return sorted(gaps, key=lambda gap: (gap.since, gap.series)) + refused, until_now, coarser
 
 
 def _going_on(folder: Path, wanted: frozenset[str]) -> list[dict[str, object]] | None:

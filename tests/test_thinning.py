@@ -1,5 +1,6 @@
 """When room is short, readings become minute means, these hourly ones; gaps, daily values and alerts go last. A plain twin says what is right."""
 
+import json
 import math
 import os
 import statistics
@@ -13,6 +14,9 @@ from sealed import DAY, seal
 from test_sealing import deliver, limited, read_sealed, with_sink
 
 from config.series import Series
+from gateway.alerts import iso
+from gateway.cli import main
+from gateway.coarser import coarse
 from gateway.journal import keeping, room, sealing
 from gateway.journal.sealing import Sealer
 from gateway.journal.thinning import Step, fineness, next_step, step_of
@@ -169,6 +173,45 @@ def test_minutes_give_way_to_hours_hours_to_gaps_and_days_and_every_sum_holds_at
     house.kill()
 
 
+SITE = """
+[stations.river]
+time_zone = "Asia/Shanghai"
+[lines.cabinet]
+kind = "tcp"
+host = "127.0.0.1"
+[devices]
+probe = { profile = "sim_water_probe" }
+[journal]
+path = "."
+"""
+
+
+def test_the_words_of_the_command_do_not_pretend_that_readings_are_there_which_became_means(tmp_path, capsys):
+    house = finely(tmp_path, days=2)
+    (tmp_path / "site.toml").write_text(SITE)
+
+    def said(*words):
+        capsys.readouterr()
+        main(["--site", str(tmp_path / "site.toml"), *words])
+        return capsys.readouterr()
+
+    assert "made room" not in said("gaps").out + said("journal", "show", "--last", "100000").err
+    thinned(house)
+    first = read_sealed(house)[0]
+    words = f"what came from {iso(first.now_from)} to {iso(first.now_to)} made room: kept as minute means, not as readings"
+    assert f"({words})" in said("gaps").out
+    assert json.loads(said("gaps", "--json").out)["coarser"] == [{"since": iso(first.now_from), "until": iso(first.now_to), "kept": "minute means"}]
+    assert words in said("journal", "show", "--last", "100000").err
+    assert words in said("journal", "export").err
+    assert words not in said("journal", "show", "--last", "5").err, "the newest readings are there"
+    assert words not in said("journal", "export", "--from", "2026-11-22").err
+    assert words not in said("journal", "export", "--what", "1h").err
+    thinned(house)
+    thinned(house)
+    assert "hourly means" in said("gaps").out
+    house.kill()
+
+
 def test_a_journal_that_has_to_begin_anew_knows_how_far_its_files_were_thinned(tmp_path):
     house = finely(tmp_path)
     after = thinned(house)
@@ -272,6 +315,9 @@ def test_live_rows_give_way_too_and_gaps_stay(tmp_path):
             keeping.thin(house.writer, 1)
     with house.reader() as reader:
         left = by_series(reader.rows_after(0, 10**6))
+        (coarser,) = coarse(reader, 0, 2**63 - 1)
+    assert (coarser.kept, coarser.since) == ("means", NOON + 600 * S)
+    assert coarser.until <= min(row.at for row in left[LEVEL])
     assert [row.n for series, rows in left.items() if series.statistic == "gap" for row in rows][: len(gaps) - 1] == gaps[:-1]
     assert len(gaps) >= 5
     assert len(left[LEVEL]) < 5

@@ -166,6 +166,13 @@ class Reader:
         """The sealed files, in order."""
         return sealed(self._db)
 
+    def thinned_live(self) -> tuple[int, int] | None:
+        """When the oldest and the newest of what is not sealed came, of which the readings made room, UTC ns; None = they are there."""
+        first, last = self._db.execute(
+            "SELECT min(now), max(now) FROM event WHERE n_from <= (SELECT value FROM meta WHERE key = 'thinned_to') AND rows > 0 "
+            "AND id > (SELECT coalesce(max(event_to), 0) FROM archive)").fetchone()
+        return None if first is None else (int(first), int(last))
+
     def lost(self, most: int) -> list[Sealed]:
         """The newest sealed files that are lost, newest first, at most `most`."""
         return sealed(self._db, "WHERE lost IS NOT NULL ORDER BY event_from DESC LIMIT ?", most)

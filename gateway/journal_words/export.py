@@ -17,6 +17,8 @@ from config.series import Flag, Series
 from config.site import Site
 from config.units import seconds
 from gateway import parquet
+from gateway.coarser import Coarse, coarse
+from gateway.coarser import plain as coarser_plain
 from gateway.contracts import Rows
 from gateway.exit_codes import Exit
 from gateway.journal.reader import Reader
@@ -26,6 +28,7 @@ from gateway.row_table import HEADER, Table, reason_letter, zones
 _CHUNK = 20_000
 _EARLY_NS = 86_400 * 10**9
 """A row may arrive so long before its own time says: its source's clock was ahead."""
+_FINE = ("raw", "all")
 _PERIODS = {"raw": 0, "1h": 3600, "24h": 86_400, "day": 86_400}
 
 
@@ -42,9 +45,13 @@ def show(args: argparse.Namespace, site: Site, folder: Path) -> int:
             print(error, file=sys.stderr)
             return Exit.USAGE
         newest = [reader.rows_of_series(i, 0, 2**63 - 1, max(1, args.last)) for i in chosen]
+        oldest = min((int(rows.at.min()) if len(rows) >= args.last else 0 for rows in newest), default=0)
+        coarser = coarse(reader, oldest, 2**63 - 1) if args.what in _FINE else []
     if args.json:
-        print(json.dumps({"format": 1, "rows": [row for rows in newest for row in _plain(rows, site)]}, ensure_ascii=False))
+        print(json.dumps({"format": 1, "rows": [row for rows in newest for row in _plain(rows, site)], "coarser": coarser_plain(coarser)},
+                         ensure_ascii=False))
         return 0
+    _say(coarser)
     lines = [row for rows in newest for row in _cells(rows, site)]
     if not lines:
         print("no rows yet")
@@ -71,9 +78,17 @@ def export(args: argparse.Namespace, site: Site, folder: Path) -> int:
             print(error, file=sys.stderr)
             return Exit.USAGE
         lines = _lines(reader, site, chosen, low, high)
+        if args.what in _FINE:
+            _say(coarse(reader, min((low[i] for i in chosen), default=0), max((high[i] for i in chosen), default=0)))
         count = parquet.write(lines, sys.stdout.buffer) if args.format == "parquet" else _write(lines, "\ufeff" if args.bom else "")
     print(f"{count} rows of {len(chosen)} series" + _echo(args, site), file=sys.stderr)
     return 0
+
+
+def _say(coarser: Sequence[Coarse]) -> None:
+    """Where no readings are to be expected, beside the rows."""
+    for one in coarser:
+        print(one.words, file=sys.stderr)
 
 
 def _no_parquet(args: argparse.Namespace) -> str:
