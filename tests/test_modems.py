@@ -248,6 +248,7 @@ def forgotten(modem: socket.socket) -> None:
 
 def talks_on(modem: socket.socket) -> None:
     until(lambda: modem.recv(1, socket.MSG_PEEK) == b"")
+    time.sleep(0.02)  # the kernel keeps such times in ticks
     modem.sendall(b"more")
 
 
