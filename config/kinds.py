@@ -55,7 +55,10 @@ class Kinds(Protocol):
 
 @runtime_checkable
 class Neighbour(Protocol):
-    """Options of a line that takes something of this box which lines of other names could take too: an address to listen at."""
+    """Options of a table that takes what only one can have, and which tables of other names could take too.
+
+    An address to listen at, a serial port, a session at a broker.
+    """
 
     def clash(self, other: Table) -> tuple[str, str] | None:
         """Why the two cannot be at one site, and the repair; None = they can."""

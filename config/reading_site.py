@@ -94,6 +94,8 @@ class _Reader:
         known = site_links.Known(self.document, stations, lines, self.tables.spoilt)
         site_links.stations(known)
         site_links.lines(known)
+        site_links.neighbours(known, {(section, name): one.options for section, found in (("lines", lines), ("sinks", sinks), ("channels", channels))
+                                      for name, one in found.items()})
         devices = self._devices(known)
         lines = site_links.filled(known, devices, self.profiles)
         rules, subscriptions = self.tables.each("rules", Rule), self.tables.each("subscriptions", Subscription)

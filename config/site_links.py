@@ -12,6 +12,7 @@ from config.kinds import FilledFromProfiles, Kinds, Neighbour
 from config.live_standards import live_ids
 from config.quantity import vocabulary
 from config.site import Line, Selector, Site, SiteDevice, Station
+from config.table import Table
 from config.toml_notes import Path
 from config.wording import did_you_mean, dotted
 
@@ -85,17 +86,22 @@ def _time_zones() -> frozenset[str]:
 
 
 def lines(known: Known) -> None:
-    """Every station that a line names is there; no two lines take the same address of this box."""
-    earlier: dict[str, Line] = {}
+    """Every station that a line names is there."""
     for name, line in known.lines.items():
         if line.common.station:
             known.name(("lines", name, "station"), line.common.station, "stations", known.stations)
+
+
+def neighbours(known: Known, tables: dict[Path, Table]) -> None:
+    """No two lines, sinks and channels take what only one can have: an address to listen at, a port, a session at a broker."""
+    earlier: dict[Path, Table] = {}
+    for path, options in tables.items():
         for other, there in earlier.items():
-            clash = line.options.clash(there.options) if isinstance(line.options, Neighbour) else None
+            clash = options.clash(there) if isinstance(options, Neighbour) else None
             if clash:
-                known.document.complain(("lines", name), f"lines.{name} and lines.{other}: it {clash[0]}", clash[1])
+                known.document.complain(path, f"{dotted(path)} and {dotted(other)}: it {clash[0]}", clash[1])
                 break
-        earlier[name] = line
+        earlier[path] = options
 
 
 def filled(known: Known, devices: dict[str, SiteDevice], profiles: dict[str, Profile]) -> dict[str, Line]:

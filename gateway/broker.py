@@ -17,6 +17,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import Field, field_validator, model_validator
 
+from config.broker_session import session_clash
 from config.errors import Halted, Refused, Unavailable
 from config.site import Secret
 from config.table import Table
@@ -70,6 +71,10 @@ class BrokerTable(Table):
         if self.ca_file and parts.scheme == "mqtt":
             raise ValueError("ca_file needs mqtts://")
         return self
+
+    def clash(self, other: Table) -> tuple[str, str] | None:
+        """See config.kinds.Neighbour."""
+        return session_clash(self, other)
 
 
 class Message(NamedTuple):

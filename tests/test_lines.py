@@ -66,6 +66,19 @@ def test_a_port_belongs_to_one_program_alone():
             pass
 
 
+def test_two_names_of_one_port_are_one_port(tmp_path):
+    """by-id and by-path names are links to the device."""
+    (tmp_path / "ttyUSB0").touch()
+    (tmp_path / "ttyUSB1").touch()
+    for name, device_file in (("by-id", "ttyUSB0"), ("by-path", "ttyUSB0"), ("by-path-1", "ttyUSB1")):
+        (tmp_path / name).symlink_to(tmp_path / device_file)
+    by_id, by_path, another = (serial_line(tmp_path / name)[1] for name in ("by-id", "by-path", "by-path-1"))
+    words, repair = by_id.clash(by_path)
+    assert words.endswith(f"by-id and {tmp_path}/by-path are {tmp_path}/ttyUSB0")
+    assert "put the devices of both on it" in repair
+    assert by_id.clash(another) is None
+
+
 def test_a_port_that_is_not_there_says_what_to_do(tmp_path):
     line, _ = serial_line(tmp_path / "gone")
     with pytest.raises(LineError, match="is the adapter plugged in"):

@@ -181,6 +181,21 @@ def test_a_broker_that_dies_and_returns_costs_nothing_and_others_words_say_so(mo
     assert notebook.counts["session"] == 0
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_two_clients_with_one_client_id_ask_whether_there_is_another(
+    mosquitto: servers.Mosquitto, monkeypatch: pytest.MonkeyPatch, protocol: str,
+) -> None:
+    monkeypatch.setattr("drivers.lines.mqtt._FIRST_PAUSE_S", 0.05)
+    notebook = Notebook()
+    with Running(line(mosquitto, protocol=protocol), node(), Journal(), notebook):
+        other = Running(line(mosquitto, protocol=protocol), node(), Journal(), notebook)
+        asked = "is there another client with our client_id, under-test?"
+        until(lambda: any(words.endswith(asked) for kind, words, *_ in notebook.said if kind == "lost"))
+        other.end()
+    first = [words for kind, words, *_ in notebook.said if kind == "lost"][:2]
+    assert not any(asked in words for words in first), "once is an accident"
+
+
 def test_a_session_that_the_broker_forgot_is_counted(mosquitto: servers.Mosquitto) -> None:
     notebook = Notebook()
     with Running(line(mosquitto), node(), Journal(), notebook) as running:

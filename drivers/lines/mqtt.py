@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from config.broker_session import session_clash
 from config.errors import LineError
 from config.site import Secret
 from config.table import Table
@@ -43,6 +44,8 @@ _LONGEST_PAUSE_S = 30.0
 _CALM_S = 10.0
 """A connection that held for so long makes the next pause short again."""
 _SLICE_S = 0.2
+_BRIEF_S, _BRIEF_TIMES = 30.0, 3
+"""So short connections, so many in a row, are no accident of the network: the longest pause of another of ours is not longer."""
 
 
 class Options(Table):
@@ -102,6 +105,10 @@ class Options(Table):
             raise ValueError('has cert_file or key without the other; write cert_file = "…" and key = { secret = "NAME" }')
         return self
 
+    def clash(self, other: Table) -> tuple[str, str] | None:
+        """See config.kinds.Neighbour."""
+        return session_clash(self, other)
+
     @property
     def host(self) -> str:
         """Name or address of the broker."""
@@ -147,6 +154,8 @@ class Line:
         self._poison = Poison()
         self._connections = 0
         self._was_connected = False
+        self._greeted_s: float | None = None
+        self._brief = 0
         self._is_visitor = False
 
     def visitor(self) -> "Line":
@@ -169,7 +178,7 @@ class Line:
                     self._connect(hearing, receipts, report, stop)
                 except LineError as error:
                     if not stop.is_set():
-                        report.lost(str(error))
+                        report.lost(str(error) + self._suspicion())
                 if time.monotonic() - began > _CALM_S:
                     pause_s = _FIRST_PAUSE_S
                 self._rest(pause_s * random.uniform(0.5, 1.0), receipts, report, stop)  # noqa: S311 - jitter is no secret
@@ -177,10 +186,19 @@ class Line:
         finally:
             receipts.close()
 
+    def _suspicion(self) -> str:
+        """In words, when connections end again and again soon after the broker had taken them."""
+        is_brief = self._greeted_s is not None and time.monotonic() - self._greeted_s < _BRIEF_S
+        self._brief = self._brief + 1 if is_brief else 0
+        if self._brief < _BRIEF_TIMES:
+            return ""
+        return f", {self._brief} times in a row soon after connecting: is there another client with our client_id, {self._client_id}?"
+
     def _connect(self, hearing: Hearing, receipts: Receipts, report: Report, stop: Event) -> None:
         """One connection, until it is lost (LineError) or `stop` is set."""
         options = self._options
         self._connections += 1
+        self._greeted_s = None
         client = MqttClient(
             self._client_id, options.protocol, options.max_payload,
             lambda: dial(options.host, options.port, _CONNECT_S, stop), visitor=self._is_visitor)
@@ -193,7 +211,7 @@ class Line:
             if self._was_connected and not session_present:
                 report.count("session")
                 log.warning("line %s: the broker has forgotten our session; what was published meanwhile is lost", self.name)
-            self._was_connected = True
+            self._was_connected, self._greeted_s = True, time.monotonic()
 
         state_topic = "" if self._is_visitor else options.state_topic
         if state_topic:

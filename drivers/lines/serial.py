@@ -1,5 +1,6 @@
 """A serial port (RS-232, RS-485 through an adapter): exclusive, opened by its stable name, every fault a LineError."""
 
+import os
 import termios
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -79,6 +80,13 @@ class Options(Table):
             names = " and ".join(str(value) for value in values)
             raise ValueError(f"has devices that leave the factory with {key} {names}: set all to one and write {key} here")
         return values[0] if values else None
+
+    def clash(self, other: Table) -> tuple[str, str] | None:
+        """See config.kinds.Neighbour: one device has many names in /dev, and one owner."""
+        if not isinstance(other, Options) or os.path.realpath(self.port) != os.path.realpath(other.port):
+            return None
+        named = "" if self.port == other.port else f": {self.port} and {other.port} are {os.path.realpath(self.port)}"
+        return f"has the same port too{named}", "one port is one line: put the devices of both on it"
 
     @property
     def character_s(self) -> float:
