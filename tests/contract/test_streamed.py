@@ -40,7 +40,8 @@ class Kind:
     is_checked: bool = True
 
 
-RANGE = Path(__file__).parent.parent / "cases/ultrasonic_stream/ultrasonic_stream.toml"
+CASES = Path(__file__).parent.parent / "cases"
+RANGE = CASES / "ultrasonic_stream/ultrasonic_stream.toml"
 KINDS_HEARD = {
     "frames-plantower": Kind("plantower_pms5003", field_devices.plantower_frame, lambda number: 10.0 + number),
     "frames-sds011": Kind("nova_sds011", field_devices.sds011_frame, lambda number: 20.5 + number),
@@ -106,6 +107,39 @@ def test_a_stream_that_is_joined_in_the_middle_of_a_frame_costs_that_frame_only(
         driver = field_devices.streamed(kind.profile)
         driver.begin()
         assert firsts(hear(driver, [frame[cut:], kind.frame(2), kind.frame(3)])) == [kind.first(2), kind.first(3)], cut
+
+
+@every
+def test_a_frame_that_loses_its_first_or_last_bytes_never_becomes_another_value(name):
+    kind = KINDS_HEARD[name]
+    for cut in range(1, len(kind.frame(2))):
+        for lost in (kind.frame(2)[cut:], kind.frame(2)[:-cut]):
+            heard = firsts(hear(begun(kind), [kind.frame(1), lost, kind.frame(3), kind.frame(4), kind.frame(5)]))
+            assert set(heard) <= {kind.first(number) for number in range(1, 6)}, (cut, lost)
+            assert heard[0] == kind.first(1)
+            assert heard[-2:] == [kind.first(4), kind.first(5)]
+
+
+@pytest.mark.parametrize("case", sorted(path.parent.name for path in CASES.glob("*/heard.hex")))
+def test_no_shipped_sensor_is_misread_when_bytes_are_lost_at_the_end_of_what_it_says(case):
+    """Each piece of its case without its first or its last bytes, between whole ones."""
+    pieces = [bytes.fromhex(line) for line in (CASES / case / "heard.hex").read_text("utf-8").splitlines()]
+    right = _said(field_devices.streamed(case), pieces)
+    assert right
+    for place, piece in enumerate(pieces):
+        for cut in range(1, len(piece)):
+            for lost in (piece[cut:], piece[:-cut]):
+                heard = _said(field_devices.streamed(case), [*pieces[:place], lost, *pieces[place + 1 :], *pieces])
+                assert heard >= right, (place, cut)
+                assert heard <= right, (place, cut, lost)
+
+
+def _said(driver: Told, pieces: Iterable[bytes]) -> set[tuple[str, str, float]]:
+    """Quantity, channel and value of everything that is read in a stream."""
+    assert isinstance(driver, Streamed)
+    driver.begin()
+    return {(batch.series[which].quantity, batch.series[which].channel, float(value))
+            for batch in hear(driver, pieces, pause_s=0.5) for which, value in zip(batch.which, batch.raw, strict=True)}
 
 
 @every
