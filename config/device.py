@@ -44,7 +44,6 @@ class ProfileFile(Table):
     """What its counts mean, by terminal, unless the site file says otherwise."""
     quantities: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     recognise: dict[str, Any] = {}
-    siblings: dict[str, Any] = {}
 
 
 class Profile(Table):
