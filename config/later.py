@@ -2,7 +2,7 @@
 
 from config.kinds import Section
 
-TABLES = frozenset({"maintenance", "heartbeat"})
+TABLES = frozenset({"heartbeat"})
 KEYS: dict[str, frozenset[str]] = {
     "quality": frozenset({"flat"}),
     "rules": frozenset({"at_least", "of", "together", "anomaly", "within", "probability"}),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
-from config import site_links, site_power, site_rules
+from config import site_links, site_maintenance, site_power, site_rules
 from config.device import Profile
 from config.document import Document, key_names
 from config.errors import ConfigError
@@ -17,6 +17,7 @@ from config.find import open_site
 from config.input_table import Input
 from config.inputs import misfit, sized, wired
 from config.kinds import Kinds
+from config.maintenance import Maintenance
 from config.reading_profile import load_profile
 from config.site import (
     Channel,
@@ -101,7 +102,8 @@ class _Reader:
         rules, subscriptions = self.tables.each("rules", Rule), self.tables.each("subscriptions", Subscription)
         site = Site.model_construct(
             file=self.document.file, stations=stations, lines=lines, devices=devices, rules=rules, channels=channels,
-            subscriptions=subscriptions, sinks=sinks, journal=self.tables.single("journal", Journal),
+            maintenance=self.tables.each("maintenance", Maintenance), subscriptions=subscriptions, sinks=sinks,
+            journal=self.tables.single("journal", Journal),
             console=self.tables.single("console", Console), clock=self.tables.single("clock", ClockTable),
             power=self.tables.single("power", Power))
         site_links.addresses(known, site, self.profiles, self.tables.plugins)
@@ -111,6 +113,7 @@ class _Reader:
         if site.power.device and len(self.document.problems) == before:
             rules.setdefault(site_power.RULE, site_power.rule_of(site.power))
         site_rules.check(known, site, self.profiles)
+        site_maintenance.check(known, site, self.profiles)
         return site
 
     def _devices(self, known: site_links.Known) -> dict[str, SiteDevice]:

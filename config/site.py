@@ -6,11 +6,12 @@ Reading a file, and every error with its place and repair, is `config.reading_si
 from enum import IntEnum
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, PrivateAttr, WithJsonSchema, model_validator
 
 from config.input_table import Input
+from config.maintenance import Maintenance
 from config.regime import DutyTable, Ready, SupplyTable
-from config.series import Series
+from config.selector import Names, Selector
 from config.table import Table
 from config.units import Duration, LimitField, RangeField, RateField, Size
 
@@ -32,16 +33,6 @@ class Severity(IntEnum):
 
 
 Colour = Literal["blue", "yellow", "orange", "red"]
-
-
-def _several(written: object) -> object:
-    """One name stands for a list of one."""
-    return (written,) if isinstance(written, str) else written
-
-
-_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1), WithJsonSchema(_ONE_OR_MORE, mode="validation")]
-"""One name, or a list of names of which any is meant."""
 
 
 CLASSES = ("I", "II", "III", "IV", "V")
@@ -155,26 +146,6 @@ class DeviceTable(Table):
     """By quantity, where the quantity's own limits do not fit."""
     inputs: dict[str, Input] = {}
     """By terminal, what is wired to an input module."""
-
-
-class Selector(Table):
-    """Which series something is about; left out = all."""
-
-    station: Names = ()
-    device: Names = ()
-    quantity: Names = ()
-    medium: Names = ()
-    """water, air, weather, noise, soil, vegetation, emission, energy, technical."""
-    area: Names = ()
-    """The `area` of a station."""
-    standard: Names = ()
-    """What these standards say of a station, and nothing else."""
-
-    def takes(self, series: Series, medium: str, area: str) -> bool:
-        """Is this series meant?"""
-        wanted = ((self.station, series.station), (self.device, series.device), (self.quantity, series.quantity),
-                  (self.medium, medium), (self.area, area), (self.standard, series.method))
-        return all(not names or name in names for names, name in wanted)
 
 
 _LIMIT_OR_LADDER = {"anyOf": [
@@ -361,6 +332,7 @@ class Site(Table):
     stations: dict[Slug, Station]
     lines: dict[Slug, Line] = {}
     devices: dict[Slug, SiteDevice] = {}
+    maintenance: dict[Slug, Maintenance] = {}
     rules: dict[Slug, Rule] = {}
     channels: dict[Slug, Channel] = {}
     subscriptions: dict[Slug, Subscription] = {}

@@ -11,7 +11,8 @@ from config.document import Document
 from config.kinds import FilledFromProfiles, Kinds, Neighbour
 from config.live_standards import live_ids
 from config.quantity import vocabulary
-from config.site import Line, Selector, Site, SiteDevice, Station
+from config.selector import Measured, Selector
+from config.site import Line, Site, SiteDevice, Station
 from config.table import Table
 from config.toml_notes import Path
 from config.wording import did_you_mean, dotted
@@ -206,7 +207,7 @@ def _listen(known: Known, site: Site) -> None:
         known.document.complain(("console", "listen"), f'console.listen = "{site.console.listen}": {what}', 'as in "127.0.0.1:8080"', on="value")
 
 
-def selector(known: Known, path: Path, chosen: Selector, site: Site) -> bool:
+def selector(known: Known, path: Path, chosen: Measured, site: Site) -> bool:
     """Does everything that a selector names exist? What does not is said."""
     media: set[str] = {quantity.medium for quantity in vocabulary().values()}
     areas = {station.area for station in site.stations.values() if station.area}
@@ -214,10 +215,10 @@ def selector(known: Known, path: Path, chosen: Selector, site: Site) -> bool:
     for key, section, there in (("station", "stations", set(site.stations)), ("device", "devices", set(site.devices))):
         for index, name in enumerate(getattr(chosen, key)):
             good &= known.name(_item(known, (*path, key), index), name, section, there)
-    computing = set(live_ids()) if chosen.standard else set()
+    laws = chosen.standard if isinstance(chosen, Selector) else ()
     for key, there, word in (("quantity", set(vocabulary()), "quantity"), ("medium", media, "medium"), ("area", areas, "area"),
-                             ("standard", computing, "standard that is computed live")):
-        for index, name in enumerate(getattr(chosen, key)):
+                             ("standard", set(live_ids()) if laws else set(), "standard that is computed live")):
+        for index, name in enumerate(laws if key == "standard" else getattr(chosen, key)):
             if name not in there and not (key == "area" and known.spoilt.get("stations")):
                 good = False
                 listed = f"there is {', '.join(sorted(there))}" if len(there) < 12 and there else ""

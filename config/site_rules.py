@@ -10,6 +10,7 @@ from config.inputs import wired
 from config.live_standards import classes_of, computed, givers, is_computed, limit_of, limit_reports, mean_of, reports
 from config.quantity import Quantity, vocabulary
 from config.reading_profile import ANY
+from config.selector import Measured
 from config.series import Series
 from config.site import TARGET, Colour, Rule, Site, severity
 from config.site_links import Known, selector
@@ -46,17 +47,22 @@ def judged(site: Site, profiles: dict[str, Profile]) -> Iterator[Series]:
             yield from report.series
 
 
-def watched(site: Site, profiles: dict[str, Profile], rule: Rule) -> list[Series]:
-    """The series that a rule judges; where the messages of a device name the quantity, one for each that the rule names."""
+def taken(site: Site, profiles: dict[str, Profile], chosen: Measured) -> list[Series]:
+    """The measured series that are meant; where the messages of a device name the quantity, one for each that is named."""
     found = []
     for series in measured(site, profiles):
-        for quantity in (rule.quantity or (ANY,)) if series.quantity == ANY else (series.quantity,):
-            medium = vocabulary()[quantity].medium if quantity in vocabulary() else next(iter(rule.medium), "")
+        for quantity in (chosen.quantity or (ANY,)) if series.quantity == ANY else (series.quantity,):
+            medium = vocabulary()[quantity].medium if quantity in vocabulary() else next(iter(chosen.medium), "")
             one = series._replace(quantity=quantity)
-            if rule.takes(one, medium, site.stations[series.station].area):
+            if chosen.takes(one, medium, site.stations[series.station].area):
                 found.append(one)
-    return found + [one for one in judged(site, profiles) if rule.quantity and rule.takes(one, vocabulary()[one.quantity].medium,
-                                                                                          site.stations[one.station].area)]
+    return found
+
+
+def watched(site: Site, profiles: dict[str, Profile], rule: Rule) -> list[Series]:
+    """The series that a rule judges."""
+    return taken(site, profiles, rule) + [one for one in judged(site, profiles) if rule.quantity and rule.takes(
+        one, vocabulary()[one.quantity].medium, site.stations[one.station].area)]
 
 
 def check(known: Known, site: Site, profiles: dict[str, Profile]) -> None:

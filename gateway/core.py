@@ -21,7 +21,7 @@ from drivers.reading import Clock, Delivery, Stamp
 from gateway.alerts import Alerts
 from gateway.gap_ledger import Gap
 from gateway.intake import Awaited, Intake, Note
-from gateway.journal import keeping, losing, progress
+from gateway.journal import keeping, losing, maintenance, progress
 from gateway.journal.columns import Columns, together
 from gateway.journal.orders import end_left_over
 from gateway.journal.reader import Reader
@@ -81,6 +81,8 @@ class Core:
         """Why the journal cannot be written right now; empty = it can."""
         self._careful = False
         """After an unclean start, until the next checkpoint: readings are committed before they are stepped."""
+        self._is_outdated = False
+        """There are windows that the plan does not know."""
         self._skipped: list[int] = []
         self._lost: list[losing.Spell] = []
         """Goes into the ledger of gaps with the event that is written now."""
@@ -136,6 +138,7 @@ class Core:
             work()
 
     def _make_plan(self) -> None:
+        self._wiring.by_hand = maintenance.known(self._writer)
         self._plan, self._watches = self._wiring.wire(self._writer.series, self._writer.ids, self._off)
         site = self._site.model_dump_json(exclude_defaults=True)
         self._version = self._writer.plan(self._plan.fingerprint, self._software, ENGINE, site, zlib.compress(self._plan.dump(), 6))
@@ -326,10 +329,15 @@ class Core:
 
     def _commit_event(self, kind: int, taken: Taken, stamp: Stamp) -> None:
         ids = self._writer.known
-        if any(s not in ids for s in taken.series) or len(self._writer.series) != len(self._plan.hourly):
+        work = [note for note in taken.notes if isinstance(note, maintenance.WorkBegins | maintenance.WorkEnds)]
+        if work or self._is_outdated or any(s not in ids for s in taken.series) or len(self._writer.series) != len(self._plan.hourly):
+            self._is_outdated = True  # until a plan is on disk
             with self._writer.transaction():
+                for note in work:  # these rows are judged with it already
+                    note.write(self._writer)
                 self._writer.ids(taken.series)
                 self._make_plan()
+            self._is_outdated = False
             self._state = carry(self._state, self._plan.layout)
         event = self._event_of(kind, taken, stamp)
         unjudged = self._careful and kind == READINGS
@@ -422,7 +430,9 @@ class Core:
         lines: list[str] = []
         for note in notes:
             note.write(self._writer)
-            if isinstance(note, progress.SinkSays):
+            if isinstance(note, maintenance.WorkBegins | maintenance.WorkEnds):
+                self._is_outdated |= maintenance.known(self._writer) != self._wiring.by_hand
+            elif isinstance(note, progress.SinkSays):
                 lines += self._alerts.of_sink(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)
             elif isinstance(note, progress.JournalSays):
                 lines += self._alerts.of_journal(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics import gaps, means, quality, rules, signals, station_indices, warming
+from analytics import gaps, means, quality, rules, signals, station_indices, warming, windows
 from analytics.kernels.rules import LEVELS
 from analytics.state import Layout, Per, State
 from config.series import Flag, Origin, Reason
@@ -119,6 +119,7 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     no_hours: list[means.Hours] = []
     no_transitions: list[rules.Transition] = []
     silent, silent_at, transitions = nobody
+    _excuse(plan, state, event)
     if event.sure:
         silent, silent_at, transitions = _guard(
             "rules", plan, lambda: rules.advance(plan.expect, state, event.steady, event.now), nobody)
@@ -127,19 +128,23 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
         rows = _meant(plan, plan.signals, state, event, rows)
     if plan.warming is not None:
         rows = _ready(plan, plan.warming, state, event, rows)
+    if plan.windows is not None:
+        rows = replace(rows, reason=_at_work(plan, plan.windows, rows.which, rows.at, rows.span, rows.reason))
     value = rows.value
     flag, tests = _guard("quality", plan, lambda: quality.flags(plan.limits, state, event.which, event.at, value, rows.reason),
                          (rows.flag, rows.tests))
     if len(value):
         hours += _guard("means", plan, lambda: _means(plan, state, event, rows, flag), no_hours)
         transitions = transitions + _guard("rules", plan, lambda: _rules(plan, state, event, value, flag), no_transitions)
-    missed = _guard("gaps", plan, lambda: _gaps(plan, state, rows, flag, silent, silent_at), None)
+        _excuse(plan, state, event)
+    quiet = _quiet(plan, silent, silent_at)
+    missed = _guard("gaps", plan, lambda: _gaps(plan, state, rows, flag, quiet), None)
     issued = [h for h in hours if h is not None and len(h)]
     judged = _guard("indices", plan, lambda: station_indices.take(plan.indices, state, issued, event.now if event.sure else -1),
                     station_indices.issued(()))
     if len(judged):
         transitions = transitions + _guard("rules", plan, lambda: _rules_of_indices(plan, state, judged), no_transitions)
-    return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, silent, silent_at, issued, judged, missed), transitions)
+    return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, quiet, issued, judged, missed), transitions)
 
 
 def _meant(plan: Plan, table: signals.Signals, state: State, event: Event, rows: Columns) -> Columns:
@@ -165,16 +170,37 @@ def _ready(plan: Plan, table: warming.Warming, state: State, event: Event, rows:
         table, state, event.steady, event.which, event.at, rows.value, rows.reason), rows.reason))
 
 
+def _at_work(
+    plan: Plan, table: windows.Windows, which: NDArray[np.int32], at: NDArray[np.int64], span: NDArray[np.int64], reason: NDArray[np.uint8],
+) -> NDArray[np.uint8]:
+    """The reasons of rows, that of the window where people were at the instrument."""
+    return _guard("windows", plan, lambda: windows.reasons(table, which, at, span, reason), reason)
+
+
+def _quiet(plan: Plan, silent: NDArray[np.int32], at: NDArray[np.int64]) -> Columns:
+    """The MISSING rows of sources that did not speak, with why."""
+    if not len(silent):
+        return NOTHING
+    rows = _rows(silent, at, np.full(len(silent), np.nan), flag=Flag.MISSING, reason=Reason.SILENT)
+    return rows if plan.windows is None else replace(rows, reason=_at_work(plan, plan.windows, silent, at, rows.span, rows.reason))
+
+
+def _excuse(plan: Plan, state: State, event: Event) -> None:
+    """Nobody is missed while people are at the instrument."""
+    table = plan.windows
+    if table is not None and event.sure:
+        _guard("windows", plan, lambda: windows.excuse(table, plan.expect, state, event.steady, event.now), None)
+
+
 def _gaps(
-    plan: Plan, state: State, rows: Columns, flag: NDArray[np.uint8], silent: NDArray[np.int32], silent_at: NDArray[np.int64],
+    plan: Plan, state: State, rows: Columns, flag: NDArray[np.uint8], quiet: Columns,
 ) -> gaps.Gaps | None:
     """What became known of gaps with these rows, and with those of sources that did not speak."""
-    if plan.ledger is None or not len(silent) + len(rows):
+    if plan.ledger is None or not len(quiet) + len(rows):
         return None
-    k = len(silent)
     return gaps.take(
-        plan.ledger, state, np.concatenate([silent, rows.which]), np.concatenate([silent_at, rows.at]),
-        np.concatenate([np.full(k, int(Flag.MISSING), np.uint8), flag]), np.concatenate([np.full(k, int(Reason.SILENT), np.uint8), rows.reason]))
+        plan.ledger, state, np.concatenate([quiet.which, rows.which]), np.concatenate([quiet.at, rows.at]),
+        np.concatenate([quiet.flag, flag]), np.concatenate([quiet.reason, rows.reason]))
 
 
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:
@@ -188,10 +214,10 @@ def _rules_of_indices(plan: Plan, state: State, judged: station_indices.Issued) 
 
 
 def _derived(
-    plan: Plan, silent: NDArray[np.int32], silent_at: NDArray[np.int64], hours: list[means.Hours], judged: station_indices.Issued,
+    plan: Plan, quiet: Columns, hours: list[means.Hours], judged: station_indices.Issued,
     missed: gaps.Gaps | None,
 ) -> Columns:
-    parts = [_rows(silent, silent_at, np.full(len(silent), np.nan), flag=Flag.MISSING, reason=Reason.SILENT)] if len(silent) else []
+    parts = [quiet] if len(quiet) else []
     parts += [_rows(plan.hourly[h.series], h.end, h.value, span=_HOUR_NS, flag=h.flag, revision=h.revision, share=h.share) for h in hours]
     if len(judged):
         parts.append(_rows(judged.series, judged.end, judged.value, span=judged.span, flag=judged.flag, reason=judged.reason,

@@ -19,21 +19,24 @@ from analytics.kernels.rules import LEVELS
 from analytics.signals import Signals
 from analytics.state import Column, Layout
 from analytics.warming import Warming
+from analytics.windows import Windows
 from config.live_standards import classes_of, limit_of, limit_series
 from config.quantity import vocabulary
 from config.series import GAP, Series
 from config.site import TARGET, Colour, Rule, Severity, Site, severity
 from config.units import Limit
+from gateway.journal.maintenance import ByHand
 from gateway.wiring_indices import computed_series, laws_of, plain, recalled, wire_indices
 from gateway.wiring_means import BEHAVES, STATISTIC
 from gateway.wiring_signals import wire_signals
 from gateway.wiring_warming import wire_warming
+from gateway.wiring_windows import wire_windows
 
 _S = 1_000_000_000
 COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *warming.COLUMNS, *quality.COLUMNS, *gaps.COLUMNS, *means.COLUMNS, *rules.COLUMNS,
            *station_indices.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
-_PARTS = ("signals", "ledger", "warming")
+_PARTS = ("signals", "ledger", "warming", "windows")
 """Parts of a plan that it may lack, in the order in which they are kept."""
 Part = TypeVar("Part")
 _AT_ONCE_S = 0.2
@@ -84,12 +87,14 @@ class Plan:
     """Whose gaps are written down."""
     warming: Warming | None = None
     """Whose instruments need time after power-up; None = all measure at once."""
+    windows: Windows | None = None
+    """When people are at which instruments; None = never."""
 
     def dump(self) -> bytes:
         """Everything numeric, for the journal."""
         arrays = [getattr(part, f.name) for part in (self.limits, self.kinds, self.watches, self.expect) for f in fields(part)]
         arrays.append(self.hourly)
-        parts = {name: part for name in _PARTS if (part := getattr(self, name))}
+        parts = {name: part for name in _PARTS if (part := getattr(self, name)) is not None}
         arrays += [getattr(part, f.name) for part in parts.values() for f in fields(part)]
         head = json.dumps({"parts": list(parts), "keys": {per: list(keys) for per, keys in self.layout.keys.items()}, "off": sorted(self.off),
                            "indices": plain(self.indices), "laws": self.laws,
@@ -119,10 +124,10 @@ def restore(body: bytes) -> Plan:
     hourly = arrays.pop(0)
     kept = head.get("parts", ())
     signals_, ledger = part(Signals) if "signals" in kept else None, part(gaps.Ledger) if "ledger" in kept else None
-    warming_ = part(Warming) if "warming" in kept else None
+    warming_, windows = part(Warming) if "warming" in kept else None, part(Windows) if "windows" in kept else None
     layout = Layout(COLUMNS, {per: tuple(keys) for per, keys in head["keys"].items()})
     return Plan(limits, kinds, watches, expect, hourly, layout, frozenset(head["off"]),
-                recalled(head.get("indices", ())), head.get("laws", {}), signals_, ledger, warming_)
+                recalled(head.get("indices", ())), head.get("laws", {}), signals_, ledger, warming_, windows)
 
 
 class Wiring:
@@ -130,6 +135,8 @@ class Wiring:
 
     def __init__(self, site: Site, expected: Iterable[Expected]) -> None:
         self.site = site
+        self.by_hand: tuple[ByHand, ...] = ()
+        """Windows that people opened; they count from the next plan on."""
         self.expected = {e.series: e for e in expected}
         self._relays = {device.common.station: name for name, device in site.devices.items() if getattr(device.options, "RELAYS", False)}
 
@@ -168,7 +175,8 @@ class Wiring:
         expect = self._expectations(table, active, devices, period)
         plan = Plan(self._limits(table, active), means.Kinds(behaves, period), self._arrays(count, watches, step),
                     expect, hourly, layout, off, indices, laws_of(indices), wire_signals(self.site, table, active),
-                    self._ledger(count, watched, period), wire_warming(self.site, table, active, expect))
+                    self._ledger(count, watched, period), wire_warming(self.site, table, active, expect),
+                    wire_windows(self.site, self.by_hand, {i: table[i]._replace(device=self.home(table[i])) for i in active}, table, expect))
         return plan, watches
 
     @staticmethod

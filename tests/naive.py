@@ -2,7 +2,9 @@
 
 import math
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 HOUR = 3600 * 10**9
 
@@ -269,3 +271,24 @@ def warming(rows, devices, starts):
         if since <= at < until and reason == ord("N"):
             out[-1] = ord("w")
     return out
+
+
+def window(at, span, reason, zone, minutes, lasts):
+    """The reason of one reading: minute by minute of the clock, is one of its window's beginnings so near before it? Times in s."""
+    clock = ZoneInfo(zone)
+    if chr(reason) in "DMCF":
+        return reason
+    day = datetime.fromtimestamp(at, UTC).date()
+    for back in range(-2, int(lasts + span) // 86_400 + 4):
+        local = day - timedelta(days=back)
+        for minute in minutes:
+            if minute // 1440 != local.weekday():
+                continue
+            naive_clock = datetime(local.year, local.month, local.day, minute % 1440 // 60, minute % 60)
+            before = (datetime.combine(local, datetime.min.time(), clock) - timedelta(hours=1)).utcoffset()
+            real = naive_clock.replace(tzinfo=clock)
+            exists = real.astimezone(UTC).astimezone(clock).replace(tzinfo=None) == naive_clock
+            begin = (naive_clock - (real.utcoffset() if exists else before)).replace(tzinfo=UTC).timestamp()
+            if (begin <= at if not span else begin < at) and at - span < begin + lasts:
+                return ord("C")
+    return reason

@@ -445,8 +445,8 @@ def test_a_rule_on_a_class_is_told_in_words_and_written_back_the_same(tmp_path):
 def keys_of_the_site_file():
     from config import site as tables
 
-    common = [tables.Station, tables.LineTable, tables.DeviceTable, tables.Quality, tables.Rule, tables.Subscription, tables.Journal, tables.Console,
-              tables.ClockTable]
+    common = [tables.Station, tables.LineTable, tables.DeviceTable, tables.Quality, tables.Maintenance, tables.Rule, tables.Subscription,
+              tables.Journal, tables.Console, tables.ClockTable]
     kinds = [KINDS.options(section, kind) for section in ("lines", "protocols", "sinks", "channels") for kind in KINDS.names(section)]
     return sorted({field.alias or name for table in common + kinds for name, field in table.model_fields.items()})
 

@@ -163,7 +163,7 @@ def test_a_secret_that_stands_in_the_file_is_never_printed():
 
 
 def test_keys_of_later_versions_are_called_so_wherever_they_stand():
-    said = told(problems(SITE + '\n[heartbeat]\nevery = "5 min"\n[maintenance.x]\ndevice = "probe"\n'))
+    said = told(problems(SITE + '\n[heartbeat]\nevery = "5 min"\n[rules.odd]\nanomaly = 0.9\n'))
     assert said.count("is not supported by this version") == 2
     assert "is not a" not in said
 

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, Field
 
 from config.errors import LineError
-from config.site import Names
+from config.selector import Names
 
 _MOST_STRANGERS = 1000
 _BACKLOG = 64

@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import field_validator, model_validator
 
 from config.errors import LineError
-from config.site import Names
+from config.selector import Names
 from config.table import Table
 from config.units import Duration
 from drivers.codecs.calling import Registration, Sieve, code

@@ -14,6 +14,7 @@ def filled(site: Site) -> str:
     """The whole file. What has no default and was left out stands as a comment."""
     parts = ["# Every key that this version knows, defaults filled in. A line that begins with # was left out and has no default.\n"]
     parts += [_table(f"stations.{name}", _plain(station)) for name, station in site.stations.items()]
+    parts += [_table(f"maintenance.{name}", _plain(planned)) for name, planned in site.maintenance.items()]
     parts += [_table(f"rules.{name}", _rule(rule)) for name, rule in site.rules.items()]
     parts += [_table(f"subscriptions.{name}", _plain(subscription)) for name, subscription in site.subscriptions.items()]
     for section, kind in (("lines", True), ("channels", True), ("sinks", True), ("devices", False)):

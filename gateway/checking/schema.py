@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from config.errors import ConfigError
 from config.find import names
 from config.kinds import Kinds, Section
+from config.maintenance import Maintenance
 from config.site import (
     ChannelTable,
     ClockTable,
@@ -42,6 +43,7 @@ def site_schema(kinds: Kinds) -> Json:
     tables = {model: _resolved(made[model, "validation"], definitions, model) for model in models}
     properties: Json = {
         "stations": _named(tables[Station]), "rules": _named(_rule(tables[Rule])), "subscriptions": _named(tables[Subscription]),
+        "maintenance": _named(tables[Maintenance]),
         "journal": tables[Journal], "console": tables[Console], "clock": tables[ClockTable], "power": tables[Power],
         "devices": _named(found.devices(tables)),
     }
@@ -69,7 +71,7 @@ class _Found:
                     continue
 
     def models(self) -> list[type[Table]]:
-        own: list[type[Table]] = [Station, Rule, Subscription, Journal, Console, ClockTable, Power, DeviceTable, *_COMMON.values()]
+        own: list[type[Table]] = [Station, Maintenance, Rule, Subscription, Journal, Console, ClockTable, Power, DeviceTable, *_COMMON.values()]
         return [*own, *dict.fromkeys(self.options.values())]
 
     def of_kind(self, section: Section, common: type[Table], tables: dict[type[Table], Json]) -> Json:

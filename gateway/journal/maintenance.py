@@ -1,0 +1,86 @@
+"""Work on instruments that somebody announces by hand: kept in the journal, so that every start and every redo knows of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from gateway.journal.writer import Writer
+
+KEY = "maintenance"
+"""Of the table `meta`."""
+_MOST, _KEPT_NS = 200, 31 * 86_400 * 10**9
+"""So many are known, the newest; one that ended is forgotten after so long: what comes later than that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """A window that somebody opened. Times are UTC ns."""
+
+    device: str
+    kind: str
+    """See config.maintenance.Kind."""
+    since: int
+    until: int
+    by: str
+    note: str = ""
+
+
+def recalled(written: object) -> tuple[ByHand, ...]:
+    """The windows as they stand in the journal, oldest first; `written` is what is kept under KEY."""
+    return tuple(ByHand(**one) for one in json.loads(written)) if isinstance(written, str) else ()
+
+
+def known(writer: Writer) -> tuple[ByHand, ...]:
+    """Those that the journal knows."""
+    found = writer.db.execute("SELECT value FROM meta WHERE key = ?", (KEY,)).fetchone()
+    return recalled(found[0] if found else None)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkBegins:
+    """A device is worked on from now on; one window of a device is open at a time."""
+
+    window: ByHand
+    then: Callable[[], None]
+
+    def write(self, writer: Writer) -> None:
+        """See Note. A window of this device that is open ends where the new one begins."""
+        before = _closed(known(writer), self.window.device, self.window.since)
+        _keep(writer, (*before, self.window), self.window.since)
+
+    def kept(self) -> None:
+        """See Awaited."""
+        self.then()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkEnds:
+    """The work on a device is over."""
+
+    device: str
+    at: int
+    then: Callable[[], None]
+
+    def write(self, writer: Writer) -> None:
+        """See Note."""
+        _keep(writer, _closed(known(writer), self.device, self.at), self.at)
+
+    def kept(self) -> None:
+        """See Awaited."""
+        self.then()
+
+
+def _closed(windows: tuple[ByHand, ...], device: str, at: int) -> tuple[ByHand, ...]:
+    """With those of a device ended at `at`; one that began no earlier is as if it had not been."""
+    found = []
+    for one in windows:
+        if one.device != device or one.until <= at:
+            found.append(one)
+        elif one.since < at:
+            found.append(ByHand(one.device, one.kind, one.since, at, one.by, one.note))
+    return tuple(found)
+
+
+def _keep(writer: Writer, windows: tuple[ByHand, ...], now: int) -> None:
+    fresh = [asdict(one) for one in windows if one.until > now - _KEPT_NS][-_MOST:]
+    writer.meta(KEY, json.dumps(fresh, ensure_ascii=False, separators=(",", ":")))
