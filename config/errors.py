@@ -33,11 +33,13 @@ class LineError(Exception):
 class DeviceError(Exception):
     """One device gave nothing usable: mark its values missing and go on with the next.
 
-    `cause` is one word for counters and breakers: silent, short, noise, exception, wrong, late, busy.
+    `cause` is one word for counters and breakers: silent, short, noise, exception, wrong, late, busy (it is alive, and asked again soon).
+    `likely` says what is probably behind it, where more is known than the cause.
     """
 
-    def __init__(self, message: str, cause: str = "silent") -> None:
+    def __init__(self, message: str, cause: str = "silent", likely: str = "") -> None:
         self.cause = cause
+        self.likely = likely
         super().__init__(message)
 
 

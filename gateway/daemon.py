@@ -154,8 +154,7 @@ class Daemon:
 
     def _words_of(self, device: str) -> str:
         """What its line says of a device just now."""
-        mono_ns = self.clock.now().mono_ns
-        return next((one["words"] for line in self.health for one in line.devices(mono_ns) if one["name"] == device), "")
+        return next(filter(None, (line.why(device) for line in self.health)), "")
 
     def _ordering(self) -> Ordering:
         """Who may be told something, and why the others may not."""

@@ -155,6 +155,15 @@ class LineHealth:
                 self._causes["silent"] += 1
             one.state, one.words = "silent", words
 
+    def why(self, device: str) -> str:
+        """What is likely wrong with a device; of one that speaks by itself with what its line has to say. Empty if it is another line's."""
+        with self._lock:
+            one = self._devices.get(device)
+            if one is None:
+                return ""
+            by_itself = one.state == "silent" and one.try_at_ns is None
+            return f"{one.words}; line {self.name}: {self._words}" if by_itself and self._words else one.words
+
     def late(self, device: str, polls: int = 1) -> None:
         """So many polls of a device were left out whole because there was no time for them."""
         with self._lock:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from threading import Event
 
 from drivers.driver import Deliver, Told, ToldLine, Trouble
+from drivers.likely import UNSPOKEN
 from drivers.reading import Clock
 from gateway.health import LineHealth
 
@@ -31,6 +32,8 @@ class Listener:
         self._heard_ns: dict[str, int] = {}
         self._withheld = set[str]()
         """Devices of which it is known why they are silent."""
+        self._trouble: dict[str, str] = {}
+        """What was last wrong with a device, since it spoke."""
         self._looked_ns = 0
         self._words = self._note = ""
 
@@ -61,10 +64,12 @@ class Listener:
     def answered(self, device: str, mono_ns: int, words: str = "") -> None:
         """See Report."""
         self._heard_ns[device] = time.monotonic_ns()
+        self._trouble.pop(device, None)
         self._health.answered(device, mono_ns, words)
 
     def failed(self, device: str, cause: str, words: str) -> None:
         """See Report."""
+        self._trouble[device] = words
         self._health.failed(device, cause, words)
 
     def withheld(self, device: str, trouble: Trouble | None) -> None:
@@ -94,7 +99,7 @@ class Listener:
         for device, patience_ns in self._patience_ns.items():
             silent_ns = mono_ns - self._heard_ns[device]
             if silent_ns > patience_ns and device not in self._withheld:
-                self._health.silent(device, f"has not spoken for {silent_ns / 1e9:.0f} s")
+                self._health.silent(device, f"has not spoken for {silent_ns / 1e9:.0f} s: {self._trouble.get(device) or UNSPOKEN}")
 
 
 def _interval_s(driver: Told) -> float | None:

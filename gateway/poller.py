@@ -217,8 +217,11 @@ class Poller:
             self._unasked.polled(turn.device, answered=False)
             batch = go_on(wire)
         except DeviceError as fault:
-            if not stop.is_set():
-                self._failed(turn.device, fault.cause, explained(fault))
+            if stop.is_set():
+                return Reason.DEVICE
+            if fault.cause == "busy":
+                return self._busy(turn, fault)
+            self._failed(turn.device, fault.cause, explained(fault))
             return Reason.DEVICE
         except LineError as error:
             self._lost(str(error))
@@ -237,16 +240,26 @@ class Poller:
         gone = int(np.count_nonzero(np.isnan(batch.raw)))
         self._unasked.polled(turn.device, answered=True)
         words = f"{gone} of {len(batch)} values missing" if gone else AFTERWARDS if self._unasked.is_sure(turn.device) else ""
-        self._has_answered = True
-        self._reopen.reset()
         turn.missing_ns = None
         if self._caller is not None:
             self._health.noted(self._caller.caller)
         self._health.answered(turn.device, batch.stamp.mono_ns, words)
-        self._turns.trust(turn.device, answers=True)
-        if self._given_up.good(turn.device):
+        self._lives(turn.device)
+
+    def _lives(self, device: str) -> None:
+        """It said something that only it can have said."""
+        self._has_answered = True
+        self._reopen.reset()
+        self._turns.trust(device, answers=True)
+        if self._given_up.good(device):
             self._sleepers.begin_anew()
-            log.info("line %s: %s answers again", self.name, turn.device)
+            log.info("line %s: %s answers again", self.name, device)
+
+    def _busy(self, turn: Turn, fault: DeviceError) -> Reason | None:
+        """It has no time for us just now: it is not given up, and asked again soon. Gives why there is no value, None while there may be one."""
+        self._lives(turn.device)
+        self._health.failed(turn.device, fault.cause, explained(fault))
+        return None if self._turns.ask_again(turn, self._clock.now().mono_ns) else Reason.DEVICE
 
     def _failed(self, device: str, cause: str, words: str) -> None:
         self._turns.trust(device, answers=False)

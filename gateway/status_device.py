@@ -12,6 +12,7 @@ _STATES = {
     "waiting": "nothing was asked or heard yet", "good": "answers", "failing": "the last try failed",
     "silent": "given up: tried now and then, the others keep their timetable", "unreachable": "its line is lost",
 }
+_UNSPOKEN = "it speaks by itself and has not: it is waited for"
 
 
 def run_status_device(site_path: Path, device: str, *, as_json: bool, out: TextIO) -> int:
@@ -35,11 +36,12 @@ def run_status_device(site_path: Path, device: str, *, as_json: bool, out: TextI
 
 
 def _lines(found: Plain, line: Plain) -> list[str]:
+    means = _UNSPOKEN if found["state"] == "silent" and found["retry_s"] is None else _STATES[found["state"]]
     retry = "" if found["retry_s"] is None else f", next in {found['retry_s']:.0f} s"
     causes = ", ".join(f"{cause} {times}" for cause, times in found["causes"].items())
     age = "no value yet" if found["age_s"] is None else f"last value {found['age_s']:.0f} s ago"
     where = f", {line['where']}" if line["where"] else ""
-    lines = [f"{found['station']}/{found['name']}  {found['state']}: {_STATES[found['state']]}{retry}; {age}"]
+    lines = [f"{found['station']}/{found['name']}  {found['state']}: {means}{retry}; {age}"]
     lines += [f"  {found['words']}"] if found["words"] else []
     counted = f"  asked or heard {found['polls']} times, {found['late']} left out late, {found['errors']} errors"
     return [*lines, counted + (f": {causes}" if causes else ""),

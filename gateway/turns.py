@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from drivers.driver import Asked, Group, Pause, Wire
 from drivers.reading import Batch, Stamp
 
+_BUSY_S = (1.0, 2.0, 4.0)
+"""After these waits a device that says that it is busy is asked again."""
 _DUE = operator.attrgetter("due_ns")
 NEVER_NS = 2**62
 """Due no sooner than somebody calls: its device sleeps."""
@@ -29,6 +31,8 @@ class Turn:
     """The slot for which MISSING was last told; None while it answers."""
     rest: Callable[[Wire], Batch | Pause] | None = None
     """How its poll goes on after a Pause; None = it has not begun."""
+    busy: int = 0
+    """So often it said in this slot that it is busy."""
     rest_ns: int = 0
     """When it does."""
 
@@ -92,10 +96,19 @@ class Turns:
         turn.rest, turn.rest_ns = pause.then, now_ns + round(pause.for_s * 1e9)
         self._pausing[turn.device] = turn
 
+    def ask_again(self, turn: Turn, now_ns: int) -> bool:
+        """It is busy: poll it anew after a while. False if it was so often enough, or its next slot comes before."""
+        if turn.busy >= len(_BUSY_S) or now_ns + round(_BUSY_S[turn.busy] * 1e9) >= turn.due_ns + turn.period_ns:
+            return False
+        self.pause(turn, Pause(_BUSY_S[turn.busy], lambda wire: turn.driver.poll(turn.group, wire)), now_ns)
+        turn.busy += 1
+        return True
+
     def go_on(self, turn: Turn) -> Callable[[Wire], Batch | Pause]:
         """How its poll begins, or goes on after a pause, which ends with this."""
         rest, turn.rest = turn.rest, None
         if rest is None:
+            turn.busy = 0
             return lambda wire: turn.driver.poll(turn.group, wire)
         del self._pausing[turn.device]
         return rest

@@ -1,12 +1,12 @@
 """The ledger of gaps: which intervals are missing, why, and what of them came later; over restarts, kills and late data."""
 
 import json
-import threading
 from itertools import pairwise
 
 import naive
 import numpy as np
 import pytest
+from controlled import answering
 from house import AMMONIA, LAEQ, NOON, House, S, site
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,6 @@ from analytics.state import Layout, State
 from config.series import GAP, Origin, Reason
 from drivers.reading import Delivery, Readings
 from gateway.cli import main
-from gateway.control import ControlServer, ask
 from gateway.gap_ledger import WORDS, gaps_between, plain
 from gateway.overview import Overview
 
@@ -292,23 +291,15 @@ def test_what_goes_on_is_told_of_the_series_and_the_time_that_were_asked_for(sta
     path, house = station
     stay_away(house, 9, Reason.DEVICE)
     status = {"gaps": [plain(gap) for gap in house.core.open_gaps()]}
-    socket, stop = house.folder / "control.sock", threading.Event()
-    daemon = threading.Thread(target=ControlServer(socket, {"status": lambda asked: status}).run, args=(stop,))
 
     def told(*words: str) -> tuple[int, list[str]]:
         code = main(["--site", str(path), "gaps", "--json", *words])
         return code, [gap["series"] for gap in json.loads(capsys.readouterr().out)["gaps"] if gap["until"] is None]
 
-    daemon.start()
-    try:
-        while ask(socket, "status") is None:
-            pass
+    with answering(house.folder / "control.sock", {"status": lambda asked: status}):
         assert told() == told("river/probe") == (1, [str(AMMONIA)])
         assert told(str(LAEQ)) == (0, [])
         assert told("--to", "2026-11-21 20:00")[1] == [], "it has not ended before"
-    finally:
-        stop.set()
-        daemon.join()
 
 
 def test_the_overview_follows_the_ledger_and_shows_no_gap_as_a_value(station):

@@ -1,8 +1,20 @@
 """People see of every line and device what it did last, and every fault is counted with its cause."""
 
+import io
 import threading
+import time
+from types import SimpleNamespace
 
+import pytest
+from controlled import answering
+
+from drivers.likely import UNSPOKEN
+from gateway.building import journal_folder, load_site
+from gateway.clock import SystemClock
+from gateway.control import socket_path
 from gateway.health import LineHealth
+from gateway.listener import Listener
+from gateway.status_device import run_status_device
 
 S = 1_000_000_000
 
@@ -69,6 +81,44 @@ def test_a_source_that_falls_silent_is_counted_once_each_time():
     of.answered("ph", 1)
     of.silent("ph", "nothing for 5 min")
     assert of.devices(2)[0]["causes"] == {"silent": 2}
+
+
+def test_why_a_device_that_speaks_by_itself_is_silent_is_told_with_what_its_line_says():
+    of = health()
+    of.opened()
+    of.noted("the broker takes no subscription")
+    of.silent("ph", "has not spoken for 35 s")
+    of.failed("soil", "silent", "no answer: power, wires A and B, address?", given_up=True, try_at_ns=9)
+    assert of.why("ph") == "has not spoken for 35 s; line bus: the broker takes no subscription"
+    assert of.why("soil") == "no answer: power, wires A and B, address?", "one that is asked says it all itself"
+    assert of.why("another") == ""
+
+
+def test_the_silence_of_a_device_that_speaks_by_itself_has_the_cause_that_was_seen_last():
+    of = health()
+    listener = Listener("bus", None, {"ph": SimpleNamespace()}, SystemClock(), lambda delivery, wait_s: True, of, {"ph": 10.0})
+    listener.opened()
+    now = time.monotonic_ns()
+    listener.alive(now + 60 * 10**9)
+    assert "power" in of.why("ph")
+    listener.failed("ph", "noise", "no frame has a right checksum: another baudrate?")
+    listener.alive(now + 70 * 10**9)
+    assert of.why("ph").endswith("70 s: no frame has a right checksum: another baudrate?")
+    listener.answered("ph", now)
+    listener.alive(now + 130 * 10**9)
+    assert of.why("ph").endswith(UNSPOKEN), "it has spoken since"
+
+
+@pytest.mark.parametrize(("given_up", "words"), [(True, "given up: tried now and then"), (False, "it speaks by itself and has not")])
+def test_the_status_of_a_silent_device_says_whether_it_is_asked_or_waited_for(tmp_path, given_up, words):
+    of, out, site = health(), io.StringIO(), tmp_path / "site.toml"
+    site.write_text("[stations.river]\n", "utf-8")
+    of.failed("ph", "silent", "no answer", given_up=True, try_at_ns=10**10) if given_up else of.silent("ph", "has not spoken for 35 s")
+    status = {"devices": of.devices(0), "lines": [of.line()]}
+    (tmp_path / "journal").mkdir()
+    with answering(socket_path(journal_folder(load_site(site).site)), {"status": lambda asked: status}):
+        assert run_status_device(site, "ph", as_json=False, out=out) == 1
+    assert words in out.getvalue()
 
 
 def test_readers_and_the_line_do_not_disturb_each_other():

@@ -301,6 +301,20 @@ def test_every_fault_names_what_is_likely_behind_it(change, cause, words):
     assert re.search(words, explained(fault.value))
 
 
+def test_each_exception_names_its_own_cause_and_none_but_the_first_three_the_profile():
+    driver = modbus_devices.driver(modbus_devices.profile({"a": {"register": 0}}))
+    said = {}
+    for code in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 99):
+        with pytest.raises(DeviceError) as fault:
+            driver.poll(driver.groups()[0], wire(table(r0=7), change=lambda frame, code=code: seal(bytes([1, 0x83, code]))))
+        said[code] = explained(fault.value).partition("): ")[2]
+        assert fault.value.cause == {5: "busy", 6: "busy", 11: "silent"}.get(code, "exception")
+    assert {code for code, words in said.items() if "profile" in words} == {1, 2, 3}
+    assert len(set(said.values())) == len(said) - 2, "1, 2 and 3 say the same"
+    for code, words in {4: "its own display", 5: "longer `answer`", 6: "interval", 8: "memory", 10: "gateway", 11: "behind the gateway"}.items():
+        assert words in said[code]
+
+
 def test_register_groups_have_their_own_interval_and_priority():
     of = modbus_devices.profile({"a": {"register": 0}, "b": {"register": 1, "interval": "5 min", "priority": "low"}, "c": {"register": 2},
                                  "d": {"register": 3, "interval": "5 min", "priority": "low"}, "e": {"register": 1000, "priority": "high"}})

@@ -213,6 +213,45 @@ def test_what_is_likely_wrong_and_when_it_is_tried_again_stands_in_the_status_an
     assert (house.view("a")["words"], house.view("a")["retry_s"]) == ("", None)
 
 
+def test_a_device_that_says_that_it_is_busy_is_not_given_up_and_its_value_is_there_soon_after():
+    house = House(a=every(5), b=every(5))
+    house.run_for(2)
+    busy = house.devices["a"]
+    busy.fault, busy.timeout_s = DeviceError("exception 6 (busy)", "busy"), 0.02
+    house.run_for(60)
+    assert house.view("a")["state"] == "failing"
+    assert "interval gives it" in house.view("a")["words"]
+    assert house.view("a")["causes"] == {"busy": len(busy.polled) - 1}
+    assert [round(at, 1) % 5 for at in house.at("b")] == [0.0] * len(house.at("b")), "the others keep their timetable"
+    busy.fault, ended_ns = None, house.clock.mono_ns
+    house.run_for(10)
+    assert min(ns for ns, raw, _ in house.taker.rows("a") if ns > ended_ns and not math.isnan(raw)) - ended_ns < 5.2 * S
+
+
+def test_a_device_that_is_busy_is_asked_again_a_few_times_in_a_long_slot_and_missing_only_then():
+    house = House(a=every(60))
+    house.devices["a"].fault = DeviceError("exception 5", "busy")
+    house.devices["a"].timeout_s = 0.0
+    house.run_for(59)
+    assert house.at("a") == [0.0, 1.0, 3.0, 7.0]
+    assert [(round((ns - house.start_ns) / S), chr(reason)) for ns, _, reason in house.taker.rows("a")] == [(7, "d")]
+    house.run_for(3)
+    house.devices["a"].fault = None
+    house.run_for(10)
+    assert house.at("a")[4:] == [60.0, 61.0, 63.0]
+    assert [math.isnan(raw) for _, raw, _ in house.taker.rows("a")] == [True, False]
+
+
+def test_a_device_that_was_given_up_and_says_that_it_is_busy_is_back():
+    house = House(a=every(5))
+    house.devices["a"].fault = DeviceError("no answer")
+    house.run_for(60)
+    assert house.view("a")["state"] == "silent"
+    house.devices["a"].fault = DeviceError("exception 6 (busy)", "busy")
+    house.run_for(60)
+    assert (house.view("a")["state"], house.view("a")["retry_s"]) == ("failing", None)
+
+
 def test_a_slow_dead_device_is_missing_at_each_due_time():
     house = House(a=every(300))
     house.devices["a"].fault = DeviceError("no answer")

@@ -204,6 +204,12 @@ def test_what_no_port_can_be_set_to_is_refused_at_once(word, words, said, capsys
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("word", [["scan", "/dev/none"], ["probe", "/dev/none", "1"]])
+def test_without_an_option_the_words_go_as_far_as_the_port(word, capsys):
+    assert main(word) == 69
+    assert "/dev/none" in capsys.readouterr().err
+
+
 def test_where_a_file_is_to_be_written_is_looked_at_before_anything_is_sent(tmp_path):
     class Vanishing(RecognisableSoil):
         def read(self, function: int, first: int, count: int) -> list[int]:

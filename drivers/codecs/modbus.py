@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from config.errors import DeviceError
-from drivers.likely import ECHO, TWICE
+from drivers.likely import DECLINED, ECHO, NO_LIST, TWICE
 
 EXCEPTIONS = {
     1: "illegal function", 2: "illegal register", 3: "illegal value or count", 4: "device failure", 5: "acknowledged, still working",
@@ -31,8 +31,7 @@ class DeclinedError(DeviceError):
     def __init__(self, code: int) -> None:
         self.code = code
         cause = "busy" if code in (5, 6) else "silent" if code == 11 else "exception"
-        hint = ": does the profile fit this model?" if code in (1, 2, 3) else ""
-        super().__init__(f"exception {code} ({EXCEPTIONS.get(code, 'unknown')}){hint}", cause)
+        super().__init__(f"exception {code} ({EXCEPTIONS.get(code, 'unknown')})", cause, DECLINED.get(code, NO_LIST))
 
 
 @dataclass(frozen=True, slots=True)

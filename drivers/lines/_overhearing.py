@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from drivers.blocks import LineSpeed
-from drivers.codecs.modbus import EXCEPTIONS, Question
+from drivers.codecs.modbus import DeclinedError, Question
 from drivers.codecs.modbus_overheard import Ear, Overheard
 from drivers.driver import AskedLine, Deliver, Heard, Report, Told
+from drivers.likely import explained
 from drivers.lines._stream import StreamListener
 from drivers.overheard import OverheardDriver, payload, topic
 from drivers.reading import Clock
@@ -78,8 +79,8 @@ class OverhearingListener(StreamListener):
             elif pair.is_silent:
                 self._report.failed(device, "silent", "the other master asks it and it does not answer: power, wiring, address?")
             elif pair.declined:
-                words = EXCEPTIONS.get(pair.declined, "unknown")
-                self._report.failed(device, "exception", f"it answers the other master with exception {pair.declined} ({words})")
+                fault = DeclinedError(pair.declined)
+                self._report.failed(device, fault.cause, f"it answers the other master with {explained(fault)}")
             else:
                 self._hear_message(Heard(topic(pair.question), payload(pair.registers), self._clock.now()))
         self._count()

@@ -19,6 +19,7 @@ from drivers.codecs.modbus import DeclinedError, Question
 from drivers.codecs.modbus_write import MOST_WRITTEN, Write
 from drivers.decode import Form, NumberType, Order, decode, encode
 from drivers.driver import Wire
+from drivers.likely import explained
 from drivers.order import Order as Given
 from drivers.order import Outcome, Verb
 from drivers.protocols._modbus_talk import Talk
@@ -125,7 +126,7 @@ class Commands:
         try:
             self._talk.write(command.write(self._unit, order.value), wire, command.answer)
         except DeclinedError as declined:
-            return Outcome("unknown" if declined.code in _MAY_BE_DONE else "failed", f"the device answers {declined}")
+            return Outcome("unknown" if declined.code in _MAY_BE_DONE else "failed", f"the device answers {explained(declined)}")
         except DeviceError as fault:
             return Outcome("unknown", f"it was sent; {fault}", fault.cause)
         return Outcome("done", "confirmed by the device")

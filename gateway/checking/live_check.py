@@ -13,7 +13,7 @@ from config.input_table import Input
 from config.inputs import PULSES
 from config.reading_site import SiteFile
 from drivers.driver import Asked, AskedLine, Told, ToldLine, Trouble, Wire, finish
-from drivers.likely import LIKELY
+from drivers.likely import behind
 from drivers.reading import Batch, Delivery
 from drivers.resting import RestingTold, Rests
 from gateway.building import Builder
@@ -96,7 +96,7 @@ def _ask(name: str, line: AskedLine, drivers: Mapping[str, Asked], stop: Event, 
                         break
                     except DeviceError as error:
                         result.good, result.words = False, f"{error}, {tried} tr{'ies' if tried > 1 else 'y'}"
-                        result.repair = _SUPPLY if may_be_off and error.cause == "silent" else LIKELY.get(error.cause, "")
+                        result.repair = _SUPPLY if may_be_off and error.cause == "silent" else behind(error)
                     if stop.is_set():
                         return found
     except LineError as error:
