@@ -11,6 +11,7 @@ from config.inputs import wired
 from config.reading_site import SiteFile, read_site_file
 from config.regime import SupplyTable
 from config.site import Site
+from config.table import Table
 from config.units import duration_text
 from drivers.blocks import LineSpeed
 from drivers.driver import Asked, AskedLine, Device, Overhears, Told, ToldLine
@@ -62,6 +63,18 @@ def check_one_way(line: str, drivers: Mapping[str, Asked | Told]) -> None:
         raise ValueError(f"line {line}: {asked[0]} is asked and {told[0]} speaks by itself; give each a line of its own")
 
 
+def check_codes(line: str, options: Table, drivers: Mapping[str, Asked | Told]) -> None:
+    """One byte of a modem's is in every stream. Raises ValueError if a device speaks by itself on a line from which one is taken out.
+
+    Of a device that is asked the length of the answer is known: there only an answer with such a heartbeat inside is lost, and asked again.
+    """
+    told = [name for name, driver in drivers.items() if isinstance(driver, Told)]
+    short = [one for one in getattr(options, "codes", ()) if len(one) == 1]
+    if told and short:
+        raise ValueError(f"line {line}: {told[0]} speaks by itself, and of what it says every byte {short[0][0]:02X} would be taken for the modem's"
+                         " registration or heartbeat; set the modem to one of four bytes or more")
+
+
 def _overheard(line: str, device: str, driver: Asked | Told) -> Told:
     """The driver of a device on a line where another master asks. Raises ValueError if it can only be asked."""
     if isinstance(driver, Told):
@@ -103,6 +116,7 @@ class Builder:
         """The drivers of the devices on a line. Raises ConfigError or ValueError where a device cannot be."""
         drivers = {name: self.driver(name) for name, device in self._site.devices.items() if device.common.line == line}
         check_one_way(line, drivers)
+        check_codes(line, self._site.lines[line].options, drivers)
         return drivers
 
     def driver(self, name: str) -> Asked | Told:

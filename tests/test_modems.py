@@ -35,8 +35,8 @@ from drivers.protocols import modbus
 from drivers.reading import Delivery
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice, TableSource
 from drivers.simulated.modem import Modem
-from gateway.building import load_site
-from gateway.checking.check import prove
+from gateway.building import Builder, load_site
+from gateway.checking.check import prove, run_check
 from gateway.checking.live_check import check_live
 from gateway.clock import SystemClock
 from gateway.health import LineHealth
@@ -552,6 +552,32 @@ def test_lines_that_cannot_share_an_address_are_refused_by_the_check(first: str,
     with pytest.raises(ConfigError, match=words):
         read_site_text(text, KINDS)
     read_site_text(text.replace(second, 'registration = "other"') if second else text + 'registration = "other"\n', KINDS)
+
+
+MODEM_SITE = """[stations.river]
+[lines.weir]
+kind = "tcp_server"
+{codes}
+[devices]
+it = {device}
+"""
+METER, DUST = '{ profile = "sim_noise_meter", address = 1 }', '{ profile = "plantower_pms5003" }'
+
+
+@pytest.mark.parametrize(("codes", "device", "answer", "words"), [
+    ('registration = "weir-01"\nheartbeat = ["PING", "hex:00"]', DUST, 78, "of what it says every byte 00 would be taken"),
+    ('registration = "w"\nheartbeat = "PING"', DUST, 78, "of what it says every byte 77 would be taken"),
+    ('registration = "weir-01"\nheartbeat = "hex:00"', METER, 0, "warning   lines.weir: a registration or heartbeat of 1 byte stands in many"),
+    ('registration = "weir-01"\nheartbeat = ["PING", "BIP"]', DUST, 0, "a registration or heartbeat of 3 bytes stands in many"),
+    ('registration = "weir-01"\nheartbeat = "PING"', DUST, 0, "OK.")])
+def test_codes_of_a_modem_that_would_eat_readings_are_refused_or_warned_of(tmp_path: Path, codes: str, device: str, answer: int, words: str) -> None:
+    (tmp_path / "site.toml").write_text(MODEM_SITE.format(codes=codes, device=device), "utf-8")
+    out = io.StringIO()
+    assert run_check(str(tmp_path / "site.toml"), live=False, schema=False, all_=False, as_json=False, out=out) == answer
+    assert words in out.getvalue()
+    if answer:
+        with pytest.raises(ValueError, match="speaks by itself"):
+            Builder(load_site(tmp_path / "site.toml")).drivers("weir")
 
 
 def test_every_protocol_of_a_serial_line_can_be_carried_by_a_modem() -> None:

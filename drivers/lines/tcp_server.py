@@ -94,6 +94,12 @@ class Options(PacketLine):
         return None
 
     @property
+    def codes(self) -> tuple[bytes, ...]:
+        """What is taken out of all that comes: heartbeats, and registrations, which some modems put before every packet."""
+        known = self.known_by
+        return (*map(code, self.heartbeat), *(known.forms if known else ()))
+
+    @property
     def who(self) -> str:
         """Whom it waits for, for people."""
         return f"a modem that registers as {self.registration}" if self.registration else "a modem"
@@ -107,10 +113,8 @@ class Line:
         self.name = name
         self._options = options
         self._owed = Owed()
-        known = options.known_by
-        heartbeats = [code(text) for text in options.heartbeat]
-        self._sieve = Sieve([*heartbeats, *(known.forms if known else ())])
-        self._heartbeats = Sieve(heartbeats)
+        self._sieve = Sieve(options.codes)
+        self._heartbeats = Sieve(map(code, options.heartbeat))
         self._subscriber: Subscriber | None = None
         self._door = Door(name)
 

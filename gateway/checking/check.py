@@ -10,7 +10,7 @@ from config.reading_site import SiteFile, read_site_file
 from config.site_rules import measured
 from config.telling import told
 from drivers.driver import Asked, Told
-from gateway.building import Builder, check_one_way
+from gateway.building import Builder, check_codes, check_one_way
 from gateway.checking.forecast import loads, notes, rule_text, warnings
 from gateway.command_words import SITE
 from gateway.exit_codes import Exit
@@ -71,7 +71,9 @@ def prove(file: SiteFile) -> dict[str, Asked | Told]:
     for name in file.site.lines:
         with _Placed(file, ("lines", name), f"line {name}: "):
             builder.line(name)
-            check_one_way(name, {device: driver for device, driver in drivers.items() if file.site.devices[device].common.line == name})
+            mine = {device: driver for device, driver in drivers.items() if file.site.devices[device].common.line == name}
+            check_one_way(name, mine)
+            check_codes(name, file.site.lines[name].options, mine)
     for name in file.site.sinks:
         with _Placed(file, ("sinks", name), f"sink {name}: "):
             builder.sink(name).close()

@@ -18,6 +18,8 @@ from gateway.secrets import Secrets
 _ROUND_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _COMFORTABLE = 0.8
 _MOST_SERIES = 3
+_SAFE_BYTES = 4
+"""A code of a modem that is so long stands by chance in one of four thousand million places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def _audience(site: Site, rule: Rule, series: list[Series]) -> str:
 
 def warnings(file: SiteFile) -> list[str]:
     """What is allowed and yet likely to go wrong."""
-    return [*_factory_settings(file), *_ports(file.site), *_secrets(file.site), *_open_console(file.site), *_open_lines(file.site)]
+    return [*_factory_settings(file), *_ports(file.site), *_secrets(file.site), *_open_console(file.site), *_open_lines(file.site),
+            *_short_codes(file.site)]
 
 
 def notes(file: SiteFile) -> list[str]:
@@ -164,6 +167,16 @@ def _open_console(site: Site) -> Iterator[str]:
     host = site.console.listen.rpartition(":")[0].strip("[]")
     if site.console.enabled and host not in ("127.0.0.1", "::1", "localhost"):
         yield f"console.listen = {site.console.listen}: whoever reaches this box can read the console → 127.0.0.1 and ssh -L, or a proxy with a login"
+
+
+def _short_codes(site: Site) -> Iterator[str]:
+    """Modems whose registration or heartbeat is in many an answer."""
+    for name, line in site.lines.items():
+        shortest = min(getattr(line.options, "codes", ()), key=len, default=b"")
+        if 0 < len(shortest) < _SAFE_BYTES:
+            size = f"{len(shortest)} byte" + ("s" if len(shortest) > 1 else "")
+            yield (f"lines.{name}: a registration or heartbeat of {size} stands in many an answer by chance, and readings are lost → set the modem "
+                   f"to one of {_SAFE_BYTES} bytes or more")
 
 
 def _open_lines(site: Site) -> Iterator[str]:
