@@ -90,3 +90,12 @@ def test_the_page_on_the_demo_names_every_device() -> None:
     rows = re.findall(r"^\| (\w+) \| (\w+) \|", page, re.MULTILINE)
     wanted = [(place.name, place.station) for place in (*RTU, METER)] + [(name, station) for name, (station, _, _) in NODES.items()]
     assert [row for row in rows if row != ("device", "station")] == wanted
+
+
+def test_the_recorded_run_keeps_what_is_said_of_the_cost_of_a_message() -> None:
+    said = next(line for line in (DOCS / "testing.md").read_text("utf-8").splitlines() if line.startswith("| `mqtt` |"))
+    assert "one reading costs less than plain paho, fifty at most three times as much" in said
+    figures = json.loads((DOCS / "benchmarks.json").read_text("utf-8"))["mqtt"]["figures"]
+    for qos in (0, 1):
+        assert figures[f"QoS {qos}, 1 readings"]["ours / paho"] < 1
+        assert figures[f"QoS {qos}, 50 readings"]["ours / paho"] < 3
