@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.find import Found
 from config.reading_profile import read_profile
-from drivers.blocks import Block, cost
+from drivers.blocks import Block, Cost, Want, cost
 from drivers.codecs.modbus import MOST
 from drivers.driver import Device
 from drivers.lines.serial import Options
@@ -30,20 +30,23 @@ def profiles() -> dict:
     return {name: profile for name, profile in read.items() if profile.file.protocol == "modbus"}
 
 
-def times(profile) -> tuple[float, float, float]:
-    """Seconds of the line a cycle: ours, one request a quantity, neighbours merged. All registers in one cycle."""
+def planned(profile) -> tuple[float, list[Want], Cost]:
+    """All registers in one cycle: the seconds of the line that ours takes; what is wanted; what requests cost."""
     line = Options(port="none").filled([profile.file.default])
     rows = {name: row.model_copy(update={"interval": None, "priority": None}) for name, row in profile.rows.items()}
     whole = profile.model_copy(update={"rows": rows})
     driver = modbus.Driver(Device("st", "probe", whole, modbus.Options(), line, 1.0))
-    timing = profile.timing
-    price = cost(line, timing.turnaround)
     words = dict.fromkeys(modbus.want(status) for status in profile.status.values())  # several bits of one register: read once
     wants = [*driver._wants.values(), *words]  # noqa: SLF001 - the benchmark looks inside
+    return sum(group.line_time_s for group in driver.groups()), wants, cost(line, profile.timing.turnaround)
+
+
+def times(profile) -> tuple[float, float, float]:
+    """Seconds of the line a cycle: ours, one request a quantity, neighbours merged."""
+    spent, wants, price = planned(profile)
     singly = [Block(want.function, want.first, want.count, ()) for want in wants]
     merged = [block for function in sorted({want.function for want in wants})
-              for block in neighbours([want for want in wants if want.function == function], min(MOST[function], timing.max_registers))]
-    spent = sum(group.line_time_s for group in driver.groups())
+              for block in neighbours([want for want in wants if want.function == function], min(MOST[function], profile.timing.max_registers))]
     return spent, *(sum(price.of(block.function, block.count) for block in blocks) for blocks in (singly, merged))
 
 
