@@ -12,6 +12,8 @@ from config.toml_notes import Path
 _HIDDEN = re.compile(r"pass|secret|token|key", re.IGNORECASE)
 _FORMS = {"listen": 'write HOST:PORT, as in "127.0.0.1:8080"', "secret": "a name in a-z 0-9 . _ -, as in influx-token"}
 _ADD = {"source": 'add  source = "which manual, which page"'}
+_MOST_LISTED = 16
+"""So many keys of a table are named to someone who wrote one that it has not; more are no help."""
 _MISREAD = str.maketrans({"O": "0", "o": "0", "l": "1", "I": "1", ",": ".", " ": None, "_": None})
 
 
@@ -34,7 +36,9 @@ def fault(detail: ErrorDetails, raw: Mapping[str, object], base: Path, known: It
     name = dotted(path)
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return Fault(path, f"{name} is not a key here", did_you_mean(str(path[-1]), known if len(inside) == 1 else ()), True, True)
+        here = sorted(known) if len(inside) == 1 else []
+        listed = f"keys here: {', '.join(here)}" if 0 < len(here) <= _MOST_LISTED else ""
+        return Fault(path, f"{name} is not a key here", did_you_mean(str(path[-1]), here, listed), True, True)
     if kind == "missing":
         key = str(detail["loc"][-1])
         return Fault(path, f"{name or 'the file'} has no {key}", _ADD.get(key, f"add  {key} = …"), True)
