@@ -1,6 +1,7 @@
 """What has been journalled already: redelivered messages, and readings that a source sent twice."""
 
 import math
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -29,14 +30,37 @@ class Redeliveries:
         return receipt.line, receipt.packet, receipt.digest
 
 
+@dataclass(slots=True)
+class _Times:
+    """The newest times of one series, in the order they came; the oldest gives way."""
+
+    at: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_REMEMBERED, np.int64))
+    raw: NDArray[np.float64] = field(default_factory=lambda: np.zeros(_REMEMBERED))
+    place: int = 0
+    newest: int = 0
+
+    def add(self, at: int, raw: float) -> None:
+        place = self.place
+        self.at[place], self.raw[place] = at, raw
+        self.place = (place + 1) % _REMEMBERED
+        if at > self.newest:
+            self.newest = at
+
+    def has(self, at: int, raw: float) -> bool:
+        if at > self.newest:
+            return False
+        for place in np.flatnonzero(self.at == at):
+            known = float(self.raw[place])
+            if known == raw or (math.isnan(known) and math.isnan(raw)):
+                return True
+        return False
+
+
 class Recent:
     """Per series the newest 1024 own times: a reading with its own time enters once, however often it is sent."""
 
     def __init__(self) -> None:
-        self._at: dict[int, NDArray[np.int64]] = {}
-        self._raw: dict[int, NDArray[np.float64]] = {}
-        self._next: dict[int, int] = {}
-        self._newest: dict[int, int] = {}
+        self._series: dict[int, _Times] = {}
 
     def learn(self, rows: Rows) -> None:
         """Fill from the journal at start: what came, not what was found missing."""
@@ -47,23 +71,19 @@ class Recent:
 
     def remember(self, series: int, at: int, raw: float) -> None:
         """A reading is here now, whoever stamped it."""
-        if series not in self._at:
-            self._at[series] = np.zeros(_REMEMBERED, np.int64)
-            self._raw[series] = np.zeros(_REMEMBERED)
-            self._next[series] = 0
-        place = self._next[series] % _REMEMBERED
-        self._at[series][place] = at
-        self._raw[series][place] = raw
-        self._next[series] += 1
-        self._newest[series] = max(at, self._newest.get(series, 0))
+        self._times(series).add(at, raw)
 
     def meet(self, series: int, at: int, raw: float) -> Literal["new", "late", "again"]:
         """A reading comes: is it the newest, one that fills a gap or corrects (late), or one that is here already?"""
-        newest = self._newest.get(series, 0)
-        if at <= newest:
-            for place in np.flatnonzero(self._at[series] == at):
-                known = float(self._raw[series][place])
-                if known == raw or (math.isnan(known) and math.isnan(raw)):
-                    return "again"
-        self.remember(series, at, raw)
+        times = self._times(series)
+        newest = times.newest
+        if times.has(at, raw):
+            return "again"
+        times.add(at, raw)
         return "new" if at > newest else "late"
+
+    def _times(self, series: int) -> _Times:
+        times = self._series.get(series)
+        if times is None:
+            times = self._series[series] = _Times()
+        return times
