@@ -3,9 +3,12 @@
 import io
 import json
 import shutil
+import socket
 import subprocess
 import threading
+import time
 import tomllib
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -245,6 +248,35 @@ listen_first = "0 s"
     assert got["geolux_lx80"] == {"water_level": pytest.approx(1.855)}
     assert got["qingyi_cg62"] == {"pulses:rain": 1236.0, "rain_rate": 6.0}, "a count is no rain"
     assert got["waveshare_analog_8ch"] == {"water_level:weir": pytest.approx(2.5)}
+
+
+@pytest.mark.parametrize("scheme", ["mqtt", "mqtts"])
+def test_live_says_at_once_that_a_broker_cannot_be_reached_or_trusted(tmp_path, scheme):
+    with socket.create_server(("127.0.0.1", 0)) as ear:
+        def hang_up():
+            with suppress(OSError):
+                while True:
+                    ear.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        path = tmp_path / "site.toml"
+        path.write_text(f"""
+[stations.yard]
+[lines.broker]
+kind = "mqtt"
+url = "{scheme}://127.0.0.1:{ear.getsockname()[1]}"
+[devices]
+air = {{ profile = "mqtt_json", topic = "yard/air" }}
+""", "utf-8")
+        began = time.monotonic()
+        code, said = live(path, listen_s=60.0)
+        took_s = time.monotonic() - began
+        ear.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert (code, took_s < 10) == (1, True), said
+    assert "nothing in" not in said
+    assert ("broke off" if scheme == "mqtt" else "port") in said
 
 
 @pytest.mark.server

@@ -63,6 +63,13 @@ def test_a_time_that_cannot_be_true_spoils_its_message(written: str) -> None:
         list(OBJECT.hear(heard(f'{{"t": {written}, "pm10": 1}}', "yard/air")))
 
 
+def test_a_byte_order_mark_before_a_message_is_passed_over() -> None:
+    [(_, _, value)] = rows(OBJECT.hear(heard(b"\xef\xbb\xbf" + b'{"pm10": 12.5}', "yard/air")))
+    assert value == 12.5
+    with pytest.raises(Undecodable, match="not JSON"):
+        list(OBJECT.hear(heard(b"\xef\xbb\xbf" * 2 + b'{"pm10": 12.5}', "yard/air")))
+
+
 def test_a_list_gives_several_readings_of_one_series() -> None:
     got = rows(OBJECT.hear(heard('[{"t": 1795132790000, "pm10": 1}, {"t": 1795132795000, "pm10": 2.5}]', "yard/air")))
     assert [(at - NOW_NS, value) for _, at, value in got] == [(-10 * _S, 1.0), (-5 * _S, 2.5)]
@@ -86,6 +93,8 @@ def test_one_bad_value_is_missing_and_the_others_are_kept() -> None:
     ('{"pm10": {}}', "pm10: {} is not a number"),
     ('{"pm10": 1, "pm10": 2}', "the key 'pm10' stands twice"), ('{"x": {"y": 1, "y": 2}, "pm10": 2}', "the key 'y' stands twice"),
     ('{"temp": 1, "hum": 2}', "no key is a quantity of the vocabulary; it has 'temp', 'hum'"), ("{}", "it has no keys"), ("[]", "an empty list"),
+    ("[NaN]", "not an object: NaN$"), ('[{"a": NaN}]', "it has 'a'"),
+    ('{"t": NaN, "pm10": 1}', "^t: NaN "), ('{"pm10": [1e999]}', r"^pm10: \[1e999\] is not"),
     ("35", "not an object: 35"), ("null", "not an object"), ('["a"]', "not an object"), ('[{"pm10": 1}, 5]', "element 1: not an object"),
     ("[" * 100_000, "nested deeper than 32"), ('{"a":' * 100_000, "nested deeper than 32"),
     ('{"pm10": ' + "[" * 90 + "]" * 90 + "}", "is not a number"),
@@ -176,6 +185,7 @@ def test_topic_templates_take_what_they_say(topic: str, of: str, takes: list[str
 @pytest.mark.parametrize(("options", "words"), [
     ({"topic": "a/{colour}"}, "not a place that can be filled"), ({"topic": "a/{quantity}/{quantity}"}, "twice"),
     ({"topic": "a/#/b"}, "only at the end"),
+    ({"topic": "$share/g/z/#"}, "is a shared subscription.*leave \\$share"),
     ({"topic": "a/b+"}, "stand alone"), ({"topic": ""}, "empty"), ({"topic": "a{"}, "without its other half"),
     ({"topic": "a", "time": "$.*"}, "path of one value"),
     ({"topic": "a", "quantities": ["loudness"]}, "not a quantity of the vocabulary"), ({"topic": "a", "period": 60}, "not a duration"),

@@ -181,6 +181,19 @@ def test_what_cannot_be_taken_is_answered_in_words(body: bytes, path: str, metho
     assert [d.aside.payload for d in serving.journal.deliveries if d.aside] == ([body] if "set aside" in words or body == b"[]" else [])
 
 
+@pytest.mark.parametrize(("head", "status"), [
+    ("HEAD /yard/air HTTP/1.1\r\nHost: a", b"405"), ("HEAD / HTTP/1.1\r\nHost: a\r\nAuthorization: x", b"401")])
+def test_head_is_answered_with_a_length_and_no_body(head: str, status: bytes) -> None:
+    token = f"\r\nAuthorization: Bearer {TOKEN}" if status == b"405" else ""
+    with Serving() as serving, serving.raw(f"{head}{token}\r\n\r\n".encode()) as wire:
+        said = b"".join(iter(lambda: wire.recv(4096), b""))
+    first, _, rest = said.partition(b"\r\n")
+    assert status in first
+    assert (b"allow: post" in rest.lower()) == (status == b"405")
+    assert b"content-length: " in rest.lower()
+    assert rest.partition(b"\r\n\r\n")[2] == b""
+
+
 def test_what_is_said_before_the_body_spares_the_body() -> None:
     with Serving() as serving:
         head = b"POST /yard/air HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\nAuthorization: Bearer %s\r\n\r\n"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from config.errors import Undecodable
 
+_BOM = "\ufeff"
+"""Some write it before a text; RFC 8259, 8.1, lets a reader pass over it."""
 _SAFE_BRACKETS = 100
 """With fewer opening brackets nothing can be nested too deeply for the parser."""
 _DEEPEST = 32
@@ -19,11 +21,17 @@ _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 """Strings, also one that never ends (or looking for its end would start again at every quotation mark), and brackets."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Bad:
     """A value that cannot be used, and why."""
 
     why: str
+    written: str = ""
+    """As it stands in the message."""
+
+    def __repr__(self) -> str:
+        """For people who are shown what came."""
+        return self.written or self.why
 
 
 Json = None | bool | int | float | str | Bad | list["Json"] | dict[str, "Json"]
@@ -41,15 +49,15 @@ def shown(text: object, longest: int = 40) -> str:
 
 def _number(text: str) -> float | Bad:
     value = float(text) if len(text) <= _LONGEST_NUMBER else math.inf
-    return value if math.isfinite(value) else Bad(f"{shown(text)} is not a possible number")
+    return value if math.isfinite(value) else Bad(f"{shown(text)} is not a possible number", text)
 
 
 def _integer(text: str) -> int | Bad:
-    return int(text) if len(text) <= _LONGEST_NUMBER else Bad(f"{shown(text)} is not a possible number")
+    return int(text) if len(text) <= _LONGEST_NUMBER else Bad(f"{shown(text)} is not a possible number", text)
 
 
 def _constant(text: str) -> Bad:
-    return Bad(f"{text} is not a number")
+    return Bad(f"{text} is not a number", text)
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -80,7 +88,7 @@ def read(payload: bytes) -> Json:
     if end == len(text):  # the usual text has nothing around it
         return value
     try:
-        value = _DECODER.decode(text)
+        value = _DECODER.decode(text.removeprefix(_BOM))
     except json.JSONDecodeError as error:
         raise Undecodable(f"not JSON: {error.msg} at character {error.pos}" if text.strip() else "empty") from None
     return value

@@ -147,9 +147,11 @@ class Visit:
         headers += said.headers if said else ()
         if is_last:
             headers.append(("connection", "close"))
+        is_head = self._head is not None and self._head.method == "HEAD"  # an answer to it has a length and no body
         reply = h11.Response(status_code=status, headers=headers, reason=_REASONS.get(status, b""))
         try:
-            octets = (self._talk.send(reply) or b"") + (self._talk.send(h11.Data(data=body)) or b"") + (self._talk.send(h11.EndOfMessage()) or b"")
+            octets = (self._talk.send(reply) or b"") + (b"" if is_head else self._talk.send(h11.Data(data=body)) or b"")
+            octets += self._talk.send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError:  # it is beyond answering: a half-sent request of a version that has no answers, say
             self.close()
             return

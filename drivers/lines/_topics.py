@@ -12,6 +12,8 @@ def fault(topic_filter: str) -> str:
     if not topic_filter or "\0" in topic_filter or len(topic_filter.encode("utf-8", "replace")) > 65535:
         return "is empty, too long or has a NUL in it"
     levels = topic_filter.split("/")
+    if levels[0] == "$share":
+        return "is a shared subscription: what is published while we are away would go to others or be lost; leave $share and the group out"
     if any("#" in level for level in levels[:-1]):
         return "# stands only at the end"
     if any(("#" in level or "+" in level) and len(level) > 1 for level in levels):

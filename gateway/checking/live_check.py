@@ -26,6 +26,7 @@ LISTEN_S = 60.0
 _LOGIN_S = 20.0
 _SUPPLY = "its supply may be off: check --live switches nothing; the daemon does"
 _TRIES = 3
+_REFUSALS = 2
 
 
 def check_live(
@@ -63,7 +64,7 @@ def _line(builder: Builder, name: str, drivers: Mapping[str, Asked | Told], list
         return [Result("device", device, name, words=str(error)) for device in drivers]
     told = {device: driver for device, driver in drivers.items() if isinstance(driver, Told)}
     if told:
-        return _listen(name, cast("ToldLine", line), told, listen_s, stop)
+        return _listen(name, cast("ToldLine", line), told, listen_s, stop, waits=builder.is_called(name))
     return _ask(name, builder.asked_line(name), {device: driver for device, driver in drivers.items() if isinstance(driver, Asked)}, stop,
                 listen_s if builder.is_called(name) else 0.0)
 
@@ -128,6 +129,8 @@ class Ears:
         self.others = 0
         self.trouble = ""
         self.is_open = False
+        self.refusals = 0
+        """So often it could not even be opened."""
         self.all_heard = Event()
         self._began = time.monotonic()
         self._lock = Lock()
@@ -151,6 +154,7 @@ class Ears:
     def lost(self, words: str) -> None:
         """See Report."""
         self.trouble = words
+        self.refusals += not self.is_open
 
     def answered(self, device: str, mono_ns: int, words: str = "") -> None:
         """See Report."""
@@ -177,7 +181,8 @@ class Ears:
         """See Report."""
 
 
-def _listen(name: str, line: ToldLine, drivers: Mapping[str, Told], listen_s: float, stop: Event) -> list[Result]:
+def _listen(name: str, line: ToldLine, drivers: Mapping[str, Told], listen_s: float, stop: Event, *, waits: bool) -> list[Result]:
+    """`waits`: the far side comes to us. Any other line that cannot be opened twice in a row is not waited for."""
     ears, over = Ears(name, drivers), Event()
     unrested = {device: driver.unrested() if isinstance(driver, RestingTold) else (driver, False) for device, driver in drivers.items()}
     heard = {device: driver for device, (driver, _) in unrested.items()}
@@ -185,7 +190,8 @@ def _listen(name: str, line: ToldLine, drivers: Mapping[str, Told], listen_s: fl
     worker.start()
     until = time.monotonic() + listen_s
     while time.monotonic() < until and not stop.is_set() and not ears.all_heard.wait(0.1) and worker.is_alive():
-        pass
+        if ears.refusals >= _REFUSALS and not waits:
+            break
     over.set()
     worker.join(10.0)
     for device, result in ears.results.items():
