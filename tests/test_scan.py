@@ -159,6 +159,17 @@ def test_a_device_that_runs_at_another_baud_rate_is_found_there(tmp_path):
     assert found["found"][0]["looks_like"][0]["profile"] == "cwt_soil_7in1"
 
 
+def test_a_setting_that_the_port_cannot_have_is_named_and_the_others_are_asked(tmp_path):
+    """The kernel refuses parity on a pty where nothing else changes: the port was just listened to at the same rate."""
+    site = tmp_path / "site.toml"
+    site.write_text(LINE.format(port=tmp_path / "tty") + 'format = "8E1"\n', "utf-8")
+    with Deaf([device(3, RecognisableSoil(3))], tmp_path / "tty", 9600):
+        code, said, words = scan("cabinet", site, Wish(addresses="3-3", first=True, **FAST))
+    assert code == 0, words
+    assert said.splitlines()[1].split()[:3] == ["3", "9600", "8N1"]
+    assert "this port cannot be set to 57600 8E1: not asked there" in said
+
+
 def test_a_line_of_the_site_file_is_asked_at_its_own_setting_first(tmp_path):
     site = tmp_path / "site.toml"
     site.write_text(LINE.format(port=tmp_path / "tty"), "utf-8")

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from config.errors import LineError
@@ -43,6 +44,8 @@ class Report:
     """So many questions were answered by bytes without a right checksum."""
     spoilt_at: str = ""
     settings: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Settings that the port cannot have."""
     found: list[Plain] = field(default_factory=list)
     known: dict[str, object] = field(default_factory=dict)
     """Devices of the site file, which were not asked."""
@@ -89,8 +92,14 @@ def _own_serial(target: Target, wish: Wish, report: Report, shown: ProgressLine,
     shown.after = sum(len(scan.asks) for _, scan in scans)
     for options, scan in scans:
         shown.after -= len(scan.asks)
-        with own_port(options, stop) as wire:
-            _run(scan, wire, report, shown, stop)
+        wire = None
+        try:
+            with own_port(options, stop) as wire:
+                _run(scan, wire, report, shown, stop)
+        except LineError:
+            if wire is not None or not Path(target.port).exists() or (scan is scans[-1][1] and not report.settings):
+                raise
+            report.refused.append(scan.setting)
         shown.before += len(scan.asks)
         if report.master or (wish.first and report.found):
             break

@@ -57,6 +57,8 @@ def print_report(name: str, report: Report, out: TextIO) -> None:
         print("no answer so far", file=out)
     else:
         print(_nothing(name, report), file=out)
+    if report.refused:
+        print(f"this port cannot be set to {', '.join(report.refused)}: not asked there", file=out)
     if report.known:
         print("not asked, in the site file: " + ", ".join(f"{device} ({address})" for device, address in report.known.items()), file=out)
     if through:
@@ -88,6 +90,10 @@ def _nothing(name: str, report: Report) -> str:
     asked = f"at {', '.join(one for one in report.settings if one)}" if any(report.settings) else ""
     if report.spoilt:
         return (f"Bytes came at {report.spoilt_at or 'this setting'}, none with a right checksum: another baud rate or parity, "
-                f"or two devices with one address. → ecosentry scan {name} --all")
+                f"or two devices with one address. → {_more(name, report)}")
     return (f"No answer {asked}. → 1 power of the instruments  2 A and B exchanged: change them over, nothing breaks  "
-            f"3 other settings: ecosentry scan {name} --all").replace("  →", " →")
+            f"3 other settings: {_more(name, report)}").replace("  →", " →")
+
+
+def _more(name: str, report: Report) -> str:
+    return f"ecosentry scan {name} --all" + (", with the daemon stopped" if report.through == "daemon" else "")

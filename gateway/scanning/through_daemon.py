@@ -12,6 +12,7 @@ from gateway.control import ask
 from gateway.scanning.progress import ProgressLine
 
 _LOOK_S = 0.2
+_WAITS = "waiting for a moment when no poll is due"
 _STOPPED = "it has stopped; the same again looks at the port itself"
 
 
@@ -66,5 +67,5 @@ def _follow(socket: Path, number: str, line_shown: ProgressLine, found: list[Pla
             return Outcome(cast("Plain", view["result"]), cast("float", view["elapsed_s"]))
         if view["state"] in ("failed", "cancelled"):
             raise NoVisitError(str(view["words"]))
-        line_shown.tell(cast("int", view["done"]), cast("int", view["of"]), str(view["words"]), cast("float | None", view["remaining_s"]))
+        line_shown.tell(cast("int", view["done"]), cast("int", view["of"]), str(view["words"] or _WAITS), cast("float | None", view["remaining_s"]))
         time.sleep(_LOOK_S)
