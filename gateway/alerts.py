@@ -140,7 +140,7 @@ class Alerts:
     ) -> str:
         """Journal one transition and put it into the outbox of everyone it concerns; gives one line for the log."""
         kind = KINDS[t.kind]
-        station, zone = self._site.stations.get(series.station), self._zone(series)
+        zone = self._zone(series)
         known = alert_tables.alert(writer, t.alert)
         if known is None:
             day = datetime.fromtimestamp(t.at / 1e9, ZoneInfo(zone)).strftime("%m%d")
@@ -151,21 +151,38 @@ class Alerts:
             alert_tables.change_alert(writer, t.alert, t.severity, t.at if t.kind == ENDED else None)
         number = alert_tables.log_alert(writer, t.alert, event, t.at, kind, t.severity, facts)
         technical = t.watch < 0 or (series.quantity in vocabulary() and vocabulary()[series.quantity].medium == "technical")
-        data = {
-            "alert": key, "no": number, "rule": rule, "about": "technical" if technical else "environment",
-            "state": "ended" if t.kind == ENDED else "firing",
-            "series": str(series), "station": series.station,
-            "station_name": station.name if station else "", "area": station.area if station else "",
-            "latitude": station.latitude if station else None, "longitude": station.longitude if station else None,
-            "device": series.device, "quantity": series.quantity, "channel": series.channel,
-            "colour": Severity(t.severity or t.before).colour, "severity": t.severity, "previous": t.before, "worst": worst,
-            "since": iso(since, zone), "at": iso(t.at, zone), **facts,
-        }
+        data = {"alert": key, "no": number, "rule": rule, "about": "technical" if technical else "environment", "worst": worst,
+                "since": iso(since, zone), **self._about(series, t, zone), **facts}
         line = f"{kind.removeprefix('alert.').upper():8} {data['colour']:6} {facts['what']}  #{key}"
         for recipient in recipients(self._site, Concern(series, technical, worst)):
             tail = hashlib.sha256(recipient.encode()).hexdigest()[:8]
             alert_tables.post(writer, recipient, Notice(f"es_{self._journal_id}_{t.alert}_{number}_{tail}", t.at, kind, line, data))
         return line
+
+    def _about(self, series: Series, t: Transition, zone: str) -> dict[str, object]:
+        """What a message says of its station, its series and the step."""
+        station = self._site.stations.get(series.station)
+        return {
+            "state": "ended" if t.kind == ENDED else "firing", "series": str(series), "station": series.station,
+            "station_name": station.name if station else "", "area": station.area if station else "",
+            "latitude": station.latitude if station else None, "longitude": station.longitude if station else None,
+            "device": series.device, "quantity": series.quantity, "channel": series.channel,
+            "colour": Severity(t.severity or t.before).colour, "severity": t.severity, "previous": t.before, "at": iso(t.at, zone),
+        }
+
+    def unwritten(self, since_ns: int, now_ns: int, words: str) -> list[tuple[str, Notice]]:
+        """(recipient, notice): the journal can be written no more, or with empty words again. In no journal, so it has no number there."""
+        series, number = Series(next(iter(self._site.stations)), JOURNAL, ""), 1 if words else 2
+        zone, red = self._zone(series), int(Severity.RED)
+        t = Transition(-1, 0 if words else -1, RAISED if words else ENDED, red if words else 0, 0 if words else red, now_ns, math.nan, 0, -1)
+        key = f"journal-{since_ns // 10**9}"
+        what = f"journal: {words}" if words else "journal: it can be written again"
+        data = {"alert": key, "no": number, "rule": "journal_unwritable", "about": "technical", "worst": red, "since": iso(since_ns, zone),
+                **self._about(series, t, zone), "what": what, "advice": _ADVICE[FULL] if words else ""}
+        kind = KINDS[t.kind]
+        line = f"{kind.removeprefix('alert.').upper():8} {data['colour']:6} {what}  #{key}"
+        return [(to, Notice(f"es_{self._journal_id}_{key}_{number}_{hashlib.sha256(to.encode()).hexdigest()[:8]}", now_ns, kind, line, data))
+                for to in recipients(self._site, Concern(series, True, red))]
 
     def skipped(self, writer: Writer, event: int, now_ns: int, skipped: int) -> str:
         """Raise an alert: readings that ended the process again and again stay unjudged."""

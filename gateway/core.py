@@ -19,6 +19,7 @@ from config.series import GAP, Series
 from config.site import Site
 from drivers.reading import Clock, Delivery, Stamp
 from gateway.alerts import Alerts
+from gateway.contracts import Notice
 from gateway.gap_ledger import Gap
 from gateway.intake import Awaited, Intake, Note
 from gateway.journal import keeping, losing, maintenance, progress
@@ -39,6 +40,8 @@ _MOST_ROWS = 2000
 _SLACK_S = 0.5
 """A commit is this much earlier than promised: it takes time itself."""
 _CHECKPOINT_EVERY_S = 300.0
+_LOUD_AFTER_S = 10.0
+"""So long not even an alert could be journalled: people are told without."""
 _KEEPING_EVERY_S = 5.0
 _TRIES = 2
 """An event that was under way at so many unclean starts and the crash before them is never stepped again."""
@@ -59,8 +62,9 @@ class Core:
     """Owns the journal's writer, the plan and the state; everything here runs in one thread."""
 
     def __init__(self, writer: Writer, site: Site, expected: Iterable[Expected], clock: Clock, intake: Intake,
-                 grown: Callable[[], None], software: str, words_of: Callable[[str], str] = lambda device: "") -> None:
-        """`words_of` tells why a device gives nothing, for its alert."""
+                 grown: Callable[[], None], software: str, words_of: Callable[[str], str] = lambda device: "",
+                 aloud: Callable[[list[tuple[str, Notice]]], None] = lambda notices: None) -> None:
+        """`words_of` tells why a device gives nothing, for its alert; `aloud` tells people what cannot even be journalled."""
         self._writer = writer
         self._site = site
         self._wiring = Wiring(site, expected)
@@ -69,6 +73,7 @@ class Core:
         self._grown = grown
         self._software = software
         self._words_of = words_of
+        self._aloud = aloud
         self._off: frozenset[str] = frozenset()
         self._gathered = _Gathered()
         promised = site.journal.durable_within
@@ -94,6 +99,12 @@ class Core:
         """Notes that came before those of the intake, while the journal cannot be written."""
         self._said = False
         """An alert says that the journal cannot be written."""
+        self._unwritable: tuple[float, int] | None = None
+        """Since when not even that can be journalled, monotonic s and UTC ns."""
+        self._is_loud = False
+        """People were told so all the same."""
+        self.tried = time.monotonic()
+        """When the journal was tried last: a core that waits for it is not stuck."""
         self.give_up = Flagged()
         """Set when the daemon stops: a journal that cannot be written then raises instead of being tried again."""
 
@@ -264,6 +275,7 @@ class Core:
     def _patiently(self, work: Callable[[], None]) -> None:
         """Try until the journal takes it: until then nothing is acknowledged, and of what was polled the newest waits in memory."""
         while True:
+            self.tried = time.monotonic()
             try:
                 if self.trouble or self._reserve.given:
                     self._look_for_room()
@@ -280,6 +292,7 @@ class Core:
                 if self._said:
                     self._intake.tell(progress.JournalSays(progress.FULL, ""))
                 self._said = False
+                self._be_quiet()
             return
 
     def _look_for_room(self) -> None:
@@ -306,6 +319,21 @@ class Core:
             self._tell_meanwhile(words)
         except JournalError as error:
             log.debug("journal: not even an alert can be written: %s", error)
+            self._be_loud(words)
+
+    def _be_loud(self, words: str) -> None:
+        """Not even an alert can be journalled, and that lasts: tell people from memory."""
+        now = self._utc(self._clock.now())
+        self._unwritable = self._unwritable or (time.monotonic(), now)
+        since_s, since_ns = self._unwritable
+        if not (self._is_loud or self._said) and time.monotonic() - since_s >= _LOUD_AFTER_S:
+            self._aloud(self._alerts.unwritten(since_ns, now, words))
+            self._is_loud = True
+
+    def _be_quiet(self) -> None:
+        if self._is_loud and self._unwritable:
+            self._aloud(self._alerts.unwritten(self._unwritable[1], self._utc(self._clock.now()), ""))
+        self._is_loud, self._unwritable = False, None
 
     def _tell_meanwhile(self, words: str) -> None:
         """Commit what is no reading: the alert of the journal itself, what became of messages, how far the sinks are."""

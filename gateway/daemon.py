@@ -20,6 +20,7 @@ from config.site import SinkTable
 from drivers.driver import Asked, Remembers, Told, ToldLine
 from gateway.alerts import iso
 from gateway.alone import AlreadyRunning, alone
+from gateway.aloud import Aloud
 from gateway.bell import Bell
 from gateway.building import VERSION, Builder, journal_folder, load_site
 from gateway.clock import SystemClock
@@ -38,7 +39,7 @@ from gateway.journal.records import Sealed
 from gateway.journal.sealing import Sealer
 from gateway.journal.verifying import verify
 from gateway.journal.writer import JournalError, Writer
-from gateway.notify import notify, watchdog_s
+from gateway.notify import listened, notify, watchdog_s
 from gateway.ordering import Ordering
 from gateway.orders import Orders
 from gateway.outbox import Messenger
@@ -56,6 +57,8 @@ log = logging.getLogger("ecosentry")
 _LINES, _CAN_WAIT, _ONWARD, _CORE = 0, 1, 2, 3
 """In this order they stop; what can wait also when the supply is low."""
 _STOP_S = 5.0
+_BEFORE_AGAIN_S = 35.0
+"""As a service it ends so late with a journal that cannot be opened: starts that follow each other faster are forbidden after twenty of them."""
 _STUCK_S = 20.0
 """A core that has not turned for so long is stuck: the watchdog is no longer fed."""
 
@@ -86,8 +89,10 @@ class Daemon:
         self._for_power = False
         self._power = PowerWatch(site, folder, self.bell, self._shed, self.supervisor.start, self._halt) if site.power.device else None
         self._notes = [site.console.note] if site.console.note else []
+        self._aloud = Aloud(self._build.channel)
+        self._status = ""
         self._lines()
-        self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION, self._words_of)
+        self.core = Core(self.writer, site, self._expected, self.clock, self.intake, self.bell.ring, VERSION, self._words_of, self._aloud.say)
 
     # ── building ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _lines(self) -> None:
@@ -128,6 +133,8 @@ class Daemon:
         for recipient in sorted({to for s in self.site.subscriptions.values() for to in s.to}):
             messenger = Messenger(recipient, self._build.channel(recipient), self._folder, self.intake, self.bell, self.clock)
             self.supervisor.add(f"to {recipient}", messenger.run, _ONWARD)
+        if self.site.subscriptions:
+            self.supervisor.add("aloud", self._aloud.run, _ONWARD)
 
     def _carry(self, name: str, choice: SinkTable, journal: str, stop: Event) -> None:
         """The worker of one sink; each run has a sink of its own, for a run closes it."""
@@ -204,7 +211,7 @@ class Daemon:
             self.failed = Event()
             self.supervisor.add("core", self._core, _CORE)
             self._start()
-            notify("READY=1", f"STATUS={len(self.site.devices)} devices on {len(self.site.lines)} lines")
+            self._say_status("READY=1")
             log.info("ready: %d devices on %d lines, %d rules", len(self.site.devices), len(self.site.lines), len(self.site.rules))
             self._wait(stop)
             code = self._stop()
@@ -236,9 +243,17 @@ class Daemon:
         self._stop_wanted.set()
 
     def _fed(self) -> None:
-        """Feed the watchdog while the core turns."""
-        if watchdog_s() and time.monotonic() - self._turned < _STUCK_S:
+        """Feed the watchdog while the core turns, or waits for a journal that cannot be written: a new start would not help, and lose what waits."""
+        if watchdog_s() and time.monotonic() - max(self._turned, self.core.tried) < _STUCK_S:
             notify("WATCHDOG=1")
+
+    def _say_status(self, *more: str) -> None:
+        """What `systemctl status` shows, if it has changed."""
+        trouble = self.core.trouble
+        words = f"journal: {trouble}" if trouble else f"{len(self.site.devices)} devices on {len(self.site.lines)} lines"
+        if words != self._status:
+            self._status = words
+            notify(*more, f"STATUS={words}")
 
     def _core(self, stop: Event) -> None:
         try:
@@ -256,6 +271,7 @@ class Daemon:
         every = watchdog_s()
         while not stop.wait(min(1.0, every / 3 if every else 1.0)) and not self.failed.is_set():
             self._fed()
+            self._say_status()
 
     def _stop(self) -> int:
         """Lines first, then those who send, then the core commits what is left and keeps its state."""
@@ -301,4 +317,7 @@ def run(path: str) -> int:
         return Exit.UNAVAILABLE
     except JournalError as error:
         print(error, file=sys.stderr)
+        if listened():
+            notify(f"STATUS={error}")
+            stop.wait(_BEFORE_AGAIN_S)
         return Exit.DISK

@@ -19,6 +19,11 @@ def notify(*words: str) -> None:
             return  # systemd will notice a missing message by itself; there is nobody else to tell
 
 
+def listened() -> bool:
+    """Systemd listens: we are a service."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
 def watchdog_s() -> float | None:
     """How often systemd wants to hear from us; None = it does not."""
     usec = os.environ.get("WATCHDOG_USEC", "")

@@ -8,6 +8,7 @@ from config.series import Series
 from config.site import Console, DeviceTable, Rule, Site, SiteDevice, Station, Subscription
 from config.table import Table
 from drivers.reading import Delivery, Readings, Stamp
+from gateway.contracts import Notice
 from gateway.core import Core
 from gateway.intake import Intake
 from gateway.journal.reader import Reader
@@ -72,6 +73,8 @@ class House:
     expected: list[Expected] = field(default_factory=lambda: list(EXPECTED))
     words_of: Callable[[str], str] = lambda device: ""
     """What the lines say of a device."""
+    aloud: Callable[[list[tuple[str, Notice]]], None] = lambda notices: None
+    """Who tells people what cannot be journalled."""
 
     def __post_init__(self) -> None:
         self.start()
@@ -79,7 +82,7 @@ class House:
     def start(self) -> None:
         self.intake = Intake()
         self.writer = Writer(self.folder, synchronous="OFF")
-        self.core = Core(self.writer, self.site, self.expected, self.clock, self.intake, lambda: None, "test", self.words_of)
+        self.core = Core(self.writer, self.site, self.expected, self.clock, self.intake, lambda: None, "test", self.words_of, self.aloud)
         self.core.start()
 
     def kill(self) -> None:

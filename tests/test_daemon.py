@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from servers import free_port
 
+from gateway.daemon import _BEFORE_AGAIN_S
+from gateway.exit_codes import Exit
+
 SITE = """
 [stations.river]
 [lines.cabinet]
@@ -124,6 +127,20 @@ def test_the_watchdog_is_fed_while_the_core_turns(site):
         said.recv(4096)
         fed = [said.recv(4096) for _ in range(3)]
     assert set(fed) == {b"WATCHDOG=1"}
+
+
+def test_a_journal_that_cannot_be_opened_is_said_to_systemd_and_the_next_start_is_not_forbidden(site):
+    (site.parent / "journal").write_text("no folder")
+    run = "import sys; from gateway import daemon; daemon._BEFORE_AGAIN_S = 0.5; sys.exit(daemon.run(sys.argv[1]))"
+    with systemd(site.parent / "n") as said:
+        done = subprocess.run([sys.executable, "-c", run, site], capture_output=True, text=True, check=False, timeout=60,
+                              env=without_systemd(NOTIFY_SOCKET=said.getsockname(), PYTHONPATH=str(Path(__file__).parents[1])))
+        assert done.returncode == Exit.DISK == 74
+        assert f"STATUS={done.stderr.strip()}" == said.recv(4096).decode()
+    unit = dict(line.split("=", 1) for line in (Path(__file__).parents[1] / "systemd" / "ecosentry.service").read_text().splitlines()
+                if "=" in line and not line.startswith("#"))
+    assert unit["StartLimitIntervalSec"] == "10min"
+    assert int(unit["StartLimitBurst"]) * (_BEFORE_AGAIN_S + int(unit["RestartSec"])) > 600, "else systemd gives the station up for good"
 
 
 def test_the_journal_is_checked_at_night_and_status_shows_what_was_found(site):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from house import AMMONIA, LAEQ, NOON, FakeReceipt, House, S, TurnedClock, site
 from killing import ENVIRONMENT
 from scripted import Answer, ScriptedServer
 
+from config.errors import Unavailable
+from gateway.aloud import Aloud
 from gateway.bell import Bell
 from gateway.clock import SystemClock
 from gateway.gap_ledger import gaps_between
@@ -25,6 +28,10 @@ from gateway.journal.writer import JournalError
 from gateway.outbox import Messenger
 
 pytestmark = pytest.mark.crash
+
+
+RUN = "import sys; from gateway import daemon; daemon._STUCK_S = 1.0; sys.exit(daemon.run(sys.argv[1]))"
+"""A daemon whose core counts as stuck soon."""
 
 
 @pytest.fixture
@@ -227,14 +234,23 @@ def test_a_disk_that_is_full_already_at_a_start_costs_nothing_and_people_are_tol
     (tmp_path / "secrets" / "hook").touch(mode=0o600)
     (tmp_path / "secrets" / "hook").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     fill(place)
-    with ScriptedServer(by=lambda request: Answer(204)) as hook:
+    with ScriptedServer(by=lambda request: Answer(204)) as hook, contextlib.ExitStack() as stack:
         (tmp_path / "site.toml").write_text(SITE.format(place=place, url=hook.url))
-        daemon = subprocess.Popen([sys.executable, "-m", "gateway.cli", "run", str(tmp_path / "site.toml")], stderr=subprocess.PIPE, text=True,
-                                  env=ENVIRONMENT)
+        systemd = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        systemd.bind(str(tmp_path / "n"))
+        systemd.settimeout(10)
+        daemon = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path / "site.toml")], stderr=subprocess.PIPE, text=True,
+                                  env={**ENVIRONMENT, "NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "900000"})
         try:
             until(lambda: ("journal_full", "firing") in of_journal(hook) or daemon.poll() is not None)
             assert daemon.poll() is None, daemon.stderr.read()
-            time.sleep(1.0)
+            ready = systemd.recv(4096)
+            assert b"READY=1" in ready
+            assert b"STATUS=journal: " in ready
+            assert b"no space left" in ready
+            began, fed = time.monotonic(), 0
+            while time.monotonic() - began < 2.0 or fed < 3:
+                fed += systemd.recv(4096) == b"WATCHDOG=1" and time.monotonic() - began > 1.2
             assert not (place / "journal" / "reserve").exists()
             kept = values_in(place)
         finally:
@@ -303,6 +319,53 @@ def test_started_again_and_again_on_a_full_disk_no_reading_takes_the_room_kept_b
     assert house.core.trouble == ""
     assert values(house) == [*said, 99.0]
     assert (place / "journal" / "reserve").exists()
+    house.kill()
+
+
+def test_of_a_read_only_disk_where_not_even_an_alert_can_be_journalled_people_hear_from_memory_once_and_of_its_end(small, monkeypatch):
+    place, remount = small
+    monkeypatch.setattr("gateway.core._LOUD_AFTER_S", 0.5)
+    moods, told, stop = iter([Unavailable("no network")]), [], threading.Event()
+
+    class Phone:
+        def __init__(self, recipient):
+            self.recipient = recipient
+
+        def tell(self, notice, deadline):
+            if error := next(moods, None):
+                raise error
+            told.append((self.recipient, notice.id, notice.data["rule"], notice.data["state"], notice.subject))
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("gateway.aloud._AGAIN_S", 0.1)
+    aloud = Aloud(Phone)
+    house = House(place / "journal", site(), aloud=aloud.say)
+    house.kill()  # a card goes read-only under a daemon that opens its journal anew
+    remount("ro")
+    end, talker = turning(house), threading.Thread(target=aloud.run, args=(stop,))
+    talker.start()
+    receipt = FakeReceipt()
+    try:
+        house.say((AMMONIA, 99.0), receipt=receipt)
+        until(lambda: len(told) >= 2)
+        tried = house.core.tried
+        until(lambda: house.core.tried > tried, 5)
+        assert [(to, rule, state) for to, _, rule, state, _ in told] == [
+            ("hook:two", "journal_unwritable", "firing"), ("hook:one", "journal_unwritable", "firing")], "who cannot be reached delays no other"
+        assert all("read-only" in subject for *_, subject in told)
+        remount("rw")
+        until(lambda: len(told) >= 4 and receipt.released)
+    finally:
+        remount("rw")
+        end()
+        stop.set()
+        talker.join(10)
+    assert sorted((to, state) for to, _, _, state, _ in told[2:]) == [("hook:one", "ended"), ("hook:two", "ended")]
+    assert len({identity for _, identity, *_ in told}) == 4
+    assert fired(house) == [], "what was told from memory is not in the journal"
+    assert values(house)[-1] == 99.0
     house.kill()
 
 
