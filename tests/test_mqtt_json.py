@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Iterable
 
@@ -228,6 +229,26 @@ def test_a_retained_message_is_a_reading_only_while_its_own_time_is_fresh() -> N
     assert len(list(of.hear(heard('{"pm10": 1, "t": 1795132750}', retained=True)))) == 1
     with pytest.raises(Undecodable):
         list(of.hear(heard("junk", retained=True)))
+
+
+def test_messages_are_read_by_their_own_keys_and_topic_whatever_was_read_before() -> None:
+    of = driver(packaged("mqtt_json"), "yard/{channel}/air")
+    names = ("pm1", "pm2_5", "pm10", "so2", "no2", "no", "o3", "co", "h2s", "nh3")
+    chance = random.Random(5)
+    for number in range(2000):  # more kinds than are remembered
+        wanted = {name: float(number + i) for i, name in enumerate(chance.sample(names, chance.randint(1, 6)))}
+        channel = chance.choice("abc")
+        got = rows(of.hear(heard(json.dumps(wanted | {"seq": number}), f"yard/{channel}/air", NOW_NS + number * _S)))
+        assert [(series, value) for series, _, value in got] == [
+            (Series("yard", "node", name, channel), value) for name, value in wanted.items()]
+
+
+def test_elements_of_a_list_may_differ_in_what_they_hold() -> None:
+    got = rows(OBJECT.hear(heard(
+        '[{"t": 1795132790000, "pm10": 1, "co": 2}, {"t": 1795132791000, "co": 3}, {"t": 1795132792000, "so2": 4, "pm10": 5}, '
+        '{"t": 1795132793000, "pm10": 6, "co": 7}]', "yard/air")))
+    assert [(series.quantity, (at - NOW_NS) // _S, value) for series, at, value in got] == [
+        ("pm10", -10, 1), ("co", -10, 2), ("co", -9, 3), ("so2", -8, 4), ("pm10", -8, 5), ("pm10", -7, 6), ("co", -7, 7)]
 
 
 def test_fifty_readings_cost_a_few_times_what_it_takes_to_parse_them() -> None:
