@@ -77,6 +77,12 @@ def _order(args: argparse.Namespace) -> int:
     return run_order(args, Path(_site_path(args)))
 
 
+def _maintain(args: argparse.Namespace) -> int:
+    from gateway.maintain_word import run_maintain
+
+    return run_maintain(args, Path(_site_path(args)))
+
+
 def _scan(args: argparse.Namespace) -> int:
     return scan(args, _site_path(args))
 
@@ -188,6 +194,18 @@ def parser() -> argparse.ArgumentParser:
     order.set_defaults(site=None)
     site_option(order)
     json_option(order)
+    maintain = word("maintain", _maintain, "Somebody goes to an instrument: its values do not count; what is planned",
+                    'ecosentry maintain cod start --for "45 min"')
+    maintain.add_argument("device", nargs="?", metavar="DEVICE", help="left out = what goes on now, what is planned, what was")
+    maintain.add_argument("act", nargs="?", choices=("start", "end"), help="left out = show the device")
+    maintain.add_argument("--for", dest="lasts", metavar="DURATION", help='of start, needed: so long its values do not count, as in "45 min"')
+    maintain.add_argument("--kind", choices=("maintenance", "zero", "span", "calibration"), default="maintenance",
+                          help="of start (default maintenance)")
+    maintain.add_argument("--note", default="", metavar="TEXT", help="of start: what is done, for the journal")
+    maintain.add_argument("--by", metavar="NAME", help="of start: who does it, for the journal (default: the login name)")
+    maintain.set_defaults(site=None)
+    site_option(maintain)
+    json_option(maintain)
     journal = words.add_parser("journal", help="Look into the journal: show, export, backup, refused, requeue, verify",
                                description="Look into the journal, take it along, put it right; the daemon goes on.")
     add_journal_words(journal, _site_path)

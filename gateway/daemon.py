@@ -39,6 +39,7 @@ from gateway.journal.records import Sealed
 from gateway.journal.sealing import Sealer
 from gateway.journal.verifying import verify
 from gateway.journal.writer import JournalError, Writer
+from gateway.maintaining import Maintaining
 from gateway.notify import listened, notify, watchdog_s
 from gateway.ordering import Ordering
 from gateway.orders import Orders
@@ -145,7 +146,8 @@ class Daemon:
         overview = Overview(self._folder, self.site, VERSION, self.clock, self.health, self._facts)
         control = ControlServer(socket_path(self._folder), {
             "status": lambda _: overview.status(), "alerts": lambda _: overview.alerts(50), "requeue": self._requeue,
-            **Visiting(self._visited, self._told).words(), **self._ordering().words()})
+            **Visiting(self._visited, self._told).words(), **self._ordering().words(),
+            **Maintaining(self._folder, self.site, self.clock, self.intake.tell).words()})
         self.supervisor.add("control", control.run, _ONWARD)
         zone = next(iter(self.site.stations.values())).time_zone
         self._check = Nightly("check of the journal", 3, 30, self._verify)

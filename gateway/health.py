@@ -13,8 +13,10 @@ from typing import Literal, TypedDict
 from drivers.driver import Trouble
 
 LineState = Literal["starting", "open", "lost", "stopped"]
-DeviceState = Literal["waiting", "good", "failing", "silent", "unreachable"]
-"""waiting: nothing yet. failing: the last try failed. silent: given up for now, tried now and then. unreachable: its line is lost."""
+DeviceState = Literal["waiting", "good", "failing", "silent", "unreachable", "maintenance"]
+"""waiting: nothing yet. failing: the last try failed. silent: given up for now, tried now and then. unreachable: its line is lost.
+
+maintenance: one of these three while people are at it (see gateway.overview)."""
 
 
 class LineView(TypedDict):

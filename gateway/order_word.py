@@ -111,7 +111,7 @@ def _tell(args: argparse.Namespace, file: SiteFile, verbs: Mapping[str, Verb]) -
         return Exit.AMISS
     socket = socket_path(journal_folder(file.site))
     try:
-        given = ask(socket, "order", device=device, verb=order.verb, value=order.value, by=args.by or _login())
+        given = ask(socket, "order", device=device, verb=order.verb, value=order.value, by=args.by or login())
         ended = None if given is None else _until_its_end(socket, given)  # type: ignore[arg-type]
     except RuntimeError as refused:
         print(f"not taken: {refused}", file=sys.stderr)
@@ -128,7 +128,8 @@ def _confirmed() -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _login() -> str:
+def login() -> str:
+    """Who calls the command, for the journal; behind sudo the one who called that."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):

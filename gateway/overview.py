@@ -15,9 +15,11 @@ from gateway.alerts import iso
 from gateway.contracts import Rows
 from gateway.data_budget import local_day
 from gateway.gap_ledger import Followed, plain
-from gateway.health import LineHealth
+from gateway.health import DeviceView, LineHealth
+from gateway.journal.maintenance import KEY, recalled
 from gateway.journal.reader import Reader
 from gateway.journal.records import Sealed
+from gateway.open_windows import OpenWindow, open_windows
 from gateway.view import TOO_OLD, AlertView, Live, Point
 
 _MOST_LOST = 5
@@ -108,6 +110,7 @@ class Overview:
             untold, lost = self._reader.untold(), self._reader.lost(_MOST_LOST)
             self._follow()
             gaps = self._gaps.newest()
+            work = open_windows(self._site, self._reader.series(), recalled(self._reader.meta(KEY)), stamp.utc_ns)
             behind = {name: self._behind_s(min([record.n, *(low - 1 for low, _ in self._reader.backlog(name)[:1])]), stamp.utc_ns)
                       for name, record in sinks.items()}
             zone = next((s.time_zone for s in self._site.stations.values()), "UTC")
@@ -119,7 +122,8 @@ class Overview:
             "format": 1, "version": self._version, "site": self._site.file, "since": facts.get("since"), "now": iso(stamp.utc_ns),
             "stations": {name: {"name": s.name, "latitude": s.latitude, "longitude": s.longitude} for name, s in self._site.stations.items()},
             "lines": [line.line() for line in self._lines],
-            "devices": [device for line in self._lines for device in line.devices(stamp.mono_ns)],
+            "devices": [_at_work(device, work) for line in self._lines for device in line.devices(stamp.mono_ns)],
+            "maintenance": [one.plain() for one in work],
             "sinks": [{
                 "name": r.name, "kind": self._site.sinks[r.name].kind, "state": r.state, "words": r.words, "journalled": last, "sent": r.sent,
                 "refused": r.refused, "skipped": r.skipped, "thinned": r.thinned, "owed": r.owed, "waiting": last - r.n, "behind_s": behind[r.name],
@@ -147,6 +151,16 @@ class Overview:
 def _of_lost(entry: Sealed) -> str:
     """What is said of a sealed file that is lost."""
     return f"sealed {entry.file}, from {iso(entry.now_from)} to {iso(entry.now_to)}, is lost: {entry.lost}; ecosentry gaps"
+
+
+def _at_work(device: DeviceView, work: list[OpenWindow]) -> DeviceView:
+    """The device with what is done to it just now; one that gives nothing meanwhile is in maintenance."""
+    mine = [one for one in work if one.device == device["name"]]
+    if not mine:
+        return device
+    said = "; ".join([*(one.words for one in mine), *([device["words"]] if device["words"] else [])])
+    is_excused = device["state"] not in ("good", "waiting") and any(not one.quantities for one in mine)
+    return {**device, "words": said, "state": "maintenance" if is_excused else device["state"]}
 
 
 def _plain(value: float) -> float | None:

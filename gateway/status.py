@@ -11,6 +11,8 @@ from gateway.control import ask, socket_path
 from gateway.exit_codes import Exit
 
 Plain = dict[str, Any]
+CALM = ("good", "waiting", "maintenance")
+"""States of a device that are no trouble."""
 
 
 def asked_of(site_path: Path, word: str, out: TextIO) -> tuple[object, bool] | int:
@@ -48,7 +50,7 @@ def run_status(site_path: Path, *, as_json: bool, out: TextIO) -> int:
     found, running = answer
     status: Plain = found  # type: ignore[assignment]
     well = bool(status["conservation"]["holds"]) and status["journal"]["state"] == "ok" and all(
-        d["state"] in ("good", "waiting") for d in status["devices"]) and all(s["state"] in ("ok", "new") for s in status["sinks"])
+        d["state"] in CALM for d in status["devices"]) and all(s["state"] in ("ok", "new") for s in status["sinks"])
     if as_json:
         print(json.dumps(status, ensure_ascii=False), file=out)
         return 0 if well and running else Exit.AMISS

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TextIO
 
 from gateway.exit_codes import Exit
-from gateway.status import Plain, asked_of
+from gateway.status import CALM, Plain, asked_of
 
 _STATES = {
     "waiting": "nothing was asked or heard yet", "good": "answers", "failing": "the last try failed",
     "silent": "given up: tried now and then, the others keep their timetable", "unreachable": "its line is lost",
+    "maintenance": "gives nothing, and nobody misses it",
 }
 _UNSPOKEN = "it speaks by itself and has not: it is waited for"
 
@@ -32,7 +33,7 @@ def run_status_device(site_path: Path, device: str, *, as_json: bool, out: TextI
         return Exit.USAGE
     line = next(one for one in status["lines"] if one["name"] == found["line"])
     print(json.dumps({"format": 1, "device": found, "line": line}, ensure_ascii=False) if as_json else "\n".join(_lines(found, line)), file=out)
-    return 0 if found["state"] in ("good", "waiting") else Exit.AMISS
+    return 0 if found["state"] in CALM else Exit.AMISS
 
 
 def _lines(found: Plain, line: Plain) -> list[str]:

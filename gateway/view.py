@@ -85,6 +85,7 @@ class View(Protocol):
         {"format": 1, "version", "site", "since", "stations": {id: {name, latitude, longitude}},
          "lines": [{name, kind, state, where, words, devices, polls, late, errors}],
          "devices": [{name, station, line, state, retry_s, age_s, words, polls, late, errors, causes}],
+         "maintenance": [{station, device, name, kind, since, until, quantities, by, words}]: the windows that are open now,
          "sinks": [{name, kind, state, words, journalled, sent, refused, skipped, thinned, owed, waiting, behind_s,
                     bytes_today, bytes_per_day}],
          "recipients": [{name, waiting, sent, dead, words}],

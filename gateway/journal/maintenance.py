@@ -8,7 +8,7 @@ from gateway.journal.writer import Writer
 
 KEY = "maintenance"
 """Of the table `meta`."""
-_MOST, _KEPT_NS = 200, 31 * 86_400 * 10**9
+_MOST, _KEPT_NS = 64, 31 * 86_400 * 10**9
 """So many are known, the newest; one that ended is forgotten after so long: what comes later than that counts."""
 
 

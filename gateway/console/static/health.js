@@ -4,7 +4,7 @@ import { arrange, byId, el, shape } from "./elements.js";
 import { age, moment, ms, size, t, whole, zone } from "./words.js";
 
 const GOOD = new Set(["good", "open", "ok", "live", "sending", "idle", "up", "running"]);
-const WAITING = new Set(["starting", "waiting", "behind", "held", "new", "spent"]);
+const WAITING = new Set(["starting", "waiting", "behind", "held", "new", "spent", "maintenance"]);
 const shown = new Map();
 
 const count = (n) => (typeof n === "number" ? whole(n) : "–");
