@@ -126,7 +126,7 @@ def _compute(args: argparse.Namespace) -> int:
 def _decode(args: argparse.Namespace) -> int:
     from gateway.offline.decoding import decode
 
-    return decode(args.protocol, sys.stdin, sys.stdout)
+    return decode(args.protocol, sys.stdin, sys.stdout, args.layout, args.key_file)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -216,6 +216,8 @@ def parser() -> argparse.ArgumentParser:
     word("compute", _compute, "JSON lines in, JSON lines out: indices and formulas", "ecosentry compute < questions.jsonl")
     decode = word("decode", _decode, "Hex lines in, JSON lines out: the fields of frames", "ecosentry decode --protocol sds011 < frames.hex")
     decode.add_argument("--protocol", required=True, metavar="NAME", help="which protocol; a wrong name lists them")
+    decode.add_argument("--layout", default="", metavar="FORMS", help='what the registers of Modbus answers mean: "temp=s16/10,flow=f32@CDAB"')
+    decode.add_argument("--key-file", type=Path, metavar="FILE", help="the key of what is encrypted with SM4, in hex")
     return top
 
 

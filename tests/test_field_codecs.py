@@ -3,46 +3,45 @@
 import itertools
 import json
 import random
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
+import field_vectors
 import pytest
+from field_vectors import close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.codecs import dlt645, ezo, mhz19, nmea, plantower, sdi12, sds011, shdlc, text_line, ultrasonic
-from drivers.codecs.explain import PROTOCOLS, explain
+from drivers.codecs import dlt645, ezo, mhz19, nmea, plantower, sdi12, sds011, shdlc, sm4, text_line, ultrasonic
+from drivers.codecs.explain import PROTOCOLS, Beside, explain
 from drivers.codecs.frame import Cutter, LineCutter, NotAFrame
+from drivers.codecs.register_layout import RegisterLayout
 
 RANGED = [  # the first frame is printed on DFRobot's pages, the others are computed
     {"id": f"ultrasonic-{mm}", "protocol": "ultrasonic", "direction": "sensor->host", "hex": ultrasonic.build(mm).hex(" "),
      "expected": {"distance_mm": mm}} for mm in (1953, 0, 255, 4500, 7500, 10_000)]
-ROWS = [json.loads(line) for line in (Path(__file__).parent / "cases/field_frames/frames.jsonl").read_text("utf-8").splitlines()] + RANGED + [
+ROWS = field_vectors.ROWS + RANGED + [
     {"id": "ultrasonic-spoilt", "protocol": "ultrasonic", "hex": "ff 07 a1 a8", "expected": {"error": "checksum"}},
     {"id": "ultrasonic-too-far", "protocol": "ultrasonic", "hex": ultrasonic.build(10_001).hex(), "expected": {"error": "farther than it hears"}},
     {"id": "ultrasonic-cut", "protocol": "ultrasonic", "hex": "ff 07 a1", "expected": {"error": "short"}}]
 FRAMES = [row if "hex" in row else row | {"hex": row["text"].encode().hex()} for row in ROWS]
 DAMAGED = [row for row in FRAMES if isinstance(row["expected"].get("error"), str)]
 GOOD = [row for row in FRAMES if row not in DAMAGED]
-SUMS = ("plantower", "sds011", "mhz19", "shdlc", "nmea0183", "dlt645", "ultrasonic")
+SUMS = ("modbus_rtu", "plantower", "sds011", "mhz19", "shdlc", "nmea0183", "dlt645", "ultrasonic")
 CHECKED = [row for row in GOOD if row["protocol"] in SUMS or "crc" in row["expected"]]
 
 
-def close(got: object, wanted: object) -> bool:
-    if isinstance(wanted, float):
-        return isinstance(got, float | int) and abs(got - wanted) < 1e-6
-    if isinstance(wanted, list):
-        return isinstance(got, list) and len(got) == len(wanted) and all(map(close, got, wanted))
-    return got == wanted
+def beside(row: dict) -> Beside:
+    layout = field_vectors.LAYOUTS.get(row["id"])
+    return Beside(row["expected"].get("topic", ""), RegisterLayout.read(layout) if layout else None, bytes.fromhex(field_vectors.key_of(row)))
 
 
 @pytest.mark.parametrize("row", GOOD, ids=lambda row: row["id"])
 def test_frames_of_manuals_mean_what_their_sources_say(row):
-    fields = explain(row["protocol"], bytes.fromhex(row["hex"]))
-    wanted = {key: value for key, value in row["expected"].items() if key != "topic"}
-    if "readings" in wanted:
-        assert wanted.pop("readings").items() <= fields["readings"].items()
+    fields = explain(row["protocol"], bytes.fromhex(row["hex"]), beside(row))
+    wanted = row["expected"]
     assert {key: fields.get(key) for key in wanted if not close(fields.get(key), wanted[key])} == {}
     json.dumps(fields)
 
@@ -53,10 +52,31 @@ def test_frames_that_are_known_to_be_damaged_are_refused(row):
         explain(row["protocol"], bytes.fromhex(row["hex"]))
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_sm4_is_that_of_openssl():
+    chance = random.Random(4)
+    key, plain = chance.randbytes(16), chance.randbytes(16 * 40)
+    command = ["openssl", "enc", "-sm4-ecb", "-nopad", "-K", key.hex()]
+    theirs = subprocess.run(command, input=plain, capture_output=True, check=True, timeout=30).stdout
+    ours = b"".join(sm4.encrypt(plain[at : at + 16], key) for at in range(0, len(plain), 16))
+    assert ours == theirs
+    assert b"".join(sm4.decrypt(ours[at : at + 16], key) for at in range(0, len(ours), 16)) == plain
+
+
+def test_an_encrypted_segment_with_another_key_or_a_changed_byte_is_refused():
+    [row] = [row for row in field_vectors.ROWS if row["id"] == "sm4-frame-synthetic"]
+    frame, key = field_vectors.frame_of(row), bytes.fromhex(field_vectors.key_of(row))
+    for at in range(6, len(frame) - 6):
+        with pytest.raises(NotAFrame):
+            sm4.read_segment(frame[:at] + bytes((frame[at] ^ 1,)) + frame[at + 1 :], key)
+    with pytest.raises(NotAFrame, match="another key"):
+        sm4.read_segment(frame, bytes(16))
+
+
 def test_every_protocol_has_its_frames():
-    assert {row["protocol"] for row in FRAMES} | {"modbus_rtu", "sparkplug"} == set(PROTOCOLS)  # Modbus: test_modbus_codec.py
+    assert {row["protocol"] for row in FRAMES} | {"sparkplug"} == set(PROTOCOLS)
     assert PROTOCOLS["sparkplug"] is PROTOCOLS["sparkplug_b"]
-    assert len(FRAMES) >= 90
+    assert len(FRAMES) >= 114
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -1,20 +1,40 @@
 """One frame in words: the fields of a message of any known protocol, for people and for tests. See `explain`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from drivers.codecs import dlt645, explain_json, ezo, mhz19, modbus, nmea, plantower, sdi12, sds011, shdlc, sparkplug, ultrasonic
+from drivers.codecs import dlt645, explain_json, ezo, mhz19, modbus, nmea, plantower, sdi12, sds011, shdlc, sm4, sparkplug, ultrasonic
 from drivers.codecs.frame import NotAFrame, hexed
+from drivers.codecs.register_layout import RegisterLayout
 
 Fields = dict[str, object]
 
 
-def explain(protocol: str, data: bytes) -> Fields:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known beside a frame and does not stand in it."""
+
+    topic: str = ""
+    """Where a message was published."""
+    layout: RegisterLayout | None = None
+    """What the registers of a Modbus answer mean."""
+    key: bytes = b""
+    """Of what is encrypted with SM4: 16 bytes."""
+
+
+def explain(protocol: str, data: bytes, beside: Beside | None = None) -> Fields:
     """The fields of one frame. Raises NotAFrame, or KeyError for a protocol that is not in `PROTOCOLS`.
 
     >>> explain("mhz19", bytes.fromhex("ff8602604700 0000d1"))
     {'co2_ppm': 608, 'temp_c': 31}
     """
-    return PROTOCOLS[protocol](data)
+    if beside is None:
+        return PROTOCOLS[protocol](data)
+    found = _sm4(data, beside.key) if protocol == "sm4" else PROTOCOLS[protocol](data)
+    registers = found.get("registers")
+    if beside.layout is not None and isinstance(registers, list):
+        found |= beside.layout.values(registers)
+    return {"topic": beside.topic, **found} if beside.topic else found
 
 
 def _plantower(data: bytes) -> Fields:
@@ -111,8 +131,10 @@ def _modbus(data: bytes) -> Fields:
     if function & 0x80:
         return {**found, "exception": rest[0] if rest else None}
     if function in modbus.READ_FUNCTIONS and rest and rest[0] == len(rest) - 1:
+        if function in modbus.BIT_FUNCTIONS:
+            return {**found, "bits": rest[1:].hex(), "coils": int.from_bytes(rest[1:], "little")}
         words = [int.from_bytes(rest[at : at + 2]) for at in range(1, len(rest), 2)]
-        return {**found, "registers": words} if function not in modbus.BIT_FUNCTIONS else {**found, "bits": rest[1:].hex()}
+        return {**found, "registers": words, **({"raw": words[0]} if len(words) == 1 else {})}
     if len(rest) == 4:
         second = "count" if function in modbus.READ_FUNCTIONS else "value"
         return {**found, "first": int.from_bytes(rest[:2]), second: int.from_bytes(rest[2:])}
@@ -133,8 +155,18 @@ def _sparkplug(data: bytes) -> Fields:
     return found | ({"historical": True} if any(metric.is_historical for metric in payload.metrics) else {})
 
 
+def _sm4(data: bytes, key: bytes = b"") -> Fields:
+    if not key:
+        raise NotAFrame("it is encrypted, and its key is not given", "wrong")
+    if len(data) == sm4.BLOCK:
+        return {"key": key.hex(), "cipher": sm4.encrypt(data, key).hex()}
+    return sm4.read_segment(data, key)
+
+
 PROTOCOLS: Mapping[str, Callable[[bytes], Fields]] = {
     "dlt645": _dlt645, "ezo": _ezo, "mhz19": _mhz19, "modbus_rtu": _modbus, "nmea0183": _nmea, "plantower": _plantower, "sdi12": _sdi12,
-    "sds011": _sds011, "shdlc": _shdlc, "sparkplug": _sparkplug, "sparkplug_b": _sparkplug,
+    "sds011": _sds011, "shdlc": _shdlc, "sm4": _sm4, "sparkplug": _sparkplug, "sparkplug_b": _sparkplug,
     "tasmota": explain_json.tasmota, "ttn_v3": explain_json.ttn_v3, "ultrasonic": _ultrasonic, "zigbee2mqtt": explain_json.zigbee2mqtt}
 """By the name that `explain` takes."""
+MESSAGES = frozenset({"sparkplug", "sparkplug_b", "tasmota", "ttn_v3", "zigbee2mqtt"})
+"""Those of them that are published under a topic."""

@@ -1,7 +1,6 @@
 """The fields of JSON messages that are met often, for people and for tests: Tasmota, Zigbee2MQTT, The Things Stack v3."""
 
 import base64
-import binascii
 
 from config.errors import Undecodable
 from drivers.codecs import strict_json
@@ -22,7 +21,7 @@ def tasmota(data: bytes) -> Fields:
         return {"device": name, **{key.lower(): value for key, value in values.items() if _is_number(value)}}
     readings = {f"{sensor}.{name}": value for sensor, inner in message.items() if isinstance(inner, dict)
                 for name, value in inner.items() if _is_number(value)}
-    return {"time_local": message.get("Time"), "readings": readings}
+    return {"time_local": _plain(message.get("Time")), "readings": readings}
 
 
 def zigbee2mqtt(data: bytes) -> Fields:
@@ -38,7 +37,7 @@ def ttn_v3(data: bytes) -> Fields:
     payload = _at(message, "$.uplink_message.frm_payload")
     try:
         payload_hex = base64.b64decode(payload, validate=True).hex() if isinstance(payload, str) else None
-    except binascii.Error:
+    except ValueError:  # what is no base64, and what is not even ASCII
         raise NotAFrame("its payload is no base64", "wrong") from None
     return {
         "device_id": _at(message, "$.end_device_ids.device_id"), "f_cnt": _at(message, "$.uplink_message.f_cnt"),
@@ -59,7 +58,16 @@ def _object(data: bytes) -> dict[str, Json]:
 
 def _at(message: Json, path: str) -> object:
     found = JsonPath.read(path).find(message)
-    return None if isinstance(found, Absent | Bad) else found
+    return None if isinstance(found, Absent) else _plain(found)
+
+
+def _plain(value: Json) -> object:
+    """The value without what cannot be one: None in its place."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, Bad) else value
 
 
 def _is_number(value: object) -> bool:

@@ -12,7 +12,8 @@ from starlette.routing import Route
 
 from gateway.console.asking import Asking
 from gateway.console.assets import packed
-from gateway.console.plain import alert, encode, live, point
+from gateway.console.plain import alert, live, point
+from gateway.strict_json import encode
 from gateway.view import Point, View
 
 MOST_POINTS = 2000

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from gateway.console import plain
 from gateway.console.asking import Asking
+from gateway.strict_json import encode
 from gateway.view import AlertView, Live, View
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Seen:
 
 def message(event: str, body: Mapping[str, object]) -> bytes:
     """One server-sent event (WHATWG HTML, 9.2). JSON has no line break of its own, so one data line is enough."""
-    return b"event: " + event.encode() + b"\ndata: " + plain.encode(body) + b"\n\n"
+    return b"event: " + event.encode() + b"\ndata: " + encode(body) + b"\n\n"
 
 
 def changes(before: Seen, now: Seen) -> dict[str, object]:

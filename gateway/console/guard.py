@@ -10,7 +10,7 @@ import ipaddress
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.console.plain import encode
+from gateway.strict_json import encode
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 LONGEST_QUERY = 2000

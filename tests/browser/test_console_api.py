@@ -17,7 +17,8 @@ import pytest
 from canned_view import HOUR, CannedView, S, alert, realistic
 from serving import Served
 
-from gateway.console import asking, feed, plain
+from gateway import strict_json
+from gateway.console import asking, feed
 from gateway.console.assets import assets, language, words
 from gateway.console.server import ConsoleServer
 
@@ -127,7 +128,7 @@ def test_a_chart_takes_written_times_with_offset(address):
 
 
 def test_what_json_cannot_say_is_null_and_broken_names_stay_json():
-    body = plain.encode({"value": float("nan"), "rows": [(1.5, float("-inf"))], "name": "a\udc80b"})
+    body = strict_json.encode({"value": float("nan"), "rows": [(1.5, float("-inf"))], "name": "a\udc80b"})
     assert json.loads(body) == {"value": None, "rows": [[1.5, None]], "name": "a\udc80b"}
 
 
