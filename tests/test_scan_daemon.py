@@ -107,11 +107,16 @@ def test_what_the_daemon_found_before_ctrl_c_is_told_and_the_scan_is_cancelled(p
     far, daemon, path = polled
     note, out = far.bus.devices[9].answered, io.StringIO()
 
-    def answered(question: Question, registers: list[int]) -> None:
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        far.bus.devices[9].answered = note
+    def press(first: int) -> None:
+        """Ctrl-C, half a second after device 9 has answered for this register."""
+        def answered(question: Question, registers: list[int]) -> None:
+            if question.first == first:
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+                far.bus.devices[9].answered = note
 
-    far.bus.devices[9].answered = answered
+        far.bus.devices[9].answered = answered
+
+    press(0)
     with pytest.raises(KeyboardInterrupt):
         run_scan("cabinet", path, Wish(addresses="9-200", answer_s=EXCHANGE_S, listen_s=0.3), Ways(quiet=True), out, out)
     said = out.getvalue().splitlines()
@@ -121,6 +126,13 @@ def test_what_the_daemon_found_before_ctrl_c_is_told_and_the_scan_is_cancelled(p
     while visits.views()[0]["state"] != "cancelled" and time.monotonic() < until:
         time.sleep(0.05)
     assert visits.views()[0]["state"] == "cancelled"
+    out = io.StringIO()
+    press(0x07D0)
+    with pytest.raises(KeyboardInterrupt):
+        run_probe("cabinet", path, ProbeWish("9", quiet=True), out, out)
+    said = out.getvalue().splitlines()
+    assert said[0].startswith("address 9 answers function 3, registers 0–6")
+    assert said[-2:] == ["(asked the daemon, polling goes on)", "This is not whole: it was broken off."]
 
 
 def test_a_device_is_probed_through_the_daemon_while_it_and_others_are_polled(polled, tmp_path):

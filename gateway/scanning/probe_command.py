@@ -123,7 +123,12 @@ def _probe(target: Target, wish: ProbeWish, probed: _Probed, line_shown: Progres
         probed.through, probed.setting = "daemon", setting_text(table.options)
         refuse_at_daemon(_of_the_port(wish), target.line, probed.setting)
         arguments = {"address": wish.address, "registers": wish.registers, "answer_s": wish.answer_s}
-        probed.result = visit(socket, target.line, "probe", arguments, _WITHIN_S, line_shown, []).result
+        runs: list[Plain] = []
+        try:
+            probed.result = visit(socket, target.line, "probe", arguments, _WITHIN_S, line_shown, runs).result
+        except BaseException:
+            probed.result = {**NOTHING, "answers": bool(runs), "runs": runs}
+            raise
     finally:
         line_shown.end()
 

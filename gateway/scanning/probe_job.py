@@ -101,7 +101,9 @@ class Probe:
                 if not total and not self._declined:
                     break  # nobody there, or deaf to this function
                 continue
-            self._found.append({"function": function, "first": start, "reads": [list(run)]})
+            found: dict[str, object] = {"function": function, "first": start, "reads": [list(run)]}
+            self._found.append(found)
+            yield Progress(0, 0, f"function {function}, registers {start} to {start + len(run) - 1} answer", ({**found, "reads": [list(run)]},))
             done, total = start + len(run) - 1, total + len(run)
             starts.appendleft(done + 1)  # the answer may end where the device gives no more at a time
 
