@@ -6,14 +6,16 @@ import http.client
 import io
 import json
 import socket
+import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import servers
+from daemon_inside import running
 from killing import Drain, Life
 from mqtt_devices import Journal, Notebook, RealClock, driver, packaged
 from waiting import until
@@ -288,6 +290,93 @@ def test_a_node_that_goes_away_before_its_answer_costs_nothing() -> None:
             assert status(all_of(half)) == 200, "who only says no more still gets the answer"
         journal.releases = True
         assert serving.post(b'{"pm10": 8}')[0] == 200
+
+
+def request(body: bytes, more: str = "") -> bytes:
+    return f"POST /yard/air HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n{more}\r\n".encode() + body
+
+
+def cut_before(serving: Serving, journal: Journal) -> None:
+    """The node is gone while its message waits for the journal."""
+    with serving.raw(request(b'{"pm10": 7}')):
+        until(lambda: journal.values == [7])
+    journal.commit()
+
+
+def cut_under(serving: Serving, journal: Journal) -> None:
+    """The answer has reached the node's kernel and not the node."""
+    with serving.raw(request(b'{"pm10": 7}')) as wire:
+        until(lambda: journal.values == [7])
+        journal.commit()
+        assert wire.recv(1, socket.MSG_PEEK)
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def told_again(serving: Serving, journal: Journal) -> None:
+    """The journal was too slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_push_visit, "_COMMIT_S", 0.1)
+        assert serving.post(b'{"pm10": 7}')[0] == 503
+    journal.commit()
+
+
+def stays_silent(serving: Serving, journal: Journal) -> None:
+    """The first connection still waits when the node tries another."""
+    serving.kept = serving.raw(request(b'{"pm10": 7}'))  # type: ignore[attr-defined]
+    serving.kept.__enter__()  # type: ignore[attr-defined]
+    until(lambda: journal.values == [7])
+
+
+@pytest.mark.parametrize("loses", [cut_before, cut_under, told_again, stays_silent])
+def test_a_body_whose_answer_cannot_have_arrived_is_known_again(loses: Callable[[Serving, Journal], None]) -> None:
+    journal = Journal(releases=False)
+    with Serving(journal=journal) as serving:
+        loses(serving, journal)
+        journal.releases = True
+        for body in (b'{"pm10": 7}', b'{"pm10": 8}'):
+            assert serving.post(body)[0] == 200
+        receipts = [delivery.receipt for delivery in journal.deliveries if delivery.receipt is not None]
+        assert [receipt.again for receipt in receipts] == [False, True, False]
+        assert receipts[1].packet == receipts[0].packet != receipts[2].packet
+        if loses is stays_silent:
+            serving.kept.__exit__(None, None, None)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("more", ["", "Connection: close\r\n"])
+def test_the_same_value_again_is_a_new_reading_when_its_node_has_had_our_answer(more: str) -> None:
+    journal = Journal()
+    with Serving(journal=journal) as serving, serving.raw() as kept:
+        for _ in range(3):
+            with serving.raw(request(b'{"pm10": 7}', more)) as wire:
+                assert status(wire.recv(4096)) == 200
+            kept.sendall(request(b'{"pm10": 7}'))
+            assert status(kept.recv(4096)) == 200
+    assert [delivery.receipt.again for delivery in journal.deliveries if delivery.receipt is not None] == [False] * 6
+
+
+def test_a_reading_without_a_time_that_is_posted_again_is_journalled_once_and_counted(tmp_path: Path) -> None:
+    port = servers.free_port()
+    body = b'{"laeq": 54.5}'
+    said = f"POST /yard/node HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    with running(site(tmp_path, port)):
+        until(lambda: can_connect(port))
+        for linger in (1, 0, 0):
+            with socket.create_connection(("127.0.0.1", port), 5) as wire:
+                wire.settimeout(10)
+                wire.sendall(said)
+                assert status(wire.recv(4096, socket.MSG_PEEK)) == 200
+                if linger:  # it is switched off before it has read the answer
+                    wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                else:
+                    wire.recv(4096)
+    assert [raw for _, _, raw, _ in journal_rows(tmp_path, "node")] == [54.5, 54.5], "the second was the first again, the third is new"
+    assert counters(tmp_path)["duplicate"] == 1
+
+
+def can_connect(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 def test_nodes_may_share_a_path_by_their_names() -> None:

@@ -11,6 +11,7 @@ from threading import Event
 from drivers.driver import Report
 from drivers.lines._dial import keep_alive
 from drivers.lines._listening import Network, Pace, Place, is_let_in, listener
+from drivers.lines._push_again import Unheard
 from drivers.lines._push_visit import Head, Post, Refusal, Visit
 from drivers.lines._receipts import MqttReceipt, Receipts
 
@@ -39,8 +40,13 @@ class PushServer:
         self._visits: dict[int, Visit] = {}
         self._owed: dict[int, tuple[MqttReceipt, Visit, Refusal | None]] = {}
         """By identity of the receipt: who waits for it, and what is said when it is there (None: 200)."""
+        self._unheard = Unheard()
         self.verdicts: dict[int, Refusal] = {}
         """By identity of the receipt: what is said instead of 200 once it is released."""
+
+    def repeats(self, peer: str, digest: bytes) -> int | None:
+        """The number of the message of that node that is repeated, because it may not have our answer; None = it is a new one."""
+        return self._unheard.number((peer, digest), list(self._visits.values()))
 
     def run(self, stop: Event) -> None:
         """Until `stop` is set. Raises LineError if the address cannot be listened at."""
@@ -79,6 +85,7 @@ class PushServer:
         self._release()
         for number in ready.keys() & self._visits.keys():
             self._hear(self._visits[number], ready[number])
+        self._sweep()  # before the number of one that has gone is given to a newcomer
         if ear.fileno() in ready:
             self._accept(ear)
         now = time.monotonic()
@@ -100,6 +107,7 @@ class PushServer:
             taken = Refusal(503, "too much waits for the journal; send it again", (("retry-after", "60"),)) \
                 if self._receipts.owed >= _MOST_OWED else self._take(post)
             if isinstance(taken, MqttReceipt):
+                visit.taken = taken
                 self._owed[id(taken)] = (taken, visit, self.verdicts.pop(id(taken), None))
                 return
             visit.answer(taken)
@@ -146,4 +154,4 @@ class PushServer:
     def _sweep(self) -> None:
         gone = [number for number, visit in self._visits.items() if visit.state == "gone"]
         for number in gone:
-            del self._visits[number]
+            self._unheard.ended(self._visits.pop(number))

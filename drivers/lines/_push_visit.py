@@ -3,8 +3,11 @@
 HTTP/1.1 is read by h11, which knows the protocol and touches no socket.
 """
 
+import fcntl
 import json
 import socket
+import struct
+import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import h11
+
+from drivers.lines._receipts import MqttReceipt
 
 _LONGEST_HEAD = 16_384
 _PIECE = 65_536
@@ -21,9 +26,20 @@ _COMMIT_S = 30.0
 """So long the journal is waited for before a request is told to come again."""
 _LEAVING_S = 1.0
 """After the last answer: so long what still comes is thrown away, or the answer could be lost with the connection."""
+_ACKNOWLEDGED_S = 1.0
+"""The other side's system, where it is there, has acknowledged an answer within this."""
 _REASONS = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 404: b"Not Found", 405: b"Method Not Allowed", 408: b"Request Timeout",
             413: b"Content Too Large", 415: b"Unsupported Media Type", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large",
             500: b"Internal Server Error", 503: b"Service Unavailable"}
+
+
+def _on_its_way(wire: socket.socket) -> int:
+    """Bytes that were sent and that the other side has not acknowledged."""
+    try:
+        found: int = struct.unpack("i", fcntl.ioctl(wire, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+    except OSError:
+        return 1
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,7 @@ class Post:
 
     head: Head
     body: bytes
+    peer: str
 
 
 State = Literal["reading", "waiting", "leaving", "gone"]
@@ -64,12 +81,31 @@ class Visit:
     allow: Callable[[str, Head], Refusal | None]
     """Asked (address, head) before the body is read."""
     most_body: int
+    taken: MqttReceipt | None = None
+    """Of what it posted last."""
+    was_told_again: bool = False
+    """It was answered that the journal has not got it yet, and may have it now."""
     state: State = "reading"
     until_s: float = field(default_factory=lambda: time.monotonic() + _REQUEST_S)
     _talk: h11.Connection = field(default_factory=lambda: h11.Connection(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD))
     _head: Head | None = None
     _body: bytearray = field(default_factory=bytearray)
     _is_begun: bool = False
+    _is_broken: bool = False
+    _answered_s: float = 0.0
+
+    @property
+    def is_unheard(self) -> bool:
+        """Of the last answer it is not known that it arrived."""
+        if self._is_broken or self.state == "gone":
+            return self._is_broken
+        if self.was_told_again or self.state == "waiting":
+            return True
+        return time.monotonic() - self._answered_s > _ACKNOWLEDGED_S and self._has_lost()
+
+    def _has_lost(self) -> bool:
+        """Something that we sent was not taken; our own farewell counts as a byte."""
+        return _on_its_way(self.wire) > (self.state == "leaving") or self.wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
     def read(self) -> Post | None:
         """What came; a request once it is whole. Refusals are answered here."""
@@ -78,7 +114,7 @@ class Visit:
         except BlockingIOError:
             return None
         except OSError:
-            came = b""
+            came, self._is_broken = b"", True
         if self.state == "leaving":
             if not came:
                 self.close()
@@ -117,7 +153,7 @@ class Visit:
                     self.answer(self._too_long(), is_last=True)
             elif isinstance(event, h11.EndOfMessage) and self._head is not None:
                 self.state, self.until_s = "waiting", time.monotonic() + _COMMIT_S
-                return Post(self._head, bytes(self._body))
+                return Post(self._head, bytes(self._body), self.peer)
             elif isinstance(event, h11.ConnectionClosed):
                 self.close()
             else:
@@ -126,6 +162,7 @@ class Visit:
 
     def _begin(self, request: h11.Request) -> None:
         headers = {name.decode("latin-1"): text.decode("latin-1") for name, text in request.headers}
+        self.taken, self.was_told_again = None, False  # who asks anew over the same connection has had its answer
         self._head, self._body = Head(request.method.decode("latin-1"), request.target.decode("latin-1"), headers), bytearray()
         length = headers.get("content-length", "0")
         refusal = self.allow(self.peer, self._head)
@@ -156,6 +193,7 @@ class Visit:
             self.close()
             return
         self._send(octets)
+        self._answered_s = time.monotonic()
         if self.state == "gone":
             return
         if not is_last and self._talk.our_state is h11.DONE and self._talk.their_state is h11.DONE:
@@ -172,6 +210,7 @@ class Visit:
         if self.state == "reading" and self._is_begun:
             self.answer(Refusal(408, f"the request was not whole within {_REQUEST_S:.0f} s"), is_last=True)
         elif self.state == "waiting":
+            self.was_told_again = True
             self.answer(Refusal(503, "the journal has not taken it yet; send it again", (("retry-after", "60"),)), is_last=True)
         else:
             self.close()
@@ -187,5 +226,7 @@ class Visit:
 
     def close(self) -> None:
         """Let it go."""
+        if self.state != "gone":
+            self._is_broken |= self.was_told_again or self.state == "waiting" or self._has_lost()
         self.state = "gone"
         self.wire.close()

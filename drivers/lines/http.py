@@ -169,8 +169,11 @@ class Line:
             return Refusal(503, "this is only a look at the lines (check --live); send it again", (("retry-after", "60"),))
         if not batches and not faults:
             return Refusal(400, "there is nothing in it")
-        self._number = (self._number + 1) % _NUMBERS
-        receipt = receipts.give(self._number, 1, digest_of(heard.topic, post.body), False, 0)
+        digest = digest_of(heard.topic, post.body)
+        again = server.repeats(post.peer, digest)
+        if again is None:
+            self._number = (self._number + 1) % _NUMBERS
+        receipt = receipts.give(self._number if again is None else again, 1, digest, again is not None, 0)
         if not batches:
             server.verdicts[id(receipt)] = Refusal(400, f"cannot be read, and is set aside: {'; '.join(faults)}")
         deliver(Delivery(self.name, batches, receipt, Aside(heard.topic, post.body[:_KEPT], "; ".join(faults)) if faults else None), 0.0)
