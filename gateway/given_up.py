@@ -33,8 +33,8 @@ class GivenUp:
         """When those that do not rest are tried, monotonic ns."""
         return [max(self._breakers[device].try_at_ns, self._not_before_ns) for device in self.names if device not in resting]
 
-    def put_off(self, device: str, try_at_ns: int) -> None:
-        """It is tried then, and not when its breaker says: it sleeps until then, or has just been woken."""
+    def try_at(self, device: str, try_at_ns: int) -> None:
+        """It is tried then, and not when its breaker says: it was woken."""
         self._breakers[device].try_at_ns = try_at_ns
 
     def tried(self, began_ns: int, now_ns: int, due_ns: int | None) -> None:

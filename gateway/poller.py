@@ -187,10 +187,11 @@ class Poller:
         except LineError as error:
             self._lost(str(error))
             return
-        if device in self._given_up.names and (changed or standing.state == "asleep"):
-            try_at_ns = standing.until_ns if standing.state == "asleep" else now.mono_ns
-            self._given_up.put_off(device, try_at_ns)
-            self._health.put_off(device, try_at_ns)
+        if device in self._given_up.names and standing.state == "asleep":
+            self._health.put_off(device, standing.until_ns)
+        elif device in self._given_up.names and changed:
+            self._given_up.try_at(device, now.mono_ns)
+            self._health.put_off(device, now.mono_ns)
         self._health.withheld(device, standing.trouble)
         if standing.batch is not None:
             self._hand_over(standing.batch, stop)

@@ -5,7 +5,7 @@ import math
 import naive
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analytics import means, quality, rules
@@ -147,6 +147,7 @@ def test_an_alert_climbs_falls_and_ends_as_a_person_would_judge(build):
 
 @quick
 @given(st.lists(st.tuples(st.integers(1, 200), st.booleans(), values, st.sampled_from(b"NMd")), max_size=40))
+@example([(20, True, math.nan, ord("M")), (15, False, 0.0, ord("N"))])
 def check_silence(moments):
     period = 10 * S
     expect = rules.Expectations(np.array([1], np.uint8), i8(period), np.zeros(1, np.int32), i8(period))

@@ -159,11 +159,13 @@ def test_a_supply_is_switched_in_time_while_the_line_is_lost():
     made.pin.broken, made.stream._line = False, Unplugged()  # type: ignore[assignment]
     thread = Thread(target=made.stream.run)
     thread.start()
-    for wanted in ([True], [True, False]):
-        until = time.monotonic() + 5
-        while [on for _, on in made.pin.sets] != wanted and time.monotonic() < until:
-            time.sleep(0.02)
-        assert [on for _, on in made.pin.sets] == wanted
-        made.clock.go_on(100)
-    made.stop.set()
-    thread.join()
+    try:
+        for wanted in ([True], [True, False]):
+            until = time.monotonic() + 5
+            while [on for _, on in made.pin.sets] != wanted and time.monotonic() < until:
+                time.sleep(0.02)
+            assert [on for _, on in made.pin.sets] == wanted
+            made.clock.go_on(100)
+    finally:
+        made.stop.set()
+        thread.join()

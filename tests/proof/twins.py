@@ -323,7 +323,7 @@ TWINS = (
     Twin("asks a device before its supply is on", "drivers/resting_asked.py",
          "is_up = wanted and (self._switch is None or self._cycle.is_awake is True)",
          "is_up = wanted",
-         ("test_supplies.py::test_the_relay_is_told_before_its_instrument_is_asked_and_each_time_by_an_order_of_the_journal",)),
+         ("test_supplies.py::test_a_relay_that_did_not_do_it_is_told_again_and_nothing_counts_before",)),
     Twin("puts an instrument to sleep while it wipes", "drivers/duty.py",
          "return self.before_s + self.ready_s + self.on_s",
          "return self.ready_s + self.on_s",
