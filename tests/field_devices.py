@@ -1,11 +1,16 @@
 """Drivers of any protocol made from shipped profiles, and far sides that answer or speak as the real devices do."""
 
 import os
+import socket
 import threading
 import tty
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+
+import servers
 
 from config.device import Profile
 from config.find import Found
@@ -22,6 +27,11 @@ def profile(of: Path | str) -> Profile:
     """A profile by its file, or a shipped one by its name."""
     path = of if isinstance(of, Path) else PACKAGED / f"{of}.toml"
     return read_profile(Found(path.stem, str(path), True, path.read_bytes()), KINDS)
+
+
+@cache
+def _shipped(of: str) -> Profile:
+    return profile(of)
 
 
 def device(
@@ -68,16 +78,17 @@ def meter(request: bytes, address: str = "000000000161", volts: float = 223.3) -
 
 
 class Probe:
-    """A Modbus slave of one profile: RTU, or in hex digits."""
+    """A Modbus slave of one profile: framing rtu, ascii (in hex digits) or tcp."""
 
-    def __init__(self, of: str, values: dict[str, float], *, is_ascii: bool = False, answers_as: int = 1) -> None:
-        self.device = SimulatedDevice(1, ProfileSource(profile(of), values.__getitem__))
+    def __init__(self, of: str, values: dict[str, float], *, framing: str = "rtu", answers_as: int = 1) -> None:
+        self.device = SimulatedDevice(1, ProfileSource(_shipped(of), values.__getitem__))
         self.device.faults.wrong_address = answers_as
-        self.is_ascii = is_ascii
+        self.framing = framing
 
     def __call__(self, request: bytes) -> bytes | None:
-        body = bytes.fromhex(request[1:-2].decode())[:-1] if self.is_ascii else request[:-2]
-        wrap = modbus_ascii.seal if self.is_ascii else modbus.seal
+        body = bytes.fromhex(request[1:-2].decode())[:-1] if self.framing == "ascii" else request[6:] if self.framing == "tcp" else request[:-2]
+        number = int.from_bytes(request[:2])
+        wrap = {"rtu": modbus.seal, "ascii": modbus_ascii.seal, "tcp": lambda told: modbus.wrap(number, told[0], told[1:])}[self.framing]
         reply = self.device.reply(body[1:], lambda unit, pdu: wrap(bytes([unit]) + pdu)) if body[0] == 1 else None
         return reply.frame if reply else None
 
@@ -208,6 +219,49 @@ def sds011_frame(number: int) -> bytes:
 
 def ultrasonic_frame(number: int) -> bytes:
     return ultrasonic.build(1000 + number)
+
+
+class FarServer:
+    """What a serial converter or a Modbus TCP device is on the network: answers by a function; can be pulled and put back at its port."""
+
+    def __init__(self, respond: Callable[[bytes], bytes | None]) -> None:
+        self.respond, self.port = respond, servers.free_port()
+        self.heard: list[bytes] = []
+        self._ends: list[socket.socket] = []
+        self._thread: threading.Thread | None = None
+
+    def plug(self) -> None:
+        ear = socket.create_server(("127.0.0.1", self.port))
+        self._ends = [ear]
+        self._thread = threading.Thread(target=self._serve, args=(ear,), daemon=True)
+        self._thread.start()
+
+    def _serve(self, ear: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                wire = ear.accept()[0]
+                self._ends.append(wire)
+                while request := wire.recv(512):
+                    self.heard.append(request)
+                    wire.sendall(self.respond(request) or b"")
+
+    def pull(self) -> None:
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        if self._thread is not None:
+            self._thread.join(5)
+            assert not self._thread.is_alive()
+        for end in self._ends:
+            end.close()
+        self._ends, self._thread = [], None
+
+    def __enter__(self) -> "FarServer":
+        self.plug()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pull()
 
 
 class FarEnd:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import field_devices
 import pytest
-from field_devices import FarEnd, Probe, Sdi12Sensor, Sps30
+from field_devices import FarEnd, FarServer, Probe, Sdi12Sensor, Sps30
 from line_house import LineHouse
 from virtual import VirtualClock, VirtualWire
 
-from config.errors import DeviceError
+from config.errors import DeviceError, LineError
 from config.series import Reason
 from drivers.codecs import dlt645, mhz19, shdlc
 from drivers.driver import Asked, finish
 from drivers.likely import explained
-from drivers.lines import serial
+from drivers.lines import serial, tcp
 from gateway.clock import SystemClock
 from gateway.plugins import KINDS
 from gateway.poller import Poller
@@ -45,6 +45,12 @@ class Kind:
     """Share of damaged answers that its checksum cannot tell; None = it has none."""
     options: dict[str, object] = field(default_factory=dict)
     framing: str = "rtu"
+    line: str = "serial"
+
+    @property
+    def is_on_a_wire(self) -> bool:
+        """Its frames are those of a serial line, though a converter may carry them; the others have a network's checks and numbers."""
+        return self.framing != "tcp"
 
 
 def _dlt645_stranger(request: bytes) -> bytes | None:
@@ -77,15 +83,16 @@ NOW = {"soil_moisture": 33.2, "soil_temperature": -10.1, "soil_ec": 512.0}
 BEFORE = {"soil_moisture": 11.1, "soil_temperature": 11.1, "soil_ec": 111.0}
 
 
-def _modbus(framing: str, residual: float) -> Kind:
-    is_ascii = framing == "ascii"
-    return Kind(SOIL, lambda: Probe(SOIL, NOW, is_ascii=is_ascii), list(NOW.values()), lambda: Probe(SOIL, BEFORE, is_ascii=is_ascii),
-                Probe(SOIL, BEFORE, is_ascii=is_ascii, answers_as=9), residual, framing=framing)
+def _modbus(framing: str, residual: float | None, line: str = "serial") -> Kind:
+    return Kind(SOIL, lambda: Probe(SOIL, NOW, framing=framing), list(NOW.values()), lambda: Probe(SOIL, BEFORE, framing=framing),
+                Probe(SOIL, BEFORE, framing=framing, answers_as=9), residual, framing=framing, line=line)
 
 
 KINDS_ASKED = {
     "modbus": _modbus("rtu", 1 / 65536),
     "modbus_ascii": _modbus("ascii", 1 / 256),
+    "modbus_tcp": _modbus("tcp", None, "tcp"),
+    "modbus_rtu_over_tcp": _modbus("rtu", 1 / 65536, "tcp"),
     "dlt645": Kind("dlt645_2007", lambda: field_devices.meter, [1234.56, 223.3, 1.234],
                    lambda: lambda request: field_devices.meter(request, volts=111.1),
                    _dlt645_stranger, options={"address": "161"}),
@@ -112,7 +119,7 @@ class PieceWire(VirtualWire):
 
 
 def driver_of(kind: Kind) -> Asked:
-    return field_devices.asked(kind.profile, framing=kind.framing, **kind.options)
+    return field_devices.asked(kind.profile, line=kind.line, framing=kind.framing, **kind.options)
 
 
 def wire(respond: Respond, delay_s: float = 0.01) -> VirtualWire:
@@ -156,10 +163,13 @@ def once_spoilt(kind: Kind, turn: int, spoil: Callable[[bytes], bytes]) -> Virtu
 
 
 def believed(driver: Asked, line: VirtualWire) -> set[tuple[int, float]]:
-    """Which values one poll takes for good, by their place."""
+    """Which values one poll takes for good, by their place; where it gives the connection up (Modbus TCP), it is made anew."""
     try:
         batch = driver.poll(driver.groups()[0], line)
     except DeviceError:
+        return set()
+    except LineError:
+        line.pending.clear()
         return set()
     rows = zip(batch.which.tolist(), batch.raw.tolist(), batch.reason.tolist(), strict=True)
     return {(place, value) for place, value, reason in rows if reason == Reason.NORMAL}
@@ -169,9 +179,14 @@ def every(test: Callable[..., None]) -> Callable[..., None]:
     return pytest.mark.parametrize("name", KINDS_ASKED)(test)
 
 
+def every_on_a_wire(test: Callable[..., None]) -> Callable[..., None]:
+    """What can happen to bytes on a wire and cannot within a TCP connection between two devices: echo, stray bytes, a second voice."""
+    return pytest.mark.parametrize("name", [name for name, kind in KINDS_ASKED.items() if kind.is_on_a_wire])(test)
+
+
 def test_every_protocol_that_asks_is_in_this_contract():
     told = {"frames", "nmea", "text_lines", "mqtt_json", "sparkplug", "fleet"}
-    assert set(KINDS.names("protocols")) - told == set(KINDS_ASKED) - {"modbus_ascii"}
+    assert set(KINDS.names("protocols")) - told == set(KINDS_ASKED) - {"modbus_ascii", "modbus_tcp", "modbus_rtu_over_tcp"}
 
 
 @every
@@ -229,7 +244,7 @@ def test_a_late_answer_is_never_taken_for_the_next_one(name):
         assert read(driver, line) == kind.values, late_s
 
 
-@every
+@every_on_a_wire
 def test_two_answers_are_told_as_two_devices_with_one_address_and_neither_is_believed(name):
     kind = KINDS_ASKED[name]
     healthy = kind.device()
@@ -243,7 +258,7 @@ def test_every_fault_asks_what_is_likely_behind_it(name):
     kind = KINDS_ASKED[name]
     spoilt = [lambda answer: None, lambda answer: answer[: len(answer) // 2], lambda answer: 2 * answer,
               lambda answer: bytes(byte ^ 0x55 for byte in answer)]
-    for spoil in spoilt:
+    for spoil in spoilt if kind.is_on_a_wire else spoilt[:2]:
         healthy = kind.device()
         with pytest.raises(DeviceError) as error:
             read(driver_of(kind), wire(lambda request, healthy=healthy, spoil=spoil: spoil(answer) if (answer := healthy(request)) else None))
@@ -289,7 +304,7 @@ def test_another_device_that_answers_is_not_believed(name):
     assert error.value.cause in ("wrong", "silent")
 
 
-@every
+@every_on_a_wire
 def test_an_adapter_that_echoes_makes_no_difference(name):
     kind = KINDS_ASKED[name]
     device = kind.device()
@@ -299,7 +314,7 @@ def test_an_adapter_that_echoes_makes_no_difference(name):
     assert error.value.cause == "silent"
 
 
-@every
+@every_on_a_wire
 @pytest.mark.parametrize("garbage", [b"\x00", b"\xff\x00"])
 def test_stray_bytes_before_an_answer_cost_at_most_a_second_try(name, garbage):
     kind = KINDS_ASKED[name]
@@ -345,6 +360,9 @@ def test_on_a_noisy_line_wrong_values_are_as_rare_as_its_checksum_can_make_them(
         except DeviceError as error:
             causes.add(error.cause)
             continue
+        except LineError:
+            assert not kind.is_on_a_wire, "noise costs a connection, never a port"
+            continue
         got = [float(value) for value, reason in zip(batch.raw, batch.reason, strict=True) if reason == Reason.NORMAL]
         wrong += any(value not in kind.values for value in got)
     assert causes <= {"short", "noise", "wrong", "late", "silent", "exception", "busy"}
@@ -355,22 +373,28 @@ def test_on_a_noisy_line_wrong_values_are_as_rare_as_its_checksum_can_make_them(
 
 # ── a real port ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 class House(LineHouse):
-    """A poller in its thread on a pty."""
+    """A poller in its thread on a pty, or a connection."""
 
-    def __init__(self, far: FarEnd, kind: Kind, interval_s: float = 0.1) -> None:
-        options = serial.Options(port=str(far.link), baudrate=115200, framing=kind.framing)
-        line = serial.Line("bus", options, str)
-        driver = field_devices.asked(kind.profile, interval_s=interval_s, framing=kind.framing, **kind.options)
+    def __init__(self, far: FarEnd | FarServer, kind: Kind, interval_s: float = 0.1) -> None:
+        if isinstance(far, FarServer):
+            line: serial.Line | tcp.Line = tcp.Line("bus", tcp.Options(host="127.0.0.1", port=far.port, framing=kind.framing), str)
+        else:
+            line = serial.Line("bus", serial.Options(port=str(far.link), baudrate=115200, framing=kind.framing), str)
+        driver = field_devices.asked(kind.profile, line=kind.line, interval_s=interval_s, framing=kind.framing, **kind.options)
         super().__init__(["probe"], lambda house: Poller("bus", line, {"probe": driver}, SystemClock(), house.take, house.health))
 
     def good(self) -> int:
         return sum(float(batch.raw[0]) == batch.raw[0] for batch in self.batches())
 
 
+def far_end(kind: Kind, at: Path, respond: Respond) -> FarEnd | FarServer:
+    return FarServer(respond) if kind.line == "tcp" else FarEnd(at, respond)
+
+
 @every
 def test_a_pulled_and_returned_wire_is_read_again_within_5_s(name, tmp_path):
     kind = KINDS_ASKED[name]
-    with FarEnd(tmp_path / "port", kind.device()) as far, House(far, kind) as house:
+    with far_end(kind, tmp_path / "port", kind.device()) as far, House(far, kind) as house:
         house.until(lambda: house.good() >= 1)
         far.pull()
         house.until(lambda: house.health.line()["state"] == "lost")
@@ -382,7 +406,8 @@ def test_a_pulled_and_returned_wire_is_read_again_within_5_s(name, tmp_path):
 
 @every
 def test_stop_ends_a_wait(name, tmp_path):
-    with FarEnd(tmp_path / "port", lambda request: None) as far, House(far, KINDS_ASKED[name]) as house:
+    kind = KINDS_ASKED[name]
+    with far_end(kind, tmp_path / "port", lambda request: None) as far, House(far, kind) as house:
         house.until(lambda: len(far.heard) >= 1)
         began = time.monotonic()
         house.stop.set()
