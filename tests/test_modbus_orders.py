@@ -75,7 +75,7 @@ def test_on_a_line_that_echoes_our_own_request_is_no_confirmation(line, order):
     """The request of 5 and 6 and its confirmation are the same bytes; the device here carries nothing out and says nothing."""
     bench = Bench(line, echo=True, change=lambda number, answer: answer if number == 1 else b"")
     bench.device.obeyed = lambda write: None
-    assert bench.obey(order) == Outcome("unknown", "it was sent; no confirmation came")
+    assert bench.obey(order) == Outcome("unknown", "it was sent; no confirmation came", "silent")
     assert len(bench.requests) == 2
 
 
@@ -247,7 +247,7 @@ def test_a_device_that_acts_when_it_is_asked_for_no_register_is_told_once_and_co
     assert bench.obey(Order(verb)) == DONE
     assert [(w.function, w.first, w.values) for w in bench.written] == [(EMPTY[verb]["function"], EMPTY[verb]["register"], ())]
     silent = acting(line, echo=echo, change=lambda number, answer: answer if number == 1 else b"")
-    assert silent.obey(Order(verb)) == Outcome("unknown", "it was sent; no confirmation came"), "our own echo is none"
+    assert silent.obey(Order(verb)) == Outcome("unknown", "it was sent; no confirmation came", "silent"), "our own echo is none"
     assert len(silent.requests) == 2
 
 
