@@ -365,11 +365,21 @@ def test_a_stop_while_nothing_answers_is_quick() -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(1)
-        for port in (deaf.getsockname()[1], servers.free_port()):
-            one = Line("nodes", Options(url=f"mqtt://127.0.0.1:{port}"), str)
+        for scheme, port in (("mqtt", deaf.getsockname()[1]), ("mqtt", servers.free_port()), ("mqtts", deaf.getsockname()[1])):
+            one = Line("nodes", Options(url=f"{scheme}://127.0.0.1:{port}"), str)
             running = Running(one, node(), Journal())
             time.sleep(0.3)
-            assert running.end() < 1
+            assert running.end() < 1, "also in the middle of TLS"
+
+
+def test_a_broker_that_does_not_go_on_with_tls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivers.lines.mqtt._TLS_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        notebook = Notebook()
+        running = Running(Line("nodes", Options(url=f"mqtts://127.0.0.1:{deaf.getsockname()[1]}"), str), node(), Journal(), notebook)
+        until(lambda: notebook.times("lost") > 0)
+        running.end()
+    assert "does not go on with TLS" in notebook.said[0][1]
 
 
 def test_a_broker_that_takes_the_connection_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

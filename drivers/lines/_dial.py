@@ -1,8 +1,9 @@
-"""A TCP connection for a line: looking up the name, connecting and a dead peer are all bounded, and end when `stop` is set."""
+"""A TCP connection for a line: looking up the name, connecting, TLS and a dead peer are all bounded, and end when `stop` is set."""
 
 import errno
 import select
 import socket
+import ssl
 import time
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -27,6 +28,30 @@ def dial(host: str, port: int, within_s: float, stop: Event) -> socket.socket:
         except OSError as error:
             why = error.strerror or str(error)
     raise LineError(f"{host} port {port}: {why or 'no address'}")
+
+
+def secured(wire: socket.socket, trust: ssl.SSLContext, host: str, within_s: float, stop: Event) -> ssl.SSLSocket:
+    """TLS over a connection, which is its own from now on; non-blocking. Raises OSError of ssl with the cause, LineError if time is over."""
+    deadline = time.monotonic() + within_s
+    wire.setblocking(False)
+    found = trust.wrap_socket(wire, server_hostname=host, do_handshake_on_connect=False)
+    poll = select.poll()
+    try:
+        while not stop.is_set() and time.monotonic() < deadline:
+            try:
+                found.do_handshake()
+            except ssl.SSLWantReadError:
+                poll.register(found, select.POLLIN)
+            except ssl.SSLWantWriteError:
+                poll.register(found, select.POLLOUT)
+            else:
+                return found
+            poll.poll(1000 * _SLICE_S)
+    except BaseException:
+        found.close()
+        raise
+    found.close()
+    raise LineError(f"{host} takes the connection and does not go on with TLS: is it another port?")
 
 
 def keep_alive(wire: socket.socket) -> None:

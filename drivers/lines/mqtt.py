@@ -16,6 +16,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Literal, Self
@@ -29,7 +30,7 @@ from config.site import Secret
 from config.table import Table
 from config.units import Duration, Size
 from drivers.driver import Deliver, Report, Told
-from drivers.lines._dial import dial
+from drivers.lines._dial import dial, secured
 from drivers.lines._mqtt_client import MqttClient
 from drivers.lines._mqtt_connection import OFFLINE, Connection
 from drivers.lines._mqtt_hearing import Hearing, Poison
@@ -38,7 +39,7 @@ from drivers.reading import Clock
 
 log = logging.getLogger(__name__)
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_CONNECT_S = 10.0
+_CONNECT_S, _TLS_S = 10.0, 5.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _CALM_S = 10.0
@@ -196,16 +197,17 @@ class Line:
 
     def _connect(self, hearing: Hearing, receipts: Receipts, report: Report, stop: Event) -> None:
         """One connection, until it is lost (LineError) or `stop` is set."""
-        options = self._options
+        options, trust = self._options, self._trust
         self._connections += 1
         self._greeted_s = None
         client = MqttClient(
             self._client_id, options.protocol, options.max_payload,
-            lambda: dial(options.host, options.port, _CONNECT_S, stop), visitor=self._is_visitor)
+            lambda: dial(options.host, options.port, _CONNECT_S, stop),
+            partial(secured, trust=trust, host=options.host, within_s=_TLS_S, stop=stop) if trust else None, visitor=self._is_visitor)
         if options.user:
             client.username_pw_set(options.user, self._password)
-        if self._trust:
-            client.tls_set_context(self._trust)
+        if trust:
+            client.tls_set_context(trust)
 
         def greeted(session_present: bool) -> None:
             if self._was_connected and not session_present:
