@@ -259,7 +259,14 @@ def test_what_was_found_before_ctrl_c_is_told_and_that_it_is_not_whole(tmp_path,
 
 
 def test_a_guess_is_written_with_its_evidence_and_not_as_a_device():
-    units = {7: RecognisableSoil(7), 9: TableSource({0: 712, 1: 213, 2: 400}), 11: TableSource({0: 712, 1: 213, 2: 0xFFFF})}
+    class OfTheSameFamily(RecognisableSoil):
+        """Humidity, temperature and CO₂ of air, and its address where soil probes of the same make keep theirs."""
+
+        def __init__(self, address: int) -> None:
+            super().__init__(address)
+            self.values = TableSource({0: 452, 1: 213, 2: 612})
+
+    units = {7: RecognisableSoil(7), 8: OfTheSameFamily(8), 9: TableSource({0: 712, 1: 213, 2: 400}), 11: TableSource({0: 712, 1: 213, 2: 0xFFFF})}
     devices = {address: device(address, source) for address, source in units.items()}
 
     def respond(request: bytes) -> tuple[float, bytes]:
@@ -273,7 +280,8 @@ def test_a_guess_is_written_with_its_evidence_and_not_as_a_device():
     assert "only a guess: 3 of 3 values could be its own (" in evidence
     assert evidence.endswith("compare with its display, then take the # away")
     assert row.startswith("# ")
-    assert [fit["profile"] for fit in found[2]["looks_like"] if "soil_ec" in fit["plausible"]] == [], "the end of a range is no value"
+    assert found[1]["looks_like"][0]["recognised"], "and yet no soil probe"
+    assert [fit["profile"] for fit in found[3]["looks_like"] if "soil_ec" in fit["plausible"]] == [], "the end of a range is no value"
 
 
 def test_a_scan_can_stop_at_the_first_that_answers(tmp_path):

@@ -23,8 +23,8 @@ _SIMULATED = "S"
 _MOST_VALUES = 4
 _ENDS: Mapping[str, Sequence[tuple[int, int]]] = {"u": ((0xFFFF, 0xFFFF),), "s": ((0x7FFF, 0xFFFF), (0x8000, 0))}
 """The first register at an end of the range, and the others."""
-_TELLING = 3
-"""So many values that are not 0 make a mark of recognition sure: many makers keep the address in one and the same register."""
+_TELLING = 5
+"""So many values that are not 0 make a mark of recognition sure: whole families of sensors, of air too, keep their address in one register."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Fit:
     @property
     def is_sure(self) -> bool:
         """It may be read with this profile before a person has compared the values: plausible alone is what many registers look like."""
-        return self.recognised and len(self.plausible) == self.rows and self.telling >= min(_TELLING, self.rows)
+        return self.recognised and len(self.plausible) == self.rows and self.telling >= _TELLING
 
     def plain(self) -> Plain:
         """For JSON."""
