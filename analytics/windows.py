@@ -103,6 +103,19 @@ def spans_of_day(zone: str, begins: tuple[int, ...], lasts: int, settle: int, da
     return tuple(sorted(found))
 
 
+def newest(zone: str, begins: tuple[int, ...], lasts: int, settle: int, at: int) -> Span | None:
+    """The window that began last, at `at` (UTC ns) or before; it may be over. None only without any beginnings.
+
+    >>> newest("UTC", (540,), 45 * 60 * 10**9, 0, 20780 * _DAY_NS).begin == 20773 * _DAY_NS + 9 * 3600 * 10**9
+    True
+    """
+    for back in range(9):
+        for span in reversed(spans_of_day(zone, begins, lasts, settle, at // _DAY_NS - back)):
+            if span.begin <= at:
+                return span
+    return None
+
+
 def reasons(
     windows: Windows, which: NDArray[np.int32], at: NDArray[np.int64], span: NDArray[np.int64], reason: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:

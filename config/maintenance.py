@@ -1,12 +1,13 @@
 """Planned work on instruments: `[maintenance.NAME]` of the site file, and the clock times at which it begins."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from config.selector import Measured, Names
 from config.series import Reason
+from config.table import Table
 from config.units import Duration
 
 WEEK = 7 * 24 * 60
@@ -53,6 +54,21 @@ def _times(at: tuple[str, ...]) -> tuple[str, ...]:
     return at
 
 
+class WindowCommands(Table):
+    """`orders = { begin = "zero_on", end = "zero_off" }`: what its device is told when a window begins and when it ends."""
+
+    begin: str = ""
+    """A command of the device's profile …"""
+    end: str = ""
+    """… and another."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.begin or self.end):
+            raise ValueError('is empty; write begin = "…", end = "…" or both')
+        return self
+
+
 class Maintenance(Measured):
     """Planned work: values in its windows are kept with a reason, and never count."""
 
@@ -64,6 +80,8 @@ class Maintenance(Measured):
     """Values have the reason M; zero, span and calibration give C."""
     settle: Annotated[Duration, Field(ge=0, le=86400)] = 0.0
     """So long after its end values are still no measurement: back from zero or span gas."""
+    orders: WindowCommands | None = None
+    """What each `device` is told at the beginning and at the end of a window; it needs orders = true."""
 
     @property
     def begins(self) -> tuple[int, ...]:

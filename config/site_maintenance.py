@@ -12,6 +12,9 @@ from config.toml_notes import Path
 from config.units import duration_text
 from config.wording import dotted
 
+_BACK_S = 10.0
+"""An order is carried out in this time, or is late."""
+
 
 def check(known: Known, site: Site, profiles: dict[str, Profile]) -> None:
     """Everything about `[maintenance]`. What is wrong is said at its place."""
@@ -45,6 +48,14 @@ def _means(known: Known, path: Path, planned: Maintenance, site: Site) -> bool:
     """Does it say what it is about, and is that there?"""
     if not any(getattr(planned, key) for key in ("station", "device", "quantity", "medium", "area")):
         known.document.complain(path, f"{dotted(path)} has no device", 'add  device = "…"  (or station = "…", for all that stands there)')
+        return False
+    told = planned.orders
+    if told is not None and not planned.device:
+        known.document.complain((*path, "orders"), f"{dotted((*path, 'orders'))}: who is told?", 'add  device = "…"')
+        return False
+    if told is not None and told.end and planned.settle < _BACK_S:
+        known.document.complain((*path, "orders"), f"{dotted(path)}: orders.end takes time, and values would count meanwhile",
+                                f'add  settle = "…", at least {duration_text(_BACK_S)}: until the instrument measures again')
         return False
     return selector(known, path, planned, site)
 

@@ -52,6 +52,7 @@ from gateway.supervisor import Supervisor
 from gateway.timetable import Nightly, Timetable
 from gateway.visiting import Place, Visited, Visiting
 from gateway.visits import Visits
+from gateway.window_orders import WindowOrders
 from gateway.wiring import Expected
 
 log = logging.getLogger("ecosentry")
@@ -153,6 +154,10 @@ class Daemon:
         self._check = Nightly("check of the journal", 3, 30, self._verify)
         if self._remembering:
             self.supervisor.add("recalling", Recalling(self._folder, self.intake.deliver, self._remembering).run, _ONWARD)
+        telling = WindowOrders(self.site, self._folder, self.clock, self._obeying, self.intake.tell)
+        if telling.is_needed:
+            telling.step()  # before the first reading: one may be on its gas still
+            self.supervisor.add("maintenance", telling.run, _ONWARD)
         self.supervisor.add("sealing", Sealer(self._folder, self.site.journal, self.intake.tell).run, _CAN_WAIT)
         self.supervisor.add("timetable", Timetable(zone, [self._check]).run, _ONWARD)
         if self.site.console.enabled:

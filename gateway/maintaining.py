@@ -53,7 +53,7 @@ class Maintaining:
         """End the window of a device that somebody opened. Raises DeclinedError."""
         device, stamp = self._device(asked), self._now()
         with Reader(self._folder) as reader:
-            mine = [one for one in recalled(reader.meta(KEY)) if one.device == device and one.since <= stamp.utc_ns < one.until]
+            mine = [one for one in recalled(reader.meta(KEY)) if one.device == device and not one.name and one.since <= stamp.utc_ns < one.until]
         if not mine:
             planned = next((f"; what is planned ends by itself: {one['words']}" for one in self._open(device, stamp)), "")
             raise DeclinedError(f"{device}: nobody has begun any work that goes on{planned}")

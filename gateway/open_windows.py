@@ -74,7 +74,8 @@ def _by_hand(site: Site, device: str, windows: Iterable[ByHand], at: int) -> Ite
     station = site.devices[device].common.station
     for one in windows:
         if one.device == device and one.since <= at < one.until:
-            yield OpenWindow(station, device, "", one.kind, one.since, one.until, False, (), one.by, site.stations[station].time_zone)
+            name = f"{one.name} goes on: {one.note} is not done" if one.name else ""
+            yield OpenWindow(station, device, name, one.kind, one.since, one.until, False, (), one.by, site.stations[station].time_zone)
 
 
 def _planned(

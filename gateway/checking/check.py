@@ -15,6 +15,7 @@ from gateway.checking.forecast import loads, notes, rule_text, warnings
 from gateway.command_words import SITE
 from gateway.exit_codes import Exit
 from gateway.plugins import KINDS
+from gateway.window_orders import check_orders
 
 
 def run_check(site: str | None, *, live: bool, schema: bool, all_: bool, as_json: bool, out: TextIO, strict: bool = False) -> int:
@@ -68,6 +69,9 @@ def prove(file: SiteFile) -> dict[str, Asked | Told]:
     for switch in builder.switches:
         with _Placed(file, ("devices", switch.device), f"device {switch.device}: "):
             switch.check(drivers)
+    for name, planned in file.site.maintenance.items():
+        with _Placed(file, ("maintenance", name, "orders"), ""):
+            check_orders(planned, drivers)
     for name in file.site.lines:
         with _Placed(file, ("lines", name), f"line {name}: "):
             builder.line(name)

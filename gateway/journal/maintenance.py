@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from gateway.journal.writer import Writer
 
@@ -23,6 +23,8 @@ class ByHand:
     until: int
     by: str
     note: str = ""
+    name: str = ""
+    """Of the planned window that goes on, for its end could not be brought about; "" = somebody opened it."""
 
 
 def recalled(written: object) -> tuple[ByHand, ...]:
@@ -38,14 +40,14 @@ def known(writer: Writer) -> tuple[ByHand, ...]:
 
 @dataclass(frozen=True, slots=True)
 class WorkBegins:
-    """A device is worked on from now on; one window of a device is open at a time."""
+    """A device is worked on from now on. One window of a device is open at a time, beside planned ones that go on."""
 
     window: ByHand
     then: Callable[[], None]
 
     def write(self, writer: Writer) -> None:
-        """See Note. A window of this device that is open ends where the new one begins."""
-        before = _closed(known(writer), self.window.device, self.window.since)
+        """See Note. A window of the same that is open ends where the new one begins."""
+        before = _closed(known(writer), self.window.device, self.window.since, self.window.name)
         _keep(writer, (*before, self.window), self.window.since)
 
     def kept(self) -> None:
@@ -70,14 +72,14 @@ class WorkEnds:
         self.then()
 
 
-def _closed(windows: tuple[ByHand, ...], device: str, at: int) -> tuple[ByHand, ...]:
-    """With those of a device ended at `at`; one that began no earlier is as if it had not been."""
+def _closed(windows: tuple[ByHand, ...], device: str, at: int, name: str = "") -> tuple[ByHand, ...]:
+    """With those of a device and a name ended at `at`; one that began no earlier is as if it had not been."""
     found = []
     for one in windows:
-        if one.device != device or one.until <= at:
+        if (one.device, one.name) != (device, name) or one.until <= at:
             found.append(one)
         elif one.since < at:
-            found.append(ByHand(one.device, one.kind, one.since, at, one.by, one.note))
+            found.append(replace(one, until=at))
     return tuple(found)
 
 

@@ -286,6 +286,12 @@ class Reader:
             "SELECT id, at, line, device, verb, value, by, state, words, started, ended FROM orders WHERE ? IN (0, id) ORDER BY id DESC LIMIT ?",
             (number, most))]
 
+    def orders_by(self, by: str, device: str, since: int) -> list[OrderRecord]:
+        """Orders that somebody gave a device since then (UTC ns), the newest first."""
+        return [OrderRecord(*found) for found in self._db.execute(
+            "SELECT id, at, line, device, verb, value, by, state, words, started, ended FROM orders WHERE by = ? AND device = ? AND at >= ? "
+            "ORDER BY id DESC", (by, device, since))]
+
     def held(self) -> int:
         """Readings that wait for a true clock."""
         return int(self._db.execute("SELECT count(*) FROM held").fetchone()[0])
