@@ -6,6 +6,7 @@ way back to 3.1.1, and what each answer of a broker means for us.
 
 import re
 import socket
+import ssl
 from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -168,6 +169,19 @@ class _Client(paho.Client):
 
     def _create_socket_connection(self) -> socket.socket:
         return dial(self.host, self.port, self.errand)
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        """Instead of paho's, whose handshake nobody can end."""
+        assert self._ssl_context is not None  # it was given before the connection
+        secured = self._ssl_context.wrap_socket(tcp_sock, server_hostname=self.host, do_handshake_on_connect=False)
+        try:
+            self.errand.watch(secured)
+            secured.settimeout(self.errand.left())
+            secured.do_handshake()
+        except BaseException:
+            secured.close()
+            raise
+        return secured
 
 
 class Visit:

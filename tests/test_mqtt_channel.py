@@ -4,6 +4,7 @@ import dataclasses
 import json
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,6 +47,26 @@ def test_both_versions_publish(mosquitto: Mosquitto, protocol: str) -> None:
     c.tell(NOTICE, soon())
     assert ("3.1.1" if protocol == "3.1.1" else "MQTT 5") in c.check(soon())
     c.close()
+
+
+def test_a_handshake_that_never_ends_is_ended_from_another_thread() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        c = channel(f"mqtts://127.0.0.1:{deaf.getsockname()[1]}")
+        far: list[socket.socket] = []
+
+        def meet() -> None:
+            far.append(deaf.accept()[0])
+            far[0].recv(1)  # the hello of TLS is there: it waits for ours
+            c.close()
+
+        thread = threading.Thread(target=meet)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            c.check(soon(30))
+        assert time.monotonic() - began < 5
+        thread.join()
+        far[0].close()
 
 
 class OldBroker:
