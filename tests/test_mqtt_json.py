@@ -96,7 +96,7 @@ def test_one_bad_value_is_missing_and_the_others_are_kept() -> None:
     ('{"temp": 1, "hum": 2}', "no key is a quantity of the vocabulary; it has 'temp', 'hum'"), ("{}", "it has no keys"), ("[]", "an empty list"),
     ("[NaN]", "not an object: NaN$"), ('[{"a": NaN}]', "it has 'a'"),
     ('{"t": NaN, "pm10": 1}', "^t: NaN "), ('{"pm10": [1e999]}', r"^pm10: \[1e999\] is not"),
-    ("35", "not an object: 35"), ("null", "not an object"), ('["a"]', "not an object"), ('[{"pm10": 1}, 5]', "element 1: not an object"),
+    ("35", "not an object: 35"), ("null", "not an object"), ('["a"]', "not an object"), ('[{"temp": 1}, 5]', "element 0: no key"),
     ("[" * 100_000, "nested deeper than 32"), ('{"a":' * 100_000, "nested deeper than 32"),
     ('{"pm10": ' + "[" * 90 + "]" * 90 + "}", "is not a number"),
     ('{"\\ud800": 1}', "no key is a quantity"),
@@ -241,6 +241,20 @@ def test_messages_are_read_by_their_own_keys_and_topic_whatever_was_read_before(
         got = rows(of.hear(heard(json.dumps(wanted | {"seq": number}), f"yard/{channel}/air", NOW_NS + number * _S)))
         assert [(series, value) for series, _, value in got] == [
             (Series("yard", "node", name, channel), value) for name, value in wanted.items()]
+
+
+def test_an_element_of_a_list_that_cannot_be_read_is_left_out_and_counted() -> None:
+    good = '{"t": 1795132800, "pm10": 1}, {"t": 1795132860, "pm10": 3}'
+    for spoilt, why in (('{"seq": 7}', "no key is a quantity"), ("5", "not an object"), ('{"t": "x", "pm10": 2}', "t: 'x' is not a time"),
+                        ('{"t": 5, "pm10": 2}', "is not a time between"), ('{"pm10": "much"}', "not a number")):
+        for text in (f"[{spoilt}, {good}]", f"[{good}, {spoilt}]"):
+            [batch] = OBJECT.hear(heard(text, "yard/air"))
+            assert batch.raw.tolist() == [1.0, 3.0]
+            left_out, words = OBJECT.skipped()
+            assert left_out == 1
+            assert words.startswith("element ")
+            assert why in words
+            assert OBJECT.skipped() == (0, "")
 
 
 def test_elements_of_a_list_may_differ_in_what_they_hold() -> None:

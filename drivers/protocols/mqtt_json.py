@@ -1,7 +1,7 @@
 """MQTT messages that are a number, a JSON object of values, or a list of such objects; quantities by name, path or topic.
 
 Pure: bytes in, batches or `Undecodable` out, whatever the bytes are. One bad value among good ones is MISSING with the
-reason `d`; a message without any good value is set aside whole.
+reason `d`, an element of a list without one is left out and counted; a message without any good value is set aside whole.
 """
 
 from collections.abc import Iterable
@@ -26,6 +26,7 @@ from drivers.protocols._named import MOST_CHANNELS, NamedRow, Quantities
 from drivers.reading import Batch, Readings
 
 _MS = 1_000_000
+_NONE = (0, "")
 LINES = frozenset({"mqtt", "http"})
 """Kinds of line that it works on."""
 _MOST_SHAPES = 256
@@ -87,7 +88,7 @@ class _Own:
 
 
 class Driver:
-    """See Told."""
+    """See Told and Skips."""
 
     def __init__(self, device: Device) -> None:
         """Raises ValueError if topic and rows cannot work together."""
@@ -111,6 +112,7 @@ class Driver:
         """By what the topic names and the keys that are taken; keys are names of the vocabulary, so these are short."""
         self._newest: dict[Series, int] = {}
         self._channels: set[str] = set()
+        self._skipped = _NONE
         self._check(device)
 
     def _check(self, device: Device) -> None:
@@ -150,12 +152,29 @@ class Driver:
         if not parts:
             raise Undecodable("an empty list")
         by_clock: dict[bool, Readings] = {}
+        if len(parts) == 1:
+            self._part(parts[0], named, heard, by_clock)
+        else:
+            self._list(parts, named, heard, by_clock)
+        return [readings.batch() for readings in by_clock.values()]
+
+    def _list(self, parts: list[Json], named: Named, heard: Heard, by_clock: dict[bool, Readings]) -> None:
+        """Every element for itself: one that cannot be read costs no other. Raises Undecodable if none could be."""
+        faults = []
         for number, part in enumerate(parts):
             try:
                 self._part(part, named, heard, by_clock)
             except Undecodable as error:
-                raise Undecodable(f"element {number}: {error}" if len(parts) > 1 else str(error)) from None
-        return [readings.batch() for readings in by_clock.values()]
+                faults.append(f"element {number}: {error}")
+        if len(faults) == len(parts):
+            raise Undecodable(faults[0])
+        if faults:
+            self._skipped = (self._skipped[0] + len(faults), faults[-1])
+
+    def skipped(self) -> tuple[int, str]:
+        """See Skips."""
+        skipped, self._skipped = self._skipped, _NONE
+        return skipped
 
     def _know_channel(self, channel: str) -> None:
         """Topics can be made up by anyone: their number is bounded, for series are kept for ever."""
