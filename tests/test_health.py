@@ -12,6 +12,7 @@ from drivers.likely import UNSPOKEN
 from gateway.building import journal_folder, load_site
 from gateway.clock import SystemClock
 from gateway.control import socket_path
+from gateway.daemon import Daemon
 from gateway.health import LineHealth
 from gateway.listener import Listener
 from gateway.status_device import run_status_device
@@ -92,6 +93,8 @@ def test_why_a_device_that_speaks_by_itself_is_silent_is_told_with_what_its_line
     assert of.why("ph") == "has not spoken for 35 s; line bus: the broker takes no subscription"
     assert of.why("soil") == "no answer: power, wires A and B, address?", "one that is asked says it all itself"
     assert of.why("another") == ""
+    another = LineHealth("other", "tcp", {"meter": "river"})
+    assert Daemon._words_of(SimpleNamespace(health=[another, of]), "ph") == of.why("ph"), "so it stands in the alert"
 
 
 def test_the_silence_of_a_device_that_speaks_by_itself_has_the_cause_that_was_seen_last():
