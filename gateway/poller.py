@@ -253,7 +253,7 @@ class Poller:
         self._reopen.reset()
         self._turns.trust(device, answers=True)
         if self._given_up.good(device):
-            self._sleepers.begin_anew()
+            self._sleepers.found(device, self._clock.now().mono_ns)
             log.info("line %s: %s answers again", self.name, device)
 
     def _busy(self, turn: Turn, fault: DeviceError) -> Reason | None:

@@ -30,6 +30,12 @@ class Sleepers:
         """The wire is another, or the clock was set: all are looked at."""
         self._look_ns = dict.fromkeys(self._all, 0)
 
+    def found(self, device: str, now_ns: int) -> None:
+        """It had been given up and answers again: what it was not asked for meanwhile is due at once, for it may sleep soon."""
+        if device in self._all and device not in self.asleep:
+            self._look_ns[device] = 0
+            self._turns.call(device, now_ns, own_pace=self._standing[device].own_pace)
+
     def times(self, busy: frozenset[str]) -> list[int]:
         """When each is to be looked at; one that is `busy` with a poll says so itself."""
         return [max(at_ns, self._turns.settled_ns(device)) for device, at_ns in self._look_ns.items()

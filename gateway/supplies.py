@@ -110,7 +110,8 @@ class Contact:
 
     def is_held(self, device: str) -> bool:
         """Does another device want it on?"""
-        return any(on for other, on in self._wants.items() if other != device)
+        with self._lock:
+            return any(on for other, on in self._wants.items() if other != device)
 
     def _go_on(self, on: bool) -> None:
         if self._wanted is not on:
@@ -132,8 +133,9 @@ class Contact:
         try:
             if isinstance(self._throws, Relay):
                 order, by = Order(self._table.on if on else self._table.off), f"supply of {', '.join(self._wants)}"[:_MOST_NAMES]
-                if self._throws.begin(order, by, lambda outcome: self._heard(on, outcome)) and self._state == "due":
-                    self._state, self.is_on = "under way", None
+                self._state, self.is_on = "under way", None
+                if not self._throws.begin(order, by, lambda outcome: self._heard(on, outcome)):
+                    self._state = "due"
             else:
                 self._throws.set(on)
                 self._done(on)

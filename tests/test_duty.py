@@ -16,15 +16,15 @@ from virtual import VirtualClock, VirtualWire
 
 from config.errors import ConfigError, DeviceError, LineError
 from config.reading_site import read_site_text
-from config.series import Flag, Reason
+from config.series import Flag, Reason, Series
 from config.site import DeviceTable, SiteDevice
 from config.table import Table
-from drivers.driver import Heard, Pause, Trouble
+from drivers.driver import Group, Heard, Pause, Trouble, Wire
 from drivers.duty import Cycle, Duty
 from drivers.lines import serial
 from drivers.order import Order
 from drivers.protocols import shdlc
-from drivers.reading import Delivery, Stamp
+from drivers.reading import Batch, Delivery, Readings, Stamp
 from drivers.resting import RestingTold, marked
 from drivers.resting_asked import RestingAsked
 from gateway.building import Builder
@@ -299,6 +299,31 @@ def test_one_that_is_given_up_costs_nothing_while_it_sleeps_and_its_supply_is_sw
     device.fault = None
     line.run_for(60)
     assert good_times(line)[0] == pytest.approx(1830, abs=0.6)
+
+
+def test_one_that_is_deaf_while_it_starts_gives_all_its_values_in_its_time_all_the_same():
+    """Two groups, one with an interval far longer than it is on. When it is ready it was given up, and is not tried at once."""
+    line, device, _ = rested(600, Duty(600, 20, 60))
+    slow, quick = device.groups()[0], Series("st", "probe", "ec")
+    line.devices["probe"]._groups = (slow, replace(slow, name="quick", interval_s=5.0, line_time_s=0.01, series=(quick,)))  # type: ignore[attr-defined]
+
+    def poll(group: Group, wire: Wire) -> Batch:
+        line.clock.go_on(0.02)
+        if (line.clock.mono_ns - line.start_ns) / S % 600 < 59.5:
+            line.clock.go_on(0.5)
+            raise DeviceError("no answer", "silent")
+        readings = Readings(line.clock.now())
+        readings.add(group.series[0], 7.0, Reason.NORMAL)
+        return readings.batch()
+
+    device.poll = poll  # type: ignore[method-assign]
+    line.begin_anew(lambda note: None)
+    line.run_for(59.4)
+    line.poller._given_up._not_before_ns = line.clock.mono_ns + 5 * S
+    line.run_for(500)
+    good = [batch.series[0] for delivery in line.taker.taken for batch in delivery.batches if Reason.NORMAL in batch.reason.tolist()]
+    assert good.count(slow.series[0]) == 1, "its slot came while it was given up, and it is asked all the same"
+    assert good.count(quick) >= 3
 
 
 def test_a_lost_line_does_not_keep_a_supply_on():

@@ -19,6 +19,7 @@ from drivers.reading import Delivery
 from drivers.resting import RestingTold
 from gateway.building import load_site
 from gateway.checking.check import prove
+from gateway.checking.forecast import warnings
 from gateway.checking.live_check import check_live
 from gateway.health import LineHealth
 from gateway.listener import Listener
@@ -89,6 +90,20 @@ def test_check_refuses_a_duty_cycle_that_can_give_no_value(tmp_path, new, words)
     (tmp_path / "site.toml").write_text(text + RELAY)
     with pytest.raises(ConfigError, match=words):
         prove(load_site(tmp_path / "site.toml"))
+
+
+def test_check_warns_of_supplies_that_come_on_later_than_their_devices_are_awake(tmp_path):
+    devices = "".join(f"""
+[devices.d{n}]
+profile = "sim_water_probe"
+address = {n}
+duty = {{ every = "10 min", on = "{on}" }}
+supply = {{ gpio = "gpiochip0:{n}", after = "20 s" }}
+""" for n, on in ((1, "30 s"), (2, "30 s"), (3, "1 min")))
+    (tmp_path / "site.toml").write_text('[stations.river]\n[lines.box]\nkind = "tcp"\nhost = "127.0.0.1"\n' + devices)
+    found = [words for words in warnings(load_site(tmp_path / "site.toml")) if "one after another" in words]
+    assert [words.split(":")[0] for words in found] == ["devices.d1", "devices.d2"]
+    assert "3 supplies come on one after another, the last after 40 s, and it is awake for 30 s" in found[0]
 
 
 class Pin:

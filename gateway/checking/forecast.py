@@ -115,7 +115,7 @@ def _audience(site: Site, rule: Rule, series: list[Series]) -> str:
 def warnings(file: SiteFile) -> list[str]:
     """What is allowed and yet likely to go wrong."""
     return [*_factory_settings(file), *_ports(file.site), *_secrets(file.site), *_open_console(file.site), *_open_lines(file.site),
-            *_short_codes(file.site)]
+            *_short_codes(file.site), *_late_supplies(file.site)]
 
 
 def notes(file: SiteFile) -> list[str]:
@@ -189,3 +189,15 @@ def _open_lines(site: Site) -> Iterator[str]:
             yield f"lines.{name}: token and readings come to {place} without TLS → only from a network of your own, or through a proxy with TLS"
         elif not getattr(line.options, "networks", ()):
             yield f'lines.{name}: {place} takes modems from anywhere, and a registration is no secret → networks = ["…"]'
+
+
+def _late_supplies(site: Site) -> Iterator[str]:
+    """Duty cycles that begin together, and supplies that come on one after another for longer than the last of them is awake."""
+    all_ = {name: device.common for name, device in site.devices.items() if device.common.duty and device.common.supply}
+    for name, device in all_.items():
+        assert device.duty is not None
+        after = [other.supply.after for other in all_.values() if other.supply and other.duty and other.duty.every == device.duty.every]
+        wait_s, awake_s = sum(after) - min(after), (device.ready or 0.0) + device.duty.on
+        if wait_s >= awake_s:
+            yield (f"devices.{name}: {len(after)} supplies come on one after another, the last after {duration_text(wait_s)}, and it is awake for "
+                   f"{duration_text(awake_s)} → a shorter after, or a longer on")
