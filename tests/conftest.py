@@ -7,9 +7,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 import servers
+from hypothesis.internal.conjecture import providers
 
 hypothesis.settings.register_profile("busy machine", parent=hypothesis.settings(), deadline=None)  # how long an example takes is no promise
 hypothesis.settings.load_profile("busy machine")
+# Else examples are mixed with constants of whichever of our modules happen to be loaded: a property that fails among others would not fail alone.
+if hasattr(providers, "_get_local_constants"):
+    NO_CONSTANTS = type(providers._local_constants)()
+    providers._get_local_constants = lambda: NO_CONSTANTS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
