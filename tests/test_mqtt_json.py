@@ -215,6 +215,17 @@ def test_a_period_makes_the_value_one_of_an_interval_that_ends_at_its_time() -> 
     assert (batch.at[0], batch.span[0]) == (NOW_NS, 60 * _S)
 
 
+def test_thousands_of_readings_in_one_message_get_a_stamp_each_and_a_clock_that_is_set_back_is_followed() -> None:
+    node = driver(packaged("mqtt_json"), "yard/air")
+    many = "[" + ",".join(f'{{"pm10": {value}}}' for value in range(3000)) + "]"
+    first = rows(node.hear(heard(many, "yard/air")))
+    again = rows(node.hear(heard('{"pm10": 3000}', "yard/air", NOW_NS + _S)))
+    stamps = [at for _, at, _ in first + again]
+    assert (len(set(stamps)), stamps) == (3001, sorted(stamps)), "a database keeps them all, in their order"
+    [(_, at, _)] = rows(node.hear(heard('{"pm10": 1}', "yard/air", NOW_NS - 60 * _S)))
+    assert at == NOW_NS - 60 * _S
+
+
 def test_readings_heard_within_one_millisecond_do_not_hide_each_other() -> None:
     of = driver(packaged("mqtt_plain"), "{quantity}")
     at = [rows(of.hear(heard(str(i), "laeq")))[0][1] for i in range(5)]

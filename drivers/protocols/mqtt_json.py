@@ -29,6 +29,9 @@ _MS = 1_000_000
 _NONE = (0, "")
 LINES = frozenset({"mqtt", "http"})
 """Kinds of line that it works on."""
+_FARTHEST_NS = 3600 * 1000 * _MS
+"""So far our stamps may run ahead of the clock where many readings of one series come at once: a message of 16 MB has less than an hour's."""
+_SET_BACK_NS = 1000 * _MS
 _MOST_SHAPES = 256
 """So many are remembered; then the memory starts anew."""
 _OLD_INTERVALS = 2
@@ -111,6 +114,7 @@ class Driver:
         self._shapes: dict[tuple[Named, tuple[str, ...]], Shape] = {}
         """By what the topic names and the keys that are taken; keys are names of the vocabulary, so these are short."""
         self._newest: dict[Series, int] = {}
+        self._heard_ns = 0
         self._channels: set[str] = set()
         self._skipped = _NONE
         self._check(device)
@@ -147,6 +151,9 @@ class Driver:
         named = self._template.names(heard.topic)
         if named is None:
             raise Undecodable("not a topic of this device")
+        if heard.stamp.utc_ns < self._heard_ns - _SET_BACK_NS:  # the clock was: nothing is to follow what it said before
+            self._newest.clear()
+        self._heard_ns = heard.stamp.utc_ns
         message = strict_json.read(heard.payload)
         parts = message if isinstance(message, list) and not self._reads_lists else [message]
         if not parts:
@@ -254,7 +261,7 @@ class Driver:
         """Our stamp; readings of one series that are heard within one millisecond get successive ones, or one would hide the other."""
         at_ns = heard.stamp.utc_ns
         before = self._newest.get(series, 0)
-        if before >= at_ns > before - 1000 * _MS:
+        if before >= at_ns > before - _FARTHEST_NS:
             at_ns = before + _MS
         self._newest[series] = at_ns
         return at_ns
