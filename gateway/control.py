@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 
+from gateway.strict_json import encode
+
 log = logging.getLogger("ecosentry.control")
 _LONGEST = 65536
 _PATIENCE_S = 2.0
@@ -66,7 +68,7 @@ class ControlServer:
         try:
             with connection.makefile("rwb") as stream:
                 line = stream.readline(_LONGEST)
-                stream.write(json.dumps(self._answer(line), ensure_ascii=False, allow_nan=False).encode() + b"\n")
+                stream.write(encode(self._answer(line)) + b"\n")
         except OSError as error:
             log.info("a control connection ended early: %s", error)
 
@@ -74,7 +76,7 @@ class ControlServer:
         try:
             asked = json.loads(line)
             word = self._words[asked["word"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {"ok": False, "error": f"not understood; words here: {', '.join(sorted(self._words))}"}
         try:
             return {"ok": True, "result": word(asked)}

@@ -135,6 +135,29 @@ def test_a_sensor_that_wants_too_long_is_not_waited_for(tmp_path):
     assert bench.took_s < 2
 
 
+@pytest.mark.parametrize("ask", ["M", "MC", "C2"])
+def test_values_before_which_others_were_lost_are_not_taken_for_the_first_ones(tmp_path, ask):
+    """The rest of 0+10+20.5+30 begins with its address and a sign more than once."""
+    lines = [f'"soil_moisture:{number}" = {{ ask = "{ask}", value = {number}, unit = "%" }}' for number in (1, 2)]
+    path = tmp_path / "acme.toml"
+    path.write_text('maker = "a"\nmodel = "b"\nmedium = "soil"\nsource = "a page of the maker"\nverified = "S"\ninterval = "1 min"\n'
+                    'protocol = "sdi12"\n[quantities]\n' + "\n".join(lines), "utf-8")
+    for cut in range(1, 16):
+        sensor = Sdi12Sensor()
+        sensor.values = ("+10", "+20.5", "+30")
+        driver, bench, lost = field_devices.asked(path), Bench(sensor), [cut]
+
+        def answer(request, respond=bench.respond, lost=lost):
+            said = respond(request)
+            return (said[0], said[1][lost.pop():]) if said and lost and request[1:2] == b"D" else said
+
+        bench.wire.respond = answer
+        with suppress(DeviceError):
+            good = finish(driver.poll(driver.groups()[0], bench.wire), bench.wire)
+            assert [value for value, reason in zip(good.raw, good.reason, strict=True) if reason == Reason.NORMAL] in ([10.0, 20.5], []), cut
+        assert bench.poll(driver) == [10.0, 20.5]
+
+
 def test_a_measurement_that_gives_fewer_values_leaves_the_rest_missing():
     sensor = Sdi12Sensor()
     sensor.values = sensor.values[:2]

@@ -171,9 +171,13 @@ class Driver:
         return ready
 
     def _fetch(self, wanted: _Ask, ready: sdi12.Ready, got: Gathered, wire: Wire) -> None:
-        """The values of one measurement into `got`, as many as come, and why others did not."""
+        """The values of one measurement into `got`, as many as come, and why others did not.
+
+        Without a checksum their number is the only sign that the first ones were not lost on the way: "0+10.5+20" can come as "0+20".
+        """
         ask, rows = wanted
-        enough = min(max(row.needs for row in rows.values()), ready.count)
+        is_checked = _has_crc(ask)
+        enough = min(max(row.needs for row in rows.values()), ready.count) if is_checked else ready.count
         values: list[str] = []
         fault: DeviceError | None = None
         for fetch in range(_MOST_FETCHES):
@@ -187,12 +191,14 @@ class Driver:
                 break
         if not values and fault is None:
             fault = DeviceError(f"{ask} was broken off: no values", "busy")
+        elif not is_checked and len(values) < ready.count:
+            fault = fault or DeviceError(f"{len(values)} values came of {ready.count}: were the first ones lost? Ask for {ask[0]}C{ask[1:]}", "short")
+            values = []
         self._keep(got, rows, values[: ready.count], fault)
 
     def _values(self, body: str, ask: str, wire: Wire) -> list[str]:
         """The values in the answer to a command that belongs to the measurement `ask`. Raises DeviceError."""
-        crc = "C" in ask[1:]
-        return list(self._ask(body, lambda data: sdi12.read_values(data, crc=crc), wire).values)
+        return list(self._ask(body, lambda data: sdi12.read_values(data, crc=_has_crc(ask)), wire).values)
 
     def _wait(self, ready_s: int, wire: Wire) -> None:
         """Until the values are there; a service request ends the wait."""
@@ -220,6 +226,11 @@ class Driver:
             if fault.cause != "silent":
                 raise
         return self._exchange.ask(request, missing, answer, _LONGEST, wire)
+
+
+def _has_crc(ask: str) -> bool:
+    """Do its values come with a checksum?"""
+    return "C" in ask[1:]
 
 
 def _address(device: Device, options: Options) -> str:
