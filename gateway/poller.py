@@ -279,7 +279,7 @@ class Poller:
             return
         if sent is not None:
             self._turns.settle(sent.device, self._clock.now().mono_ns + round(sent.settle_s * 1e9))
-            if sent.outcome.cause:
+            if sent.outcome.cause not in ("", "busy"):
                 self._failed(sent.device, sent.outcome.cause, sent.outcome.words)
 
     def _out_of_reach(self, device: str) -> str:
