@@ -4,7 +4,7 @@ A window begins by the clock of its station and lasts so long as it is said to, 
 twice is the first of the two; one that there is not, for the clock is put forward, is taken by the clock as it was before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.kernels.silence import NEVER
 from analytics.rules import Expectations
 from analytics.state import State
 from config.reading_standards import time_zone
@@ -25,6 +24,8 @@ _OWN = np.array([Reason.FAULT, Reason.MAINTENANCE, Reason.CALIBRATION, Reason.OU
 """Reasons that an instrument gives for itself, and which count as little: they stay."""
 _PERIODS = 3
 """A device that gives nothing for so many of its periods is silent; see analytics.kernels.silence."""
+_AGAIN_NS = 60_000_000_000
+"""Who keeps silent in a window is looked at so often."""
 
 
 class Span(NamedTuple):
@@ -35,7 +36,11 @@ class Span(NamedTuple):
     over: int
 
 
-@dataclass(frozen=True, slots=True)
+_MANY, _MOST = 8, 400
+"""Days: more than so many are looked at one by one; of an interval only so many."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Windows:
     """Planned ones and those by hand, the later before the earlier where they overlap. Arrays, so that a plan keeps them."""
 
@@ -61,21 +66,32 @@ class Windows:
     def __len__(self) -> int:
         return len(self.reason)
 
-    def spans(self, window: int, since: int, until: int) -> Iterator[Span]:
-        """The windows of one row that touch [since, until], in order."""
-        begins = tuple(self.begins[self.first[window] : self.first[window + 1]].tolist())
-        lasts, settle = int(self.lasts[window]), int(self.settle[window])
-        if not begins:
-            begin = int(self.since[window])
-            yield Span(begin, begin + lasts, begin + lasts + settle)
-            return
-        zone = bytes(self.zones).decode().split(" ")[window]
-        seen = -(2**63)
-        for day in range(since // _DAY_NS, until // _DAY_NS + 1):
-            for span in spans_of_day(zone, begins, lasts, settle, day):
-                if span.begin > seen:
-                    seen = span.begin
-                    yield span
+
+@lru_cache(maxsize=64)
+def _of_day(windows: Windows, day: int) -> tuple[tuple[int, Span], ...]:
+    """(window, when) of all that touch a day of UTC: the same for all events of the day."""
+    zones = bytes(windows.zones).decode().split(" ")
+    found = []
+    for window in range(len(windows)):
+        begins = tuple(windows.begins[windows.first[window] : windows.first[window + 1]].tolist())
+        lasts, settle, since = int(windows.lasts[window]), int(windows.settle[window]), int(windows.since[window])
+        by_hand = (Span(since, since + lasts, since + lasts + settle),)
+        found += [(window, span) for span in (spans_of_day(zones[window], begins, lasts, settle, day) if begins else by_hand)]
+    return tuple((window, span) for window, span in found if span.begin < (day + 1) * _DAY_NS and span.over > day * _DAY_NS)
+
+
+def _touching(windows: Windows, low: int, high: int, days: Iterable[int]) -> list[tuple[int, Span]]:
+    """(window, when) of all that touch these days and [low, high], each once."""
+    return list(dict.fromkeys((window, span) for day in days for window, span in _of_day(windows, day) if span.begin <= high and span.over > low))
+
+
+def _days(begin: NDArray[np.int64], at: NDArray[np.int64], low: int, high: int) -> Iterable[int]:
+    """The days of UTC in which intervals lie that reach from `low` to `high` in all; mostly one."""
+    first, last = low // _DAY_NS, high // _DAY_NS
+    if last - first <= _MANY:
+        return range(first, last + 1)
+    pairs = set(zip((begin // _DAY_NS).tolist(), (at // _DAY_NS).tolist(), strict=True))
+    return sorted({day for since, until in pairs for day in range(max(since, until - _MOST), until + 1)})
 
 
 @lru_cache(maxsize=1024)
@@ -130,13 +146,15 @@ def reasons(
     >>> bytes(reasons(cleaning, np.zeros(4, np.int32), at, np.zeros(4, np.int64), np.full(4, ord("N"), np.uint8)))
     b'NMMN'
     """
-    found = reason.copy()
     if not len(which):
-        return found
-    member = windows.member.reshape(len(windows), -1)
-    begin, may = at - np.maximum(span, 0), ~np.isin(reason, _OWN)
-    hits = [(window, one, mine) for window in range(len(windows)) if (mine := may & (member[window][which] > 0)).any()
-            for since, until in _days(begin[mine], at[mine]) for one in windows.spans(window, since, until)]
+        return reason
+    begin = at - np.maximum(span, 0)
+    low, high = int(begin.min()), int(at.max())
+    touching = _touching(windows, low, high, _days(begin, at, low, high))
+    if not touching:
+        return reason
+    found, may, member = reason.copy(), ~np.isin(reason, _OWN), windows.member.reshape(len(windows), -1)
+    hits = [(window, one, may & (member[window][which] > 0)) for window, one in touching]
     for window, one, mine in hits:
         found[mine & _within(begin, at, one.end, one.over)] = windows.reason[window]
     for window, one, mine in hits:
@@ -144,36 +162,27 @@ def reasons(
     return found
 
 
-def _days(begin: NDArray[np.int64], at: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """The stretches of days that these intervals lie in: mostly one."""
-    days = np.unique(np.stack([begin // _DAY_NS, at // _DAY_NS]), axis=1) * _DAY_NS
-    return [(int(since), int(until)) for since, until in days.T]
-
-
 def _within(begin: NDArray[np.int64], at: NDArray[np.int64], low: int, high: int) -> NDArray[np.bool_]:
     return (begin < high) & np.where(at > begin, at > low, at >= low) & (high > low)
 
 
 def excuse(windows: Windows, expect: Expectations, state: State, steady_ns: int, now_ns: int) -> None:
-    """Nobody is missed in a window: who gives nothing is silent three of its periods after the window at the earliest. `state` moves on.
+    """Nobody is missed for what it did not say in a window: it has three of its periods after that. `state` moves on.
 
-    Called whenever something happened, so a window that is open now is seen; one that opened and closed since then is found by when the
-    device was due.
+    Called whenever something happens, before the silent are looked for. While a window is open who is due is looked at again soon, not at
+    the window's end: people may end it earlier.
     """
+    if steady_ns < int(state["silence_first_due"][0]):
+        return
     due, device = state["device_due"], windows.device.reshape(len(windows), -1) > 0
-    watched = (due != NEVER) & (expect.device_period > 0)
-    late = (watched & (due <= steady_ns)).nonzero()[0].tolist()
-    for window in range(len(windows)):
-        instants = [(now_ns, watched & device[window])]
-        instants += [(now_ns - (steady_ns - int(due[d])), np.arange(len(due)) == d) for d in late if device[window, d]]
-        for at_ns, who in instants:
-            span = _open(windows, window, at_ns)
-            if span is not None:
-                due[who] = np.maximum(due[who], steady_ns + span.over - now_ns + _PERIODS * expect.device_period[who])
-
-
-def _open(windows: Windows, window: int, at_ns: int) -> Span | None:
-    return next((span for span in windows.spans(window, at_ns, at_ns) if span.begin <= at_ns < span.over), None)
+    for d in ((due <= steady_ns) & (expect.device_period > 0)).nonzero()[0].tolist():
+        patience = _PERIODS * int(expect.device_period[d])
+        until = now_ns - (steady_ns - int(due[d]))
+        days = range((until - patience) // _DAY_NS, until // _DAY_NS + 1)
+        over = max((span.over for window, span in _touching(windows, until - patience, until - 1, days) if device[window, d]), default=None)
+        if over is not None:
+            ahead = over - now_ns + patience
+            due[d] = steady_ns + (min(ahead, max(patience, _AGAIN_NS)) if over > now_ns else ahead)
 
 
 @dataclass(frozen=True, slots=True)

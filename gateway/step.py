@@ -136,7 +136,6 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     if len(value):
         hours += _guard("means", plan, lambda: _means(plan, state, event, rows, flag), no_hours)
         transitions = transitions + _guard("rules", plan, lambda: _rules(plan, state, event, value, flag), no_transitions)
-        _excuse(plan, state, event)
     quiet = _quiet(plan, silent, silent_at)
     missed = _guard("gaps", plan, lambda: _gaps(plan, state, rows, flag, quiet), None)
     issued = [h for h in hours if h is not None and len(h)]

@@ -11,11 +11,13 @@ from house import AMMONIA, LAEQ, NOON, House, S, site
 from waiting import until
 
 from config.maintenance import Maintenance
+from config.reading_site import read_site_text
 from gateway.cli import main
 from gateway.control import DeclinedError
 from gateway.journal.maintenance import KEY, ByHand, WorkBegins, recalled
 from gateway.maintaining import Maintaining
 from gateway.open_windows import open_windows
+from gateway.plugins import KINDS
 
 
 @pytest.fixture
@@ -82,6 +84,24 @@ def test_rows_that_are_committed_with_the_word_are_judged_with_it(house):
     house.intake.tell(WorkBegins(ByHand("probe", "maintenance", since, since + 60 * S, "li.wei"), lambda: None))
     house.turn()
     assert reasons(house) == "M"
+
+
+def test_who_is_silent_is_missed_soon_after_somebody_ended_the_work_however_long_it_was_to_last(house):
+    speak(house, 1)
+    maintaining(house).begin({"device": "probe", "seconds": 3600, "by": "li.wei"})
+
+    def node_alone(minutes):
+        for _ in range(round(minutes * 6)):
+            house.clock.forward(10)
+            house.say((LAEQ, 50.0))
+            house.turn()
+
+    node_alone(5)
+    maintaining(house).end({"device": "probe"})
+    node_alone(2)
+    with house.reader() as reader:
+        (alert,) = reader.alerts(5)
+    assert 390 * S <= alert["since"] - NOON <= 450 * S, "three of its periods, and the minute in which it is looked at again"
 
 
 @pytest.mark.parametrize("bad", [(1,), (1, 2), (1, 3), (2,), (2, 3)])
@@ -200,3 +220,12 @@ def test_people_begin_see_and_end_it_with_the_command_and_the_status_says_until_
     assert "Mon 09:00" in words
     assert "new membrane" in words
     assert said("maintain", "probe", "start", "--for", "1 h")[0] == 69, "without a daemon"
+
+
+def test_the_check_says_what_is_planned_and_the_whole_file_reads_back_equal(tmp_path, capsys):
+    path = tmp_path / "site.toml"
+    path.write_text(SITE + 'settle = "1 min"\nkind = "zero"\nquantity = "ph"\n', "utf-8")
+    assert main(["check", str(path)]) == 0
+    assert "planned   cleaning: zero of probe / ph, Mon 09:00 for 45 min and 1 min to settle\n" in capsys.readouterr().out
+    assert main(["check", "--all", str(path)]) == 0
+    assert read_site_text(capsys.readouterr().out, KINDS).maintenance == read_site_text(path.read_text("utf-8"), KINDS).maintenance

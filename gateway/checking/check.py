@@ -9,6 +9,7 @@ from config.errors import ConfigError, Halted
 from config.reading_site import SiteFile, read_site_file
 from config.site_rules import measured
 from config.telling import told
+from config.units import duration_text
 from drivers.driver import Asked, Told
 from gateway.building import Builder, check_codes, check_one_way
 from gateway.checking.forecast import loads, notes, rule_text, warnings
@@ -128,6 +129,8 @@ def _print(file: SiteFile, drivers: Mapping[str, Asked | Told], out: TextIO, *, 
         print(load.text(), file=out)
     for index, (name, rule) in enumerate(site.rules.items()):
         print(f"{'rules' if index == 0 else '':<9} {rule_text(site, file.profiles, name, rule)}", file=out)
+    for index, text in enumerate(_planned(file)):
+        print(f"{'' if index else 'planned':<9} {text}", file=out)
     for note in notes(file):
         print(f"note      {note}", file=out)
     found = warnings(file)
@@ -141,6 +144,16 @@ def _print(file: SiteFile, drivers: Mapping[str, Asked | Told], out: TextIO, *, 
     print(f"OK{many}.  Not yet tried on the wire:  ecosentry check --live {site.file}", file=out)
 
 
+def _planned(file: SiteFile) -> list[str]:
+    """Planned work: of what, when, how long."""
+    found = []
+    for name, planned in file.site.maintenance.items():
+        about = [f"{', '.join(getattr(planned, key))}" for key in ("station", "device", "quantity", "medium", "area") if getattr(planned, key)]
+        settle = f" and {duration_text(planned.settle)} to settle" if planned.settle else ""
+        found.append(f"{name}: {planned.kind} of {' / '.join(about)}, {'; '.join(planned.at)} for {duration_text(planned.lasts)}{settle}")
+    return found
+
+
 def _single(word: str) -> str:
     return word if word == "series" else word.removesuffix("s")
 
@@ -149,5 +162,6 @@ def _print_json(file: SiteFile, drivers: Mapping[str, Asked | Told], out: TextIO
     found: dict[str, object] = {
         "format": 1, "file": file.site.file, "ok": fits, "problems": [], "warnings": warnings(file), "notes": notes(file), "counts": _counts(file),
         "lines": [{**asdict(load), "fits": load.fits} for load in loads(file.site, drivers)],
-        "rules": [rule_text(file.site, file.profiles, name, rule) for name, rule in file.site.rules.items()]}
+        "rules": [rule_text(file.site, file.profiles, name, rule) for name, rule in file.site.rules.items()],
+        "planned": _planned(file)}
     print(json.dumps(found, ensure_ascii=False), file=out)
