@@ -262,6 +262,21 @@ def test_connections_are_bounded_in_all_and_of_one_address() -> None:
         until(is_taken)
 
 
+def test_no_silent_connections_from_other_addresses_keep_out_a_node() -> None:
+    with Serving(max_per_minute=10_000) as serving, contextlib.ExitStack() as stack:
+        flood = [stack.enter_context(socket.create_connection(("127.0.0.1", serving.port), 5, (f"127.0.0.{2 + number % 5}", 0)))
+                 for number in range(_push_server._MOST_VISITS)]
+        with serving.raw(request(b'{"pm10": 7}')[:-1]) as slow:
+            more = [stack.enter_context(socket.create_connection(("127.0.0.1", serving.port), 5, (f"127.0.0.{20 + number}", 0)))
+                    for number in range(20)]
+            assert serving.post(b'{"pm10": 5}')[0] == 200
+            slow.sendall(b"}")
+            assert status(slow.recv(4096)) == 200, "it had said something, and its address had fewer"
+        assert serving.notebook.counts["busy"] == 22
+        assert len(flood + more) == 84
+    assert serving.journal.values == [5, 7]
+
+
 def test_who_posts_too_often_is_told_to_come_later_and_a_wrong_token_costs_more() -> None:
     with Serving(max_per_minute=20) as serving:
         codes = [serving.post(b'{"pm10": 5}')[0] for _ in range(15)]

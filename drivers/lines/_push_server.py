@@ -10,7 +10,7 @@ from threading import Event
 
 from drivers.driver import Report
 from drivers.lines._dial import keep_alive
-from drivers.lines._listening import Network, Pace, Place, is_let_in, listener
+from drivers.lines._listening import Network, Pace, Place, is_let_in, listener, neighbourhood
 from drivers.lines._push_again import Unheard
 from drivers.lines._push_visit import Head, Post, Refusal, Visit
 from drivers.lines._receipts import MqttReceipt, Receipts
@@ -19,6 +19,8 @@ log = logging.getLogger("ecosentry.line")
 _SLICE_S = 0.2
 _MOST_VISITS = 64
 _MOST_A_PEER = 16
+_PATIENCE_S = 2.0
+"""A node posts within this: so long it does not give way to others of its own address."""
 _MOST_OWED = 256
 """So many messages may wait for the journal, also of connections that are gone."""
 _LEAVING_S = 1.5
@@ -129,17 +131,39 @@ class PushServer:
             log.warning("listening at %s: %s", self._at, error.strerror or error)
             time.sleep(_SLICE_S)
             return
-        peer = str(address[0])
+        peer = neighbourhood(str(address[0]))
         wire.setblocking(False)
-        if not is_let_in(peer, self._networks):
+        if not is_let_in(str(address[0]), self._networks):
             self._turn_away(wire, "foreign", b"")
-        elif len(self._visits) >= _MOST_VISITS or Counter(visit.peer for visit in self._visits.values())[peer] >= _MOST_A_PEER:
+        elif not self._makes_room(peer):
             self._turn_away(wire, "busy", _BUSY)
         elif not self._pace.allows(peer):
             self._turn_away(wire, "too often", _OFTEN)
         else:
             keep_alive(wire)
             self._visits[wire.fileno()] = Visit(wire, peer, self._allow, self._most_body)
+
+    def _makes_room(self, peer: str) -> bool:
+        """A place for one more of this address: silent connections are never held against a newcomer.
+
+        Whoever has said nothing for longest, of the address that has most such, is let go; of one that has all it may have itself,
+        one that has had time to speak. False = there is none.
+        """
+        is_crowded = Counter(visit.peer for visit in self._visits.values())[peer] >= _MOST_A_PEER
+        if not is_crowded and len(self._visits) < _MOST_VISITS:
+            return True
+        silent = [visit for visit in self._visits.values() if visit.state == "reading"]
+        if is_crowded:
+            silent = [visit for visit in silent if visit.peer == peer and visit.silent_s > _PATIENCE_S]
+        else:
+            most = Counter(visit.peer for visit in silent)
+            silent = [visit for visit in silent if most[visit.peer] == max(most.values())]
+        if not silent:
+            return False
+        self._report.count("busy")
+        max(silent, key=lambda visit: visit.silent_s).close()
+        self._sweep()
+        return True
 
     def _turn_away(self, wire: socket.socket, cause: str, words: bytes) -> None:
         self._report.count(cause)

@@ -95,6 +95,11 @@ class Visit:
     _answered_s: float = 0.0
 
     @property
+    def silent_s(self) -> float:
+        """So long its request is waited for, or the rest of it."""
+        return time.monotonic() - self.until_s + _REQUEST_S
+
+    @property
     def is_unheard(self) -> bool:
         """Of the last answer it is not known that it arrived."""
         if self._is_broken or self.state == "gone":
