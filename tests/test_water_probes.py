@@ -18,7 +18,7 @@ from drivers.decode import encode
 from drivers.lines import serial
 from drivers.order import Order, Outcome
 from drivers.protocols.modbus import Command
-from drivers.resting import RestingObedient
+from drivers.resting_asked import RestingObedient
 from drivers.simulated.modbus import ProfileSource, SimulatedDevice, TableSource
 from drivers.simulated.modbus_pty import SerialBus
 from gateway.building import Builder, SiteFile, load_site
