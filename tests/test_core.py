@@ -9,7 +9,9 @@ from house import AMMONIA, LADDER, LAEQ, NOON, FakeReceipt, House, S, site
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from config.maintenance import Maintenance
 from config.series import Flag, Origin, Reason, Series
+from gateway.journal.maintenance import ByHand, WorkBegins
 from gateway.journal.writer import START
 from gateway.sorting import Taken
 
@@ -308,12 +310,15 @@ def test_cut_anywhere_killed_anywhere_gives_the_same_bits(tmp_path_factory, mome
     one by dying and one by stepping the same START without dying.
     """
     results = []
+    cleaned = Maintenance.model_validate({"device": "probe", "at": "Sat 20:02", "for": "3 min", "settle": "1 min"})
     for dies in (False, True):
-        house = House(tmp_path_factory.mktemp("life"), site(ammonia=LADDER))
+        house = House(tmp_path_factory.mktemp("life"), site(ammonia=LADDER).model_copy(update={"maintenance": {"cleaned": cleaned}}))
         for k, (pause, values, own) in enumerate(moments):
             house.clock.forward(pause)
             if values:
                 house.say(*values, at=house.clock.utc_ns // S * S if own else None)
+            if k == 20:
+                house.intake.tell(WorkBegins(ByHand("node", "zero", house.clock.utc_ns, house.clock.utc_ns + 60 * S, "somebody"), lambda: None))
             house.turn()
             if k in kills:
                 if dies:
