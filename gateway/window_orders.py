@@ -79,6 +79,8 @@ class WindowOrders:
                       for name, planned in site.maintenance.items() if planned.orders for device in planned.device]
         self._given: dict[tuple[str, str, str], int] = {}
         """When an order was given last, UTC ns: until it is in the journal it is known here only."""
+        self._refused: dict[tuple[str, str, str], str] = {}
+        """Why an order was not taken, as it was logged."""
         self._held: dict[tuple[str, str, int], int] = {}
         """Until when a window goes on because its end is owed; the journal knows it a moment later."""
 
@@ -154,6 +156,10 @@ class WindowOrders:
             return
         try:
             orders.begin(told.device, Order(verb), told.by, lambda outcome: None)
-            self._given[key] = now
         except OrderRefusedError as error:
-            log.warning("%s is not told to %s: %s", told.device, verb, error)
+            if self._refused.get(key) != str(error):  # it is tried again each second
+                log.warning("%s: %s cannot be given: %s", told.by, verb, error)
+            self._refused[key] = str(error)
+        else:
+            self._given[key] = now
+            self._refused.pop(key, None)

@@ -122,6 +122,19 @@ def test_while_the_gas_does_not_go_the_window_goes_on_and_it_is_told_again_each_
     assert first_good_after(station, 60) == -(-(times[-1] + 60) // 10) * 10, "settled, as after any end"
 
 
+def test_while_the_line_is_lost_the_gas_is_still_owed_its_end_and_that_is_logged_once(station, caplog):
+    station.pass_by(100)
+    station.orders.out_of_reach = lambda device: "line l is lost"
+    station.pass_by(400)
+    assert station.instrument.told == [(60.0, "zero_on")]
+    assert [record.getMessage() for record in caplog.records if "cannot be given" in record.getMessage()] == [
+        "maintenance zero: zero_off cannot be given: probe: line l is lost"]
+    station.orders.out_of_reach = lambda device: ""
+    station.pass_by(200)
+    assert station.instrument.told[1:] == [(501.0, "zero_off")]
+    assert first_good_after(station, 60) == 570.0
+
+
 def test_where_no_gas_came_none_has_to_go(station):
     station.instrument.outcomes["zero_on"] = [FAILED]
     station.pass_by(600)
