@@ -24,16 +24,18 @@ _AGAIN = frozenset({"noise", "short"})
 class Exchange:
     """The conversation with one device. Used by the one thread that owns its line."""
 
-    def __init__(self, name: str, character_s: float, answer_s: float, overdue_s: float = 0.0, round_trip_s: float = 0.0) -> None:
+    def __init__(self, name: str, character_s: float, answer_s: float, overdue_s: float = 0.0, round_trip_s: float = 0.0, *,
+                 are_alike: bool = False) -> None:
         """`answer_s` bounds the wait for the first byte; of a far device it is learned how much of that is needed.
 
         `overdue_s`: for so long a late answer is listened for, 0 = it names its question. `round_trip_s` is what a network adds: up to
-        twice as much is waited for, and ten times as much a late answer listened for.
+        twice as much is waited for, and ten times as much a late answer listened for. `are_alike`: an answer does not say what was asked.
         """
         self.name = name
         self.character_s = character_s
         self._answer_s = answer_s + 2 * round_trip_s
         self._overdue_s = overdue_s + 10 * round_trip_s if overdue_s else 0.0
+        self._are_alike = are_alike
         self._is_far = round_trip_s >= FAR_S
         self._patience = Patience(self._answer_s, floor_s(self._answer_s, round_trip_s) if self._is_far else self._answer_s)
         self._overdue_until_ns = 0
@@ -83,7 +85,7 @@ class Exchange:
             found = read(came)
         except DeviceError as fault:
             if fault.cause in _AGAIN:  # the rest passes, or the answer: what was spoilt may have been noise before it
-                rest_s = whole_s - (wire.clock.now().mono_ns - sent_ns) / 1e9
+                rest_s = whole_s - (wire.clock.now().mono_ns - sent_ns) / 1e9 if self._are_alike else 0.0
                 wire.receive(lambda so_far: 0 if _is_answer(so_far, read) else 1, max(size * self.character_s + 0.01, rest_s))
             if self._overdue_s and (fault.cause not in _AGAIN or self._is_far):
                 self._overdue_until_ns = wire.clock.now().mono_ns + round(self._overdue_s * 1e9)

@@ -108,7 +108,8 @@ class Driver:
         for series, row in device.rows(Row).items():
             self._asks.setdefault(row.ask, {})[series] = row
         self._series = tuple(series for rows in self._asks.values() for series in rows)
-        self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s)
+        self._exchange = Exchange(device.name, max(speed.character_s, _CHARACTER_S), timing.answer, overdue_s=0.5, round_trip_s=speed.round_trip_s,
+                                  are_alike=True)
         characters = sum(30 + 8 * max(row.needs for row in rows.values()) for rows in self._asks.values())
         waits_s = sum(timing.measuring for ask in self._asks if ask[0] not in "RC")
         self._group = Group("all", device.interval_s, RANKS[options.priority], characters * _CHARACTER_S + waits_s + speed.round_trip_s, self._series)
