@@ -1,6 +1,7 @@
 """While people, or span gas, are at an instrument its values are kept with that reason and never count, and it is not missed."""
 
 from datetime import UTC, datetime
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 import naive
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from analytics.windows import Row, of, reasons, spans_of_day
 from config.maintenance import Maintenance
-from config.series import Flag, Reason
+from config.series import Flag, Reason, Series
+from config.site import DeviceTable, SiteDevice, Station
+from config.table import Table
 from drivers.reading import Delivery, Readings
 from gateway.alerts import SILENT
 from gateway.gap_ledger import gaps_between
@@ -232,6 +235,26 @@ def test_kills_in_the_middle_of_a_window_and_another_site_file_after_it_change_n
     assert [row[:3] for row in rows(house)][: 14 * 6] == [row[:3] for row in rows(other)], "what was judged stays judged"
     assert gaps(house)[0][2] == "maintenance"
     other.kill()
+
+
+class Relay(Table):
+    """Options of a device that stands for another gateway."""
+
+    RELAYS: ClassVar[bool] = True
+
+
+def test_a_window_of_another_gateway_takes_all_that_it_measures(tmp_path):
+    made = site()
+    hub = SiteDevice(common=DeviceTable(profile="x", line="l", station="leaf"), options=Relay())
+    house = House(tmp_path, made.model_copy(update={
+        "stations": {**made.stations, "leaf": Station(time_zone="Asia/Shanghai")}, "devices": {**made.devices, "hub": hub},
+        "maintenance": {"moved": Maintenance.model_validate({"device": "hub", "at": "20:00", "for": "1 h"})}}))
+    far = Series("leaf", "far_probe", "ph")
+    house.clock.forward(10)
+    house.say((far, 7.0), (AMMONIA, 0.5))
+    house.turn()
+    assert [reason for _, _, reason, _ in rows(house, far) + rows(house)] == ["M", "N"]
+    house.kill()
 
 
 # ── the clock ──
