@@ -6,12 +6,20 @@ from collections.abc import Mapping
 
 
 def encode(what: object) -> bytes:
-    """Strict JSON in UTF-8. Lone surrogates, which a broken name may hold, become escapes."""
+    """Strict JSON in UTF-8, as short as can be. Lone surrogates, which a broken name may hold, become escapes."""
+    return _text(what, (",", ":")).encode("utf-8", "backslashreplace")
+
+
+def line(what: object) -> str:
+    """The same with blanks, for who reads it in a terminal too."""
+    return _text(what, (", ", ": ")).encode("utf-8", "backslashreplace").decode()
+
+
+def _text(what: object, separators: tuple[str, str]) -> str:
     try:
-        text = json.dumps(what, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return json.dumps(what, ensure_ascii=False, allow_nan=False, separators=separators)
     except ValueError:
-        text = json.dumps(_finite(what), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")
+        return json.dumps(_finite(what), ensure_ascii=False, allow_nan=False, separators=separators)
 
 
 def _finite(what: object) -> object:

@@ -11,8 +11,8 @@ from drivers.codecs.explain import MESSAGES, PROTOCOLS, Beside, explain
 from drivers.codecs.frame import NotAFrame
 from drivers.codecs.register_layout import RegisterLayout
 from drivers.codecs.sm4 import BLOCK
+from gateway import strict_json
 from gateway.exit_codes import Exit
-from gateway.strict_json import encode
 
 _LONGEST_KEY = 200
 _TEXTS = "{[$!"
@@ -46,7 +46,7 @@ def decode(protocol: str, lines: Iterable[str], out: TextIO, layout: str = "", k
             continue
         said = _explained(protocol, text, beside)
         bad += not said["ok"]
-        print(encode(said).decode(), file=out, flush=True)
+        print(strict_json.line(said), file=out, flush=True)
     return Exit.AMISS if bad else 0
 
 
