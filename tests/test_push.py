@@ -369,6 +369,26 @@ def test_the_same_value_again_is_a_new_reading_when_its_node_has_had_our_answer(
     assert [delivery.receipt.again for delivery in journal.deliveries if delivery.receipt is not None] == [False] * 6
 
 
+def test_an_answer_under_way_over_a_slow_radio_is_waited_for_before_it_counts_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_push_visit, "_LEAVING_S", 0.05)
+    under_way = [100]
+    monkeypatch.setattr(_push_visit, "_on_its_way", lambda wire: under_way[0])
+    journal = Journal()
+    with Serving(journal=journal) as serving:
+        for arrives in (True, False):
+            monkeypatch.setattr(_push_visit, "_FAR_S", 10.0 if arrives else 0.1)
+            with serving.raw(request(b'{"pm10": 7}', "Connection: close\r\n")) as wire:
+                assert status(wire.recv(4096)) == 200
+                time.sleep(0.2)
+                under_way[0] = 0 if arrives else 100
+                assert all_of(wire) == b""
+                time.sleep(0.2)
+            under_way[0] = 100
+        under_way[0] = 0
+        assert serving.post(b'{"pm10": 7}')[0] == 200
+    assert journal.again == [False, False, True]
+
+
 def test_a_reading_without_a_time_that_is_posted_again_is_journalled_once_and_counted(tmp_path: Path) -> None:
     port = servers.free_port()
     body = b'{"laeq": 54.5}'

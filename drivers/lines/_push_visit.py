@@ -28,6 +28,8 @@ _LEAVING_S = 1.0
 """After the last answer: so long what still comes is thrown away, or the answer could be lost with the connection."""
 _ACKNOWLEDGED_S = 1.0
 """The other side's system, where it is there, has acknowledged an answer within this."""
+_FAR_S = 10.0
+"""So long that is waited for where a reading was answered, before its answer counts as lost."""
 _REASONS = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 404: b"Not Found", 405: b"Method Not Allowed", 408: b"Request Timeout",
             413: b"Content Too Large", 415: b"Unsupported Media Type", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large",
             500: b"Internal Server Error", 503: b"Service Unavailable"}
@@ -217,6 +219,8 @@ class Visit:
         elif self.state == "waiting":
             self.was_told_again = True
             self.answer(Refusal(503, "the journal has not taken it yet; send it again", (("retry-after", "60"),)), is_last=True)
+        elif self.taken is not None and self._has_lost() and time.monotonic() - self._answered_s < _FAR_S:
+            self.until_s = time.monotonic() + _LEAVING_S  # a radio may take so long to acknowledge: else the next reading were the same again
         else:
             self.close()
 
