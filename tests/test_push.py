@@ -371,6 +371,7 @@ def test_the_same_value_again_is_a_new_reading_when_its_node_has_had_our_answer(
 
 def test_an_answer_under_way_over_a_slow_radio_is_waited_for_before_it_counts_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_push_visit, "_LEAVING_S", 0.05)
+    monkeypatch.setattr(_push_server, "_SLICE_S", 0.02)
     under_way = [100]
     monkeypatch.setattr(_push_visit, "_on_its_way", lambda wire: under_way[0])
     journal = Journal()
