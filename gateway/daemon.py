@@ -19,7 +19,7 @@ from config.reading_site import SiteFile
 from config.site import SinkTable
 from drivers.driver import Asked, Remembers, Told, ToldLine
 from gateway.alerts import iso
-from gateway.alone import AlreadyRunning, alone
+from gateway.alone import AlreadyRunning, Held, alone
 from gateway.aloud import Aloud
 from gateway.bell import Bell
 from gateway.building import VERSION, Builder, journal_folder, load_site
@@ -68,10 +68,10 @@ _STUCK_S = 20.0
 class Daemon:
     """The running house of one site."""
 
-    def __init__(self, file: SiteFile, folder: Path) -> None:
+    def __init__(self, file: SiteFile, journal: Held) -> None:
         self.site = site = file.site
         self._build = Builder(file)
-        self._folder = folder
+        self._folder = folder = journal.folder
         self._began = time.time_ns()
         self._turned = time.monotonic()
         self.bell = Bell()
@@ -205,25 +205,24 @@ class Daemon:
     def run(self, stop: Event) -> int:
         """Run until `stop`; gives the exit code: 0 a clean end, 75 the supply is low, 70 the core failed, 74 the journal cannot be written."""
         self._stop_wanted = stop
-        with alone(self._folder):
-            self._await_supply(stop)
-            began = time.monotonic()
-            warm_up()
-            self.core.start()
-            log.info("journal %s: %d events, state restored in %.1f s", self._folder, self.writer.next_event - 1, time.monotonic() - began)
-            self._onward()
-            overview = self._faces()
-            gc.collect()
-            gc.freeze()  # else the collector walks through all modules whenever many rows are read, and a commit waits for it
-            self.failed = Event()
-            self.supervisor.add("core", self._core, _CORE)
-            self._start()
-            self._say_status("READY=1")
-            log.info("ready: %d devices on %d lines, %d rules", len(self.site.devices), len(self.site.lines), len(self.site.rules))
-            self._wait(stop)
-            code = self._stop()
-            overview.close()
-            return code
+        self._await_supply(stop)
+        began = time.monotonic()
+        warm_up()
+        self.core.start()
+        log.info("journal %s: %d events, state restored in %.1f s", self._folder, self.writer.next_event - 1, time.monotonic() - began)
+        self._onward()
+        overview = self._faces()
+        gc.collect()
+        gc.freeze()  # else the collector walks through all modules whenever many rows are read, and a commit waits for it
+        self.failed = Event()
+        self.supervisor.add("core", self._core, _CORE)
+        self._start()
+        self._say_status("READY=1")
+        log.info("ready: %d devices on %d lines, %d rules", len(self.site.devices), len(self.site.lines), len(self.site.rules))
+        self._wait(stop)
+        code = self._stop()
+        overview.close()
+        return code
 
     def _await_supply(self, stop: Event) -> None:
         """After a stop for the supply: nothing starts before it is back."""
@@ -315,7 +314,8 @@ def run(path: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        return Daemon(file, journal_folder(file.site)).run(stop)
+        with alone(journal_folder(file.site)) as journal:
+            return Daemon(file, journal).run(stop)
     except Halted as error:  # a line cannot even be tried without its secret
         print(f"{path}: {error}", file=sys.stderr)
         return Exit.CONFIG

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gateway.alone import alone
 from gateway.building import load_site
 from gateway.daemon import Daemon
 
@@ -12,12 +13,13 @@ from gateway.daemon import Daemon
 @contextmanager
 def running(site: Path) -> Iterator[Daemon]:
     """The daemon of a site file, its journal beside the file. Raises AssertionError if it does not end when it is told to."""
-    daemon, stop = Daemon(load_site(site), site.parent / "journal"), threading.Event()
-    worker = threading.Thread(target=daemon.run, args=(stop,))
-    worker.start()
-    try:
-        yield daemon
-    finally:
-        stop.set()
-        worker.join(10)
-        assert not worker.is_alive(), "the daemon did not end"
+    with alone(site.parent / "journal") as journal:
+        daemon, stop = Daemon(load_site(site), journal), threading.Event()
+        worker = threading.Thread(target=daemon.run, args=(stop,))
+        worker.start()
+        try:
+            yield daemon
+        finally:
+            stop.set()
+            worker.join(10)
+            assert not worker.is_alive(), "the daemon did not end"

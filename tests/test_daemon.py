@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from servers import free_port
 
-from gateway.daemon import _BEFORE_AGAIN_S
+from gateway.alone import Held, alone
+from gateway.daemon import _BEFORE_AGAIN_S, run
 from gateway.exit_codes import Exit
 
 SITE = """
@@ -148,7 +149,7 @@ def test_the_journal_is_checked_at_night_and_status_shows_what_was_found(site):
     from gateway.daemon import Daemon
     from gateway.plugins import KINDS
 
-    daemon = Daemon(read_site_file(str(site), KINDS), site.parent / "journal")
+    daemon = Daemon(read_site_file(str(site), KINDS), Held(site.parent / "journal"))
     daemon.core.start()
     overview = daemon._faces()
     try:
@@ -170,15 +171,15 @@ def test_a_clock_behind_the_journal_is_not_believed_unless_the_kernel_vouches_fo
     from gateway.daemon import Daemon
     from gateway.plugins import KINDS
 
-    file, folder = read_site_file(str(site), KINDS), site.parent / "journal"
-    first = Daemon(file, folder)
+    file, journal = read_site_file(str(site), KINDS), Held(site.parent / "journal")
+    first = Daemon(file, journal)
     first.core.start()
     first.writer.close()
     now = time.time_ns()
     monkeypatch.setattr("gateway.clock.time.time_ns", lambda: now - 3600 * 10**9)
     for vouched in (False, True):
         monkeypatch.setattr("gateway.clock.synchronised", lambda vouched=vouched: vouched)
-        second = Daemon(file, folder)
+        second = Daemon(file, journal)
         assert second.clock.now().sure is vouched
         second.writer.close()
 
@@ -189,6 +190,18 @@ def test_two_daemons_never_write_one_journal(site):
         second = subprocess.run(command("run", site), capture_output=True, text=True, env=without_systemd(), check=False, timeout=60)
     assert second.returncode == 69
     assert "another ecosentry writes the journal" in second.stderr
+
+
+def test_a_second_daemon_touches_nothing_of_a_journal_that_another_writes(site, monkeypatch, capsys):
+    folder = site.parent / "journal"
+    monkeypatch.setattr("gateway.daemon.signal.signal", lambda *_: None)
+    with alone(folder):
+        (folder / "live.db").write_bytes(b"a page has rotted" * 1000)  # whoever opens it for writing sets it aside and begins anew
+        (folder / "live.db.salvaging").write_bytes(b"the other is at it")
+        before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in folder.iterdir()}
+        assert run(str(site)) == Exit.UNAVAILABLE == 69
+        assert {path.name: (path.stat().st_ino, path.read_bytes()) for path in folder.iterdir()} == before
+    assert "another ecosentry writes the journal" in capsys.readouterr().err
 
 
 def test_a_line_that_lacks_its_secret_is_named_and_nothing_starts(site):

@@ -50,16 +50,19 @@ def no_room(folder: Path) -> str:
     return f"{folder}: no space left on the disk; nothing is acknowledged until there is room"
 
 
-def _explain(error: sqlite3.Error | OSError, path: Path) -> str:
+def explain(error: sqlite3.Error | OSError, path: Path) -> str:
+    """Why a file of the journal cannot be had, and what to do."""
     name = getattr(error, "sqlite_errorname", "")
-    if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and is_full(path.parent)):  # SQLITE_IOERR_SHMSIZE is a full disk too
+    if name == "SQLITE_FULL" or ((not name or name.startswith("SQLITE_IOERR")) and is_full(path.parent)):  # SQLITE_IOERR_SHMSIZE is a full disk too
         return no_room(path.parent)
-    if name.startswith("SQLITE_READONLY") or (name == "SQLITE_CANTOPEN" and _is_read_only(path.parent)):
+    if name.startswith("SQLITE_READONLY") or (name in ("SQLITE_CANTOPEN", "") and _is_read_only(path.parent)):
         return f"{path.parent}: the file system is read-only; nothing is acknowledged until it can be written"
     if name.startswith("SQLITE_IOERR"):
         return f"{path.parent}: the disk reports an error ({name}); replace the card or disk"
     if name == "SQLITE_CANTOPEN":
         return f"{path}: cannot be opened; check the folder's owner and mode"
+    if isinstance(error, OSError):
+        return f"{error}; check the folder's owner and mode"
     return f"{path}: {error}"
 
 
@@ -100,10 +103,10 @@ class Writer:
             self._open()
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorname", "") not in _DAMAGED:
-                raise JournalError(_explain(error, self.path)) from error
+                raise JournalError(explain(error, self.path)) from error
             self._set_aside_damaged(error)
         except OSError as error:
-            raise JournalError(f"{error}; check the folder's owner and mode") from error
+            raise JournalError(explain(error, self.path)) from error
 
     def _set_aside_damaged(self, error: sqlite3.Error) -> None:
         """A station must measure again without a human: keep the damaged files, begin anew."""
@@ -115,7 +118,7 @@ class Writer:
             self._open(self.path.with_name(_SALVAGING))
             self._rename(_SALVAGING, f"live.db{mark}", ("-wal", "-shm", ""))
         except (sqlite3.Error, OSError) as worse:
-            raise JournalError(_explain(worse, self.path)) from worse
+            raise JournalError(explain(worse, self.path)) from worse
 
     def _take_back(self) -> None:
         """Salvaging broke off (a kill, a full disk): half a new file is not the journal; it begins again with the damaged one."""
@@ -179,7 +182,7 @@ class Writer:
         except sqlite3.Error as error:
             self._checked &= getattr(error, "sqlite_errorname", "") not in _DAMAGED
             self.abandon()  # a full disk has rolled back by itself, and the numbers that were given out must not be believed any more
-            raise JournalError(_explain(error, self.path)) from error
+            raise JournalError(explain(error, self.path)) from error
         finally:
             if self._db is not None and self._db.in_transaction:
                 self.abandon()

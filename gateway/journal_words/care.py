@@ -88,8 +88,8 @@ def requeue(folder: Path, site: Site, sink: str, *, dry_run: bool) -> int:
     answer = ask(socket_path(folder), "requeue", sink=sink)
     if answer is None:
         try:
-            with alone(folder):
-                writer = Writer(folder)
+            with alone(folder) as journal:
+                writer = Writer(journal.folder)
                 try:
                     with writer.transaction():
                         Requeue(sink).write(writer)
