@@ -5,7 +5,7 @@ issued, and again when that hour is issued again: then with the next revision. A
 when one of its hours changes. Which edition of a standard holds is decided by the hour or day itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from analytics.kernels.means import NEVER
 from analytics.means import AGAIN_NS, SETTLE_NS, Hours
 from analytics.state import Column, State
 from analytics.station_calendar import HOUR_NS, day_moment, day_of
-from analytics.station_formulas import NOTHING, UNLIMITED, About, hours_needed, judge
+from analytics.station_formulas import NOTHING, UNLIMITED, About, Judged, Key, hours_needed, judge
 from analytics.station_inputs import Hour, Moment
 from config.series import Flag, Reason
 
@@ -84,6 +84,13 @@ class Issued:
 
 
 Row = tuple[int, int, float, int, int, float, int, int]
+Found = dict[Key, Judged]
+Guard = Callable[[int, Callable[[], Found]], Found]
+"""Judges a report by its number, so that one that fails costs no other; nothing is found for one that is switched off."""
+
+
+def _unguarded(_: int, work: Callable[[], Found]) -> Found:
+    return work()
 
 
 def issued(rows: Sequence[Row]) -> Issued:
@@ -94,10 +101,10 @@ def issued(rows: Sequence[Row]) -> Issued:
                   np.array(reason, np.uint8), np.array(share, np.float64), np.array(revision, np.int32), np.array(span, np.int64))
 
 
-def take(indices: Sequence[StationIndex], state: State, hours: Sequence[Hours], now_ns: int) -> Issued:
+def take(indices: Sequence[StationIndex], state: State, hours: Sequence[Hours], now_ns: int, guard: Guard = _unguarded) -> Issued:
     """Judge every hour of a station of which an input was issued just now, and every day that is over; `state` moves on.
 
-    now_ns : UTC; -1 while nobody knows it, and then no day ends.
+    now_ns : UTC; -1 while nobody knows it, and then no day ends. guard : judges one report, by its number.
     """
     if not indices or not (hours or now_ns >= int(state["day_first_due"][0])):
         return issued(())
@@ -105,12 +112,12 @@ def take(indices: Sequence[StationIndex], state: State, hours: Sequence[Hours], 
     for number, index in enumerate(indices):
         ends = _touched(index, state, hours)
         if index.daily:
-            rows += _note_days(index, number, state, ends, now_ns)
+            rows += _note_days(index, number, state, ends, now_ns, guard)
         else:
             for end in sorted(_with_later(index, number, state, ends)):
-                rows += _hour_of(index, number, state, end)
+                rows += _hour_of(index, number, state, end, guard)
     if now_ns >= int(state["day_first_due"][0]):
-        rows += _days_due(indices, state, now_ns)
+        rows += _days_due(indices, state, now_ns, guard)
     return issued(rows)
 
 
@@ -157,19 +164,20 @@ def _keep(state: State, one: Input, end: int, some: Hours, row: int) -> bool:
     return True
 
 
-def _hour_of(index: StationIndex, number: int, state: State, end: int) -> list[Row]:
+def _hour_of(index: StationIndex, number: int, state: State, end: int, guard: Guard) -> list[Row]:
     k = number * KEPT + end // HOUR_NS % KEPT
     if state["index_end"][k] > end:
         state["index_too_old"][0] += 1
         return []
     revision = int(state["index_revision"][k]) + 1 if state["index_end"][k] == end else 0
     state["index_end"][k], state["index_revision"][k] = end, revision
-    return _rows(index, state, Moment(end, 1, index.about.zone, False), revision)
+    return _rows(index, number, state, Moment(end, 1, index.about.zone, False), revision, guard)
 
 
-def _rows(index: StationIndex, state: State, moment: Moment, revision: int) -> list[Row]:
+def _rows(index: StationIndex, number: int, state: State, moment: Moment, revision: int, guard: Guard) -> list[Row]:
     inputs = {one.quantity: one for one in index.inputs}
-    found = judge(index.about, moment, lambda quantity, back: _hour(state, inputs.get(quantity), moment.end_ns - back * HOUR_NS))
+    found = guard(number, lambda: judge(
+        index.about, moment, lambda quantity, back: _hour(state, inputs.get(quantity), moment.end_ns - back * HOUR_NS)))
     rows: list[Row] = []
     span = moment.hours * HOUR_NS
     for quantity, channel, series in index.gives:
@@ -194,7 +202,7 @@ def _hour(state: State, one: Input | None, end: int) -> Hour | None:
 
 
 # ── days ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _note_days(index: StationIndex, number: int, state: State, ends: Iterable[int], now_ns: int) -> list[Row]:
+def _note_days(index: StationIndex, number: int, state: State, ends: Iterable[int], now_ns: int, guard: Guard) -> list[Row]:
     """The days of these hours are due: when they are over, or a minute after the first hour that came later than that.
 
     Gives the rows of days that had to make room (long backfills only).
@@ -214,7 +222,7 @@ def _note_days(index: StationIndex, number: int, state: State, ends: Iterable[in
             if day not in own:
                 continue  # nothing of this day is known yet
             if state["day_due"][k] != NEVER:
-                rows += _day(index, state, k)
+                rows += _day(index, number, state, k, guard)
             state["day_end"][k], state["day_revision"][k] = moment.end_ns, _EMPTY
         if state["day_due"][k] == NEVER:
             over = moment.end_ns + SETTLE_NS
@@ -223,19 +231,19 @@ def _note_days(index: StationIndex, number: int, state: State, ends: Iterable[in
     return rows
 
 
-def _days_due(indices: Sequence[StationIndex], state: State, now_ns: int) -> list[Row]:
+def _days_due(indices: Sequence[StationIndex], state: State, now_ns: int, guard: Guard) -> list[Row]:
     rows: list[Row] = []
     for number, index in enumerate(indices):
         slots = range(number * DAYS, (number + 1) * DAYS) if index.daily else ()
         for k in sorted((k for k in slots if state["day_due"][k] <= now_ns), key=lambda k: int(state["day_end"][k])):
-            rows += _day(index, state, k)
+            rows += _day(index, number, state, k, guard)
     state["day_first_due"][0] = int(state["day_due"].min()) if len(state["day_due"]) else NEVER
     return rows
 
 
-def _day(index: StationIndex, state: State, k: int) -> list[Row]:
+def _day(index: StationIndex, number: int, state: State, k: int, guard: Guard) -> list[Row]:
     """Judge the day in a slot, with its next revision."""
     state["day_due"][k] = NEVER
     state["day_revision"][k] += 1
     day = day_of(int(state["day_end"][k]), index.about.zone, index.day_from)
-    return _rows(index, state, day_moment(day, index.about.zone, index.day_from), int(state["day_revision"][k]))
+    return _rows(index, number, state, day_moment(day, index.about.zone, index.day_from), int(state["day_revision"][k]), guard)

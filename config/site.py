@@ -91,7 +91,7 @@ class Station(Table):
     """Functional zone of GB 3096."""
     elevation: Annotated[float, Field(ge=-450, le=9000)] | None = None
     """Metres above the sea."""
-    facts: Annotated[dict[str, str | int | float], Field(max_length=32)] = {}
+    facts: Annotated[dict[str, bool | str | int | float], Field(max_length=32)] = {}
     """What else a standard must know of the place, by the names that the standard has for it."""
 
 

@@ -8,7 +8,7 @@ from config.site import Station
 from config.site_links import Known
 from config.standard_live import Live
 from config.toml_notes import Path
-from config.wording import did_you_mean, dotted
+from config.wording import did_you_mean, dotted, shown
 
 _ADD = {"water_body": 'add  water_body = "river"  or "lake"', "air_class": "add  air_class = 2  (1 in reserves and scenic areas)",
         "noise_zone": 'add  noise_zone = "2"  (0, 1, 2, 3, 4a, 4b)'}
@@ -27,10 +27,11 @@ def check_station(known: Known, name: str, station: Station, there: set[str] | N
         for key in dict.fromkeys(key for live in read for key in live.needs):
             if fact(station, key) is None:
                 known.document.complain(place, f"stations.{name} has no {key}, which {standard} needs", _add(station, key, read), on="value")
-        for live in read:
-            _words(known, name, station, standard, live)
+        for live in declared:
+            _facts(known, name, station, standard, live)
         if not read:
             _judges_nothing(known, path, place, standard, declared)
+    _unread_facts(known, name, station)
 
 
 def _reads(live: Live, station: Station, there: set[str]) -> bool:
@@ -43,19 +44,36 @@ def _reads(live: Live, station: Station, there: set[str]) -> bool:
 def _add(station: Station, key: str, read: Iterable[Live]) -> str:
     if key in _ADD:
         return _ADD[key]
-    words = next((live.allowed[key] for live in read if key in live.allowed), ())
-    example = f'"{words[0]}"  ({", ".join(words)})' if words else "…"
+    kind = next((live.facts[key] for live in read if key in live.facts), None)
+    example = f'"{kind.words[0]}"  ({", ".join(kind.words)})' if kind and kind.words else f"…  ({kind.wanted()})" if kind else "…"
     return f"add  {key} = {example}" if key in type(station).model_fields else f"add  facts.{key} = {example}"
 
 
-def _words(known: Known, name: str, station: Station, standard: str, live: Live) -> None:
-    """Words of the station that the standard does not know."""
-    for key, words in live.allowed.items():
+def _facts(known: Known, name: str, station: Station, standard: str, live: Live) -> None:
+    """Facts of the station that the standard cannot use: a word that it does not know, no number, one out of range."""
+    for key, kind in live.facts.items():
         found = fact(station, key)
-        if found is not None and str(found) not in words:
-            path: Path = ("stations", name, key) if key in type(station).model_fields else ("stations", name, "facts", key)
-            what = f'{dotted(path)} = "{found}" is not known to {standard}'
-            known.document.complain(path, what, did_you_mean(str(found), words, f"write {', '.join(words)}"), on="value")
+        wrong = kind.refuses(found) if found is not None else ""
+        if found is not None and wrong:
+            path: Path = ("stations", name, "facts", key)
+            what = f"{dotted(path)} = {shown(found)} {wrong}{f' {standard}' if kind.words else ''}"
+            known.document.complain(path, what, did_you_mean(str(found), kind.words, kind.wanted()), on="value")
+
+
+def _unread_facts(known: Known, name: str, station: Station) -> None:
+    """Facts that no standard of the station reads: misspelt ones, most often."""
+    if not all(reports(standard) for standard in station.standards):
+        return  # it is told that there is no such standard
+    wanted = {key for standard in station.standards for live in reports(standard) for key in facts_wanted(live)}
+    for key in station.facts:
+        path: Path = ("stations", name, "facts", key)
+        if key in type(station).model_fields:
+            known.document.complain(path, f"{dotted(path)}: {key} is a key of the station itself", f"write it below [stations.{name}], not in facts")
+        elif key not in wanted:
+            readers = [other for other in live_ids() if any(key in facts_wanted(live) for live in reports(other))]
+            listed = f"{', '.join(readers)} would read it: add it to standards, or take the fact away" if readers else "take it away"
+            what = f"{dotted(path)}: no standard of this station reads it"
+            known.document.complain(path, what, did_you_mean(key, wanted - set(type(station).model_fields), listed))
 
 
 def _unknown(known: Known, path: Path, place: Path, standard: str) -> None:

@@ -43,6 +43,47 @@ class LiveInput(Table):
         return self
 
 
+class FactKind(Table):
+    """What the `facts` of a station may say under a key: one of these words, a number in this range, or true and false."""
+
+    words: tuple[str, ...] = ()
+    range: tuple[Figure, Figure] | None = None
+    """Least and most, both allowed."""
+    whole: bool = False
+    unit: str = ""
+    truth: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> "FactKind":
+        if sum((bool(self.words), self.range is not None, self.truth)) != 1:
+            raise ValueError("a fact has words, a range, or truth = true")
+        return self
+
+    def wanted(self) -> str:
+        """What to write, in words."""
+        if self.range is None:
+            return "write true or false, without quotes" if self.truth else f"write {self.shown()}"
+        return f"write {'a whole number' if self.whole else 'a number'} without quotes: {self.shown()}"
+
+    def shown(self) -> str:
+        """What it may be, in a few words."""
+        if self.range is None:
+            return "true or false" if self.truth else ", ".join(self.words)
+        return " ".join((f"{self.range[0]} to {self.range[1]}", self.unit)).rstrip()
+
+    def refuses(self, found: str | float) -> str:
+        """What is wrong with a fact; "" if nothing is."""
+        if self.truth:
+            return "" if isinstance(found, bool) else "is neither true nor false"
+        if self.range is None:
+            return "" if not isinstance(found, bool) and str(found) in self.words else "is not known to"
+        if isinstance(found, str | bool):
+            return "is not a number"
+        if self.whole and found % 1:  # a NaN too
+            return "is not a whole number"
+        return "" if float(self.range[0]) <= found <= float(self.range[1]) else f"is not between {self.range[0]} and {self.range[1]}"
+
+
 class Gives(Table):
     """A series that a report gives."""
 
@@ -104,8 +145,8 @@ class Live(Table):
     """The result that is compared, where that is not the value itself."""
     needs: tuple[str, ...] = ()
     """Keys of the station without which there is no report."""
-    allowed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Key of the station → the words that the standard knows."""
+    facts: dict[str, FactKind] = Field(default_factory=dict)
+    """Key of the station's `facts` → what it may be: anything else, and every key that no standard of the station reads, is refused."""
     only: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Item → key of the station → value that it must have for the item to be judged."""
     translate: dict[str, dict[str, str]] = Field(default_factory=dict)

@@ -81,6 +81,8 @@ def _guard(part: str, plan: Plan, work: Callable[[], Result], instead: Result) -
         return instead
     try:
         return work()
+    except PartFailed:
+        raise
     except Exception as error: # the core's guard: a formula must never cost a reading
         raise PartFailed(part, f"{type(error).__name__}: {error}") from error
 
@@ -139,8 +141,7 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     quiet = _quiet(plan, silent, silent_at)
     missed = _guard("gaps", plan, lambda: _gaps(plan, state, rows, flag, quiet), None)
     issued = [h for h in hours if h is not None and len(h)]
-    judged = _guard("indices", plan, lambda: station_indices.take(plan.indices, state, issued, event.now if event.sure else -1),
-                    station_indices.issued(()))
+    judged = _guard("indices", plan, lambda: _judged(plan, state, issued, event), station_indices.issued(()))
     if len(judged):
         transitions = transitions + _guard("rules", plan, lambda: _rules_of_indices(plan, state, judged), no_transitions)
     return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, quiet, issued, judged, missed), transitions)
@@ -205,6 +206,13 @@ def _gaps(
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:
     heard = rules.hear(plan.expect, state, event.steady, event.which, event.at, event.raw, event.reason)
     return heard + rules.watch(plan.watches, state, event.which, event.at, value, flag)
+
+
+def _judged(plan: Plan, state: State, hours: list[means.Hours], event: Event) -> station_indices.Issued:
+    """What the standards say, each report guarded by itself."""
+    names = plan.layout.keys["index"] if plan.indices else ()
+    return station_indices.take(plan.indices, state, hours, event.now if event.sure else -1,
+                                lambda number, work: _guard(f"report {names[number]}", plan, work, {}))
 
 
 def _rules_of_indices(plan: Plan, state: State, judged: station_indices.Issued) -> list[rules.Transition]:

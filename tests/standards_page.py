@@ -141,7 +141,9 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
 - What is made of other means is computed where it is named: oxygen saturation (`BENSON-KRAUSE`), un-ionised ammonia (`EMERSON-NH3`),
   trophic state (`TLI`, `CARLSON-TSI`), vapour pressure deficit, evapotranspiration and degree days (`FAO56`), `SPECTRAL`, relative soil
   moisture (`GBT20481`), concentrations at the reference oxygen (`GB13271`, `GB13223`, `ULTRA-LOW`), flow and emission of a stack (`HJ75`), coal
-  equivalent and carbon dioxide of the mean power (`GBT2589`, `CN-GRID-CO2`). What they must know of the place is in `facts`.
+  equivalent and carbon dioxide of the mean power (`GBT2589`, `CN-GRID-CO2`). What they must know of the place is in `facts`:
+  each family's page says which of them may say what; anything else is refused by `ecosentry check`. A report that fails all the same is
+  switched off until the next start, is logged and counted, and is MISSING meanwhile; the others go on.
 - Discharge limits (`GB18918`, `GB8978`) are those of daily means, by `facts = { discharge_grade = "1A" }`; that of ammonia depends on the
   water temperature, so without it there is none. A pH is judged by both its ends: the multiple is the worse of pH / 9 and 6 / pH.
 - Means are rounded to 6 decimals before they are judged: what lies beyond is the dust of binary sums.
@@ -161,7 +163,7 @@ def _live(laws: list[Standard]) -> list[str]:
     for law in laws:
         for live in law.live:
             gives = dict.fromkeys(f"`{quantity}`" for quantity, _, _ in live.series(tuple(live.items)))
-            wanted = ", ".join(f"`{key}`" for key in facts_wanted(live) if key not in ("day_from", "night_from"))
+            wanted = ", ".join(f"`{key}`" + (f" ({live.facts[key].shown()})" if key in live.facts else "") for key in facts_wanted(live))
             lines.append(_row(f"`{law.id}`", live.report, live.every, ", ".join(gives), ", ".join(live.reads()), wanted))
     return [*lines, ""] if len(lines) > 2 else ["None of them.", ""]
 

@@ -9,10 +9,11 @@ from house import NOON, House, TurnedClock
 from law_house import AIR, answered, given_by, hours, station
 
 from analytics.indices.air_units import ugm3_to_ppb
-from config.live_standards import live_ids, reports
+from config.live_standards import facts_wanted, live_ids, reports
 from config.quantity import vocabulary
 from config.reading_standards import standards
 from config.series import Flag
+from config.site import Station
 
 
 def lived(tmp_path, standard: str, values: list[dict[str, float]], begins: int = NOON, **facts) -> House:
@@ -207,3 +208,13 @@ def test_every_declared_report_reads_and_gives_what_the_vocabulary_has():
             assert len({one[:2] for one in series}) == len(series), "two series of one report would be one"
     keys = [(standard, live.every, *one) for standard in live_ids() for live in reports(standard) for one in live.series(tuple(live.items))]
     assert len(set(keys)) == len(keys), "two reports of a standard would write one series"
+
+
+def test_every_fact_that_a_report_reads_is_declared():
+    for standard in live_ids():
+        for live in reports(standard):
+            wanted = set(facts_wanted(live)) - set(Station.model_fields)
+            assert wanted == set(live.facts), (standard, live.report)
+            tables = {table.name for law in standards().all if law.id == standard for table in law.limits}
+            if "sector" in live.facts:
+                assert set(live.facts["sector"].words) < tables

@@ -14,6 +14,7 @@ from law_house import AIR, HOUR, NAMES, NEW_EDITION, STEP, WATER, answered, give
 from line_protocol import parse
 
 from analytics.kernels.means import RING
+from analytics.station_formulas import judge
 from config.reading_standards import standards
 from config.series import Flag, Reason, Series
 from gateway.journal.writer import START
@@ -277,16 +278,23 @@ def test_a_point_of_an_index_has_its_method_and_no_device(tmp_path):
 
 
 # ── the step ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def test_an_index_that_fails_costs_neither_a_reading_nor_a_mean(tmp_path, monkeypatch):
-    site, expected = station("pm2_5", "ph")
+def test_a_report_that_fails_costs_neither_a_reading_nor_a_mean_nor_another_report(tmp_path, monkeypatch, caplog):
+    def one_fails(about, moment, past):
+        return 1 / 0 if about.standard == "HJ633" else judge(about, moment, past)
+
+    site, expected = station("pm2_5", *WATER)
     house = House(tmp_path, site, expected=expected)
-    monkeypatch.setattr("analytics.station_indices.judge", lambda *_: 1 / 0)
-    hours(house, {"pm2_5": 130.0, "ph": 7.0}, 2)
+    monkeypatch.setattr("analytics.station_indices.judge", one_fails)
+    hours(house, {"pm2_5": 130.0, **WATER}, 2)
     with house.reader() as reader:
         rows, table = reader.rows_after(0, 1000), reader.series()
-        assert reader.counters()["switched_off.indices"] == 1
+        assert reader.counters()["switched_off.report yard/HJ633"] == 1
+        assert "switched_off.indices" not in reader.counters()
     names = [table[int(which)].statistic for which in rows.which]
-    assert (names.count(""), names.count("mean"), names.count("index")) == (24, 4, 0)
+    assert (names.count(""), names.count("mean")) == (60, 10)
+    assert [value for _, value, *_ in given_by(house, "aqi")] == [None, None], "said to be missing, not silently absent"
+    assert None not in [value for _, value, *_ in given_by(house, "gb3838_class")]
+    assert caplog.text.count("report yard/HJ633: ZeroDivisionError") == 1
     house.kill()
 
 
