@@ -14,9 +14,12 @@ COLUMNS = (
     Column("watch_seen", "i8", "watch"),
     Column("watch_over", "i8", "watch", LEVELS),
     Column("watch_clear", "i8", "watch", LEVELS),
+    Column("watch_over_before", "i8", "watch", LEVELS),
+    Column("watch_clear_before", "i8", "watch", LEVELS),
     Column("watch_alert", "i8", "watch"),
     Column("mean_mark", "i8", "watch", BUCKETS, -1),
     Column("mean_total", "f8", "watch", BUCKETS),
+    Column("mean_total2", "f8", "watch", BUCKETS),
     Column("mean_count", "i8", "watch", BUCKETS),
     Column("alert_number", "i8", "one"),
     Column("miss_due", "i8", "series", fill=NEVER),
@@ -67,25 +70,34 @@ class Transition:
     alert: int
     row: int
     """The row of the event that caused it; -1 = time alone."""
+    late: bool = False
+    """What caused it was found late: it is the newest number renewed, or a day behind the newest."""
 
 
 def watch(
-    watches: Watches, state: State,
-    which: NDArray[np.int32], at: NDArray[np.int64], value: NDArray[np.float64], flag: NDArray[np.uint8],
+    watches: Watches, behaves: NDArray[np.uint8], state: State, now_ns: int,
+    which: NDArray[np.int32], at: NDArray[np.int64], value: NDArray[np.float64], flag: NDArray[np.uint8], kind: NDArray[np.uint8] | None = None,
 ) -> list[Transition]:
-    """Judge n readings in arrival order; `state` moves on."""
+    """Judge n rows in arrival order; `state` moves on.
+
+    behaves : uint8[series], how a mean is made (analytics.means); kind : uint8[n], MEASURED (left out), OF_AN_HOUR, OF_A_DAY.
+    now_ns : UTC of the event; a reading's own time ahead of it counts as that.
+    """
     most = int((watches.last[which] - watches.first[which]).sum()) if len(which) else 0
     if most == 0:
         return []
-    who, kind, severity, before = np.empty(most, np.int32), np.empty(most, np.uint8), np.empty(most, np.uint8), np.empty(most, np.uint8)
-    when, what, alert, row = np.empty(most, np.int64), np.empty(most), np.empty(most, np.int64), np.empty(most, np.int32)
-    n = judge(which, at, value, flag, watches.first, watches.last, watches.limit, watches.sign, watches.hold, watches.dead,
+    kind = np.zeros(len(which), np.uint8) if kind is None else kind
+    who, step, severity, before = np.empty(most, np.int32), np.empty(most, np.uint8), np.empty(most, np.uint8), np.empty(most, np.uint8)
+    when, what, alert = np.empty(most, np.int64), np.empty(most), np.empty(most, np.int64)
+    row, late = np.empty(most, np.int32), np.empty(most, np.uint8)
+    n = judge(which, at, value, flag, kind, now_ns, behaves, watches.first, watches.last, watches.limit, watches.sign, watches.hold, watches.dead,
               watches.end_hold, watches.window, watches.least, watches.gap,
-              state["watch_severity"], state["watch_seen"], state["watch_over"], state["watch_clear"], state["watch_alert"],
-              state["mean_mark"], state["mean_total"], state["mean_count"], state["alert_number"],
-              who, kind, severity, before, when, what, alert, row)
-    return [Transition(int(who[i]), -1, int(kind[i]), int(severity[i]), int(before[i]), int(when[i]), float(what[i]), int(alert[i]),
-                       int(row[i])) for i in range(n)]
+              state["watch_severity"], state["watch_seen"], state["watch_over"], state["watch_clear"], state["watch_over_before"],
+              state["watch_clear_before"], state["watch_alert"],
+              state["mean_mark"], state["mean_total"], state["mean_total2"], state["mean_count"], state["alert_number"],
+              who, step, severity, before, when, what, alert, row, late)
+    return [Transition(int(who[i]), -1, int(step[i]), int(severity[i]), int(before[i]), int(when[i]), float(what[i]), int(alert[i]),
+                       int(row[i]), bool(late[i])) for i in range(n)]
 
 
 def start(expect: Expectations, state: State, steady_ns: int) -> None:

@@ -66,6 +66,8 @@ class Alerts:
                 series = series._replace(quantity=watch.by_law, channel="")
             else:
                 facts = self._facts(series, watch, t)
+            if t.late and t.kind in (RAISED, CLIMBED):
+                facts["what"] = f"{facts['what']}, found late: of {iso(t.at, self._zone(series))[:16]}"
         else:
             station, _, device = plan.layout.keys["device"][t.device].partition("/")
             series, rule = Series(station, device, ""), SILENT

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics import gaps, means, quality, rules, signals, station_indices, warming, windows
-from analytics.kernels.rules import LEVELS
+from analytics.kernels.means import NEVER
+from analytics.kernels.rules import LEVELS, OF_A_DAY, OF_AN_HOUR
 from analytics.state import Layout, Per, State
 from config.series import Flag, Origin, Reason
 from gateway.journal.columns import Columns, together
@@ -143,7 +144,7 @@ def _one(plan: Plan, state: State, event: Event) -> Effects:
     issued = [h for h in hours if h is not None and len(h)]
     judged = _guard("indices", plan, lambda: _judged(plan, state, issued, event), station_indices.issued(()))
     if len(judged):
-        transitions = transitions + _guard("rules", plan, lambda: _rules_of_indices(plan, state, judged), no_transitions)
+        transitions = transitions + _guard("rules", plan, lambda: _rules_of_indices(plan, state, event, judged), no_transitions)
     return Effects(replace(rows, flag=flag, tests=tests), _derived(plan, quiet, issued, judged, missed), transitions)
 
 
@@ -205,7 +206,7 @@ def _gaps(
 
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:
     heard = rules.hear(plan.expect, state, event.steady, event.which, event.at, event.raw, event.reason)
-    return heard + rules.watch(plan.watches, state, event.which, event.at, value, flag)
+    return heard + rules.watch(plan.watches, plan.kinds.behaves, state, _most_now(event), event.which, event.at, value, flag)
 
 
 def _judged(plan: Plan, state: State, hours: list[means.Hours], event: Event) -> station_indices.Issued:
@@ -215,8 +216,14 @@ def _judged(plan: Plan, state: State, hours: list[means.Hours], event: Event) ->
                                 lambda number, work: _guard(f"report {names[number]}", plan, work, {}))
 
 
-def _rules_of_indices(plan: Plan, state: State, judged: station_indices.Issued) -> list[rules.Transition]:
-    found = rules.watch(plan.watches, state, judged.series, judged.end, judged.value, judged.flag)
+def _most_now(event: Event) -> int:
+    """What no time of a reading can be later than, as far as the box knows."""
+    return event.now if event.sure else NEVER
+
+
+def _rules_of_indices(plan: Plan, state: State, event: Event, judged: station_indices.Issued) -> list[rules.Transition]:
+    kind = np.where(judged.span > _HOUR_NS, np.uint8(OF_A_DAY), np.uint8(OF_AN_HOUR))
+    found = rules.watch(plan.watches, plan.kinds.behaves, state, _most_now(event), judged.series, judged.end, judged.value, judged.flag, kind)
     return [replace(one, row=-1) for one in found]
 
 

@@ -165,7 +165,7 @@ class Wiring:
         devices = sorted({self._device(table[i]) for i in active})
         layout = Layout(COLUMNS, {
             "series": tuple(map(str, table)), "device": tuple(devices), "input": inputs, "index": index_keys,
-            "watch": tuple(f"{w.name}|{table[w.series]}|{'<' if w.below else '>'}|{w.rule.mean or 0}{w.by_law and '|' + w.by_law}" for w in watches)})
+            "watch": tuple(_key(w, table[w.series]) for w in watches)})
         hourly = np.full(count, -1, np.int32)
         behaves = np.zeros(count, np.uint8)
         for i, (kind, target) in hours.items():
@@ -292,3 +292,10 @@ class Wiring:
                 device_period[device[i]] = period[i] if before == 0 else min(before, period[i])
         heard = np.where(period > 0, period + later_ns * 2 // 5, period)
         return rules.Expectations(told, heard, device, np.where(device_period > 0, device_period + later_ns // 3, device_period))
+
+
+def _key(watch: Watch, series: Series) -> str:
+    """Of a watch in the state; one whose mean was made in another way by older versions has another key, for its sums mean something else."""
+    behaves = BEHAVES.get(vocabulary()[series.quantity].behaves, means.NONE) if watch.rule.mean and not watch.by_law else means.NONE
+    made = "|" + vocabulary()[series.quantity].behaves if behaves in (means.ENERGETIC, means.ANGLE) else ""
+    return f"{watch.name}|{series}|{'<' if watch.below else '>'}|{watch.rule.mean or 0}{made}{watch.by_law and '|' + watch.by_law}"

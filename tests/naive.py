@@ -73,9 +73,9 @@ def hourly(rows, behaves, period_ns):
 class Watch:
     """One rule on one series, as a person would follow it: a history of judged values, looked at anew each time."""
 
-    def __init__(self, limits, above, hold, dead, end_hold, gap, window=0, least=1):
+    def __init__(self, limits, above, hold, dead, end_hold, gap, window=0, least=1, behaves=1):
         self.limits, self.above, self.hold, self.dead, self.end_hold, self.gap = limits, above, hold, dead, end_hold, gap
-        self.window, self.least = window, least
+        self.window, self.least, self.behaves = window, least, behaves
         self.readings, self.judged, self.severity, self.newest = [], [], 0, None
 
     def _beyond(self, value, limit):
@@ -105,6 +105,12 @@ class Watch:
         n = sum(map(len, parts.values()))
         if 4 * (part(at) - min(parts) + 1) < 180 or n < self.least:
             return None
+        every = [v for key in sorted(parts) for v in parts[key]]
+        if self.behaves == 2:
+            return round(10 * math.log10(math.fsum(10 ** (v / 10) for v in every) / n), 9)
+        if self.behaves == 3:
+            return round(math.degrees(math.atan2(math.fsum(math.sin(math.radians(v)) for v in every),
+                                                 math.fsum(math.cos(math.radians(v)) for v in every))), 9) % 360
         total = 0.0
         for key in sorted(parts):
             inner = 0.0
@@ -113,12 +119,27 @@ class Watch:
             total += inner
         return total / n
 
-    def take(self, at, value, flag):
-        """Gives (kind, severity) or None."""
-        if flag not in (1, 2) or (self.newest is not None and at <= self.newest):
+    def take(self, at, value, flag, now=math.inf, of="a reading"):
+        """Gives (kind, severity, late) or None; `of`: "a reading", "an hour", "a day"."""
+        if flag not in (1, 2):
             return None
-        if self.newest is not None and at - self.newest > self.gap:
-            self.judged = []
+        before = self.severity
+        late = self.newest is not None and at <= self.newest
+        if late and (of == "a reading" or self.window):
+            return None
+        if late and at < self.newest:
+            found = max((level for level, limit in self.limits.items() if self._beyond(value, limit)), default=0)
+            if of != "a day" or self.hold or found <= before:
+                return None
+            self.severity = found
+            return "climbed" if before else "raised", found, True
+        at = min(at, now)
+        if self.newest is not None:
+            at = max(at, self.newest)
+            if at - self.newest > self.gap:
+                self.judged = []
+        if late:
+            self.judged.pop()
         self.newest = at
         if self.window:
             self.readings.append((at, value))
@@ -134,11 +155,11 @@ class Watch:
                 reached = max(reached, level)
             if level <= self.severity and (clear is None or at - clear < self.end_hold):
                 kept = max(kept, level)
-        before, self.severity = self.severity, max(reached, kept)
+        self.severity = max(reached, kept)
         if self.severity == before:
             return None
         kind = "raised" if before == 0 else "ended" if self.severity == 0 else "climbed" if self.severity > before else "fell"
-        return kind, self.severity
+        return kind, self.severity, late
 
 
 class Silence:

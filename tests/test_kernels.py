@@ -123,26 +123,76 @@ def test_a_long_backfill_issues_every_hour_even_when_it_comes_in_one_batch(build
 
 
 watched = st.lists(st.tuples(st.integers(1, 30), st.floats(0, 3).map(lambda x: round(x, 1)), st.sampled_from([1, 1, 1, 1, 2, 3, 4])), max_size=60)
+WORDS = ("a reading", "an hour", "a day")
+
+
+def judged_alike(rows, twin, table, behaves):
+    """rows: (at, value, flag, now, kind); the kernel tells what the twin tells. Gives what was told."""
+    kept, told = state(), []
+    for at, value, flag, now, kind in rows:
+        expected = twin.take(at, value, flag, now, WORDS[kind])
+        got = rules.watch(table, np.array([behaves], np.uint8), kept, now, np.zeros(1, np.int32), i8(at), f8(value), np.array([flag], np.uint8),
+                          np.array([kind], np.uint8))
+        assert [(KINDS[t.kind], t.severity, t.late) for t in got] == ([expected] if expected else [])
+        told += [(KINDS[t.kind], t.value, t.late) for t in got]
+    return told
+
+
+def a_watch(limits, above, hold, dead, end_hold, gap, window, least, behaves):
+    twin = naive.Watch(limits, above, hold * S, dead, end_hold * S, gap * S, window * S, least, behaves)
+    levels = [limits.get(level, NAN) for level in range(1, 5)]
+    return twin, rules.Watches(np.array([0], np.int32), np.array([1], np.int32), f8(*levels), f8(1 if above else -1), i8(hold * S), f8(dead),
+                               i8(end_hold * S), i8(window * S), f8(least), i8(gap * S))
 
 
 @quick
-@given(watched, st.booleans(), st.sampled_from([0, 20]), st.sampled_from([0.0, 0.2]), st.sampled_from([0, 15]), st.sampled_from([0, 60]))
-def check_watch(rows, above, hold, dead, end_hold, window):
-    limits = {2: 1.0, 3: 1.5, 4: 2.0} if above else {2: 2.0, 3: 1.5, 4: 1.0}
-    gap, least = 45, 2 if window else 1
-    twin = naive.Watch(limits, above, hold * S, dead, end_hold * S, gap * S, window * S, least)
-    table = rules.Watches(np.array([0], np.int32), np.array([1], np.int32), f8(NAN, *limits.values()), f8(1 if above else -1), i8(hold * S), f8(dead),
-                          i8(end_hold * S), i8(window * S), f8(least), i8(gap * S))
-    kept, now = state(), T0
+@given(watched, st.booleans(), st.sampled_from([0, 20]), st.sampled_from([0.0, 0.2]), st.sampled_from([0, 15]), st.sampled_from([0, 60]),
+       st.sampled_from([1, 2, 3, 4]))
+def check_watch(rows, above, hold, dead, end_hold, window, behaves):
+    limits = {2: 1.05, 3: 1.55, 4: 2.05} if above else {2: 2.05, 3: 1.55, 4: 1.05}
+    now, events = T0, []
     for pause, value, flag in rows:
         now += pause * S
-        expected = twin.take(now, value, flag)
-        got = rules.watch(table, kept, np.zeros(1, np.int32), i8(now), f8(value), np.array([flag], np.uint8))
-        assert [(KINDS[t.kind], t.severity) for t in got] == ([expected] if expected else [])
+        events.append((now, value, flag, now, 0))
+    judged_alike(events, *a_watch(limits, above, hold, dead, end_hold, 45, window, 2 if window else 1, behaves), behaves)
 
 
 def test_an_alert_climbs_falls_and_ends_as_a_person_would_judge(build):
     check_watch()
+
+
+level = st.floats(0, 3).map(lambda x: round(x, 1))
+renewed = st.lists(st.tuples(st.integers(-25, 30), st.integers(-30, 60), level, st.integers(0, 2), st.booleans()), max_size=60)
+
+
+@quick
+@given(renewed, st.sampled_from([0, 20]), st.sampled_from([0, 15]))
+def check_order(rows, hold, end_hold):
+    now, before, events = T0, T0, []
+    for ahead, pause, value, kind, again in rows:
+        now += max(0, pause) * S
+        before = before if again else now + ahead * S
+        events.append((before, value, 1, now, kind))
+    judged_alike(events, *a_watch({2: 1.0, 3: 1.5, 4: 2.0}, True, hold, 0.2, end_hold, 45, 0, 1, 1), 1)
+
+
+def test_what_is_renewed_behind_or_ahead_is_judged_as_a_person_would(build):
+    """A renewed number takes the place of the one before; a day behind the newest can raise; what is ahead counts as now."""
+    check_order()
+
+
+def test_a_mean_of_sound_is_energetic_and_one_of_directions_is_by_vectors(build):
+    """15 minutes of 80 dB and 45 of 40 dB are 73.98 dB, not 50; 350° and 10° are north, not 180°."""
+    sound = [(T0 + k * 60 * S, 80.0 if k % 4 == 0 else 40.0, 1, T0 + k * 60 * S, 0) for k in range(1, 61)]
+    ((step, value, _),) = judged_alike(sound, *a_watch({2: 60.0}, True, 0, 0.0, 0, 3600, 3600, 30, 2), 2)
+    assert (step, value) == ("raised", pytest.approx(10 * math.log10(sum(10 ** (v / 10) for _, v, *_ in sound[:45]) / 45)))
+    wind = [(T0 + k * 60 * S, 350.0 if k % 2 else 10.0, 1, T0 + k * 60 * S, 0) for k in range(1, 61)]
+    told = judged_alike(wind, *a_watch({2: 300.0}, True, 0, 0.0, 0, 3600, 3600, 30, 3), 3)
+    assert told
+    assert all(min(value, 360.0 - value) < 1.0 for _, value, _ in told)
+    assert not judged_alike(sound, *a_watch({2: 80.0}, True, 0, 0.0, 0, 3600, 3600, 30, 2), 2), "a level that is never passed raises nothing"
+    steady = [(T0 + k * 60 * S, 60.0, 1, T0 + k * 60 * S, 0) for k in range(1, 200)]
+    assert not judged_alike(steady, *a_watch({2: 60.0}, True, 0, 0.0, 0, 3600, 3600, 30, 2), 2), "an even 60 dB has the mean 60 dB"
 
 
 @quick

@@ -1,0 +1,114 @@
+"""What a rule judges and tells: the mean that the docs name, what is renewed late, after a clock that was wrong, in words that are true."""
+
+from pathlib import Path
+
+import pytest
+from house import NOON, House, S, TurnedClock
+from law_house import HOUR, given_by, hours, measured, station
+
+from gateway.restoring import restore_state
+from gateway.wiring import Expected, restore
+
+MIDNIGHT = NOON + 4 * HOUR * S
+"""Of 2026-11-22 in Shanghai."""
+
+
+def told(house: House, rule: str) -> list[str]:
+    """What was said of a rule, oldest first."""
+    with house.reader() as reader:
+        return [step[3]["what"] for alert in reversed(reader.alerts(20)) if alert["rule"] == rule for step in alert["log"]]
+
+
+def redone(house: House) -> None:
+    """What a restart would step again from the newest checkpoint on gives the same bits."""
+    with house.reader() as reader:
+        body = reader.plan(reader.last_event().plan)
+        assert restore_state(reader, restore(body)).state.buffer.tobytes() == house.core.state.buffer.tobytes()
+
+
+def test_a_rule_judges_the_mean_that_the_journal_keeps_of_the_same_hour(tmp_path: Path) -> None:
+    rules = {"loud": {"quantity": "laeq", "mean": "1 h", "above": "60 dB(A)"},
+             "south": {"quantity": "wind_direction", "mean": "1 h", "above": "150 °"}}
+    site, _ = station("laeq", "wind_direction", standards=(), rules=rules)
+    sound, wind = measured("laeq"), measured("wind_direction")
+    house = House(tmp_path, site, expected=[Expected(sound, 60, False), Expected(wind, 60, False)])
+    for k in range(70):
+        house.clock.forward(60)
+        house.say((sound, 80.0 if k % 4 == 0 else 40.0), (wind, 350.0 if k % 2 else 30.0))
+        house.turn()
+    with house.reader() as reader:
+        rows, table = reader.rows_after(0, 1000), reader.series()
+    kept = {table[int(w)].quantity: float(v) for w, v in zip(rows.which, rows.value, strict=True) if table[int(w)].period_s == HOUR}
+    assert kept == {"laeq": pytest.approx(73.98, abs=0.01), "wind_direction": pytest.approx(10.0)}
+    assert len(told(house, "loud")) == 1, "45 minutes of 40 dB do not silence 15 of 80 dB"
+    assert not told(house, "south"), "350 and 30 degrees are north"
+    redone(house)
+    house.kill()
+
+
+def test_a_day_that_late_data_raise_above_its_limit_is_told_as_found_late(tmp_path: Path) -> None:
+    rules = {"limit": {"quantity": "pm2_5", "mean": "24 h", "above": "GB3095"}, "index": {"quantity": "aqi_daily", "above": 100}}
+    site, expected = station("pm2_5", standards=("GB3095", "HJ633"), air_class=2, rules=rules)
+    house = House(tmp_path, site, TurnedClock(MIDNIGHT), expected)
+    hours(house, {"pm2_5": 50.0}, 20)
+    for _ in range(24):
+        house.clock.forward(600)
+        house.turn()
+    hours(house, {"pm2_5": 50.0}, 1)
+    assert not told(house, "limit") + told(house, "index"), "a day of 50 is within its limit"
+    for k in range(24):
+        house.say((measured("pm2_5"), 200.0), at=MIDNIGHT + 20 * HOUR * S + (k + 1) * 600 * S)
+        house.turn()
+    for _ in range(2):
+        house.clock.forward(130)
+        house.turn()
+    assert [revision for *_, revision in given_by(house, "aqi_daily")] == [0, 1]
+    for rule in rules:
+        (words,) = told(house, rule)
+        assert words.endswith(", found late: of 2026-11-23T00:00"), words
+    redone(house)
+    hours(house, {"pm2_5": 30.0}, 24)
+    assert [len(told(house, rule)) for rule in rules] == [2, 2], "the next day ends them"
+    house.kill()
+
+
+def test_a_day_behind_the_newest_raises_too(tmp_path: Path) -> None:
+    site, expected = station("pm2_5", rules={"index": {"quantity": "aqi_daily", "above": 100}})
+    house = House(tmp_path, site, TurnedClock(MIDNIGHT), expected)
+    hours(house, {"pm2_5": 50.0}, 19)
+    house.clock.forward(5 * HOUR)
+    hours(house, {"pm2_5": 50.0}, 24)
+    for _ in range(2):
+        house.clock.forward(60)
+        house.turn()
+    assert [value for _, value, *_ in given_by(house, "aqi_daily")][-1] == 80.0
+    for k in range(3 * 6):
+        house.say((measured("pm2_5"), 400.0), at=MIDNIGHT + 24 * HOUR * S - k * 600 * S)
+        house.turn()
+    for _ in range(2):
+        house.clock.forward(130)
+        house.turn()
+    assert len({end for end, *_ in given_by(house, "aqi_daily")}) == 2, "the older of two"
+    (words,) = told(house, "index")
+    assert words.endswith(", found late: of 2026-11-23T00:00")
+    house.kill()
+
+
+def test_an_hour_that_its_last_reading_raises_late_is_told(tmp_path: Path) -> None:
+    site, _ = station("pm2_5", standards=("HJ633",), rules={"heavy": {"quantity": "aqi", "above": {"red": 200}}})
+    series = measured("pm2_5")
+    house = House(tmp_path, site, expected=[Expected(series, 600, True)])
+    for _ in range(5):
+        house.clock.forward(600)
+        house.say((series, 30.0), at=house.clock.utc_ns)
+        house.turn()
+    house.clock.forward(615)
+    house.turn()
+    assert len(given_by(house, "aqi")) == 1
+    house.say((series, 1400.0), at=NOON + HOUR * S)
+    house.turn()
+    house.clock.forward(70)
+    house.turn()
+    assert len(told(house, "heavy")) == 1
+    redone(house)
+    house.kill()
