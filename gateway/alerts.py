@@ -20,6 +20,7 @@ from gateway.contracts import Notice
 from gateway.journal import alert_tables
 from gateway.journal.progress import FULL, THINNED, JournalSays, SinkSays
 from gateway.journal.writer import Writer
+from gateway.spelling import in_one_line
 from gateway.subscriptions import Concern, recipients
 from gateway.wiring import Plan, Watch
 
@@ -74,7 +75,7 @@ class Alerts:
             where = self._where(device)
             what = f"{station}/{device} " + ("gives values again" if t.kind == ENDED else "gives no value") + (f" ({where})" if where else "")
             why = "" if t.kind == ENDED else self._words_of(device)
-            facts = {"what": f"{what}: {why}" if why else what, "advice": "" if t.kind == ENDED or why else "Power? Cable? Address?"}
+            facts = {"what": f"{what}: {in_one_line(why)}" if why else what, "advice": "" if t.kind == ENDED or why else "Power? Cable? Address?"}
         return self.tell(writer, event, series, watches[t.watch].series if t.watch >= 0 else -1, rule, t, facts)
 
     def _where(self, device: str) -> str:
@@ -203,11 +204,12 @@ class Alerts:
         lines = []
         if known:
             ended = Transition(-1, -1, ENDED, 0, known.severity, now_ns, math.nan, known.id, -1)
-            lines.append(self.tell(writer, event, series, -1, known.rule, ended, {"what": f"sink {says.sink}: {says.words or 'all is well again'}"}))
+            what = f"sink {says.sink}: {in_one_line(says.words) or 'all is well again'}"
+            lines.append(self.tell(writer, event, series, -1, known.rule, ended, {"what": what}))
         if says.alert:
             number = min(_SINKS_BEGIN, alert_tables.lowest(writer)) - 1
             raised = Transition(-1, 0, RAISED, Severity.YELLOW, 0, now_ns, math.nan, number, -1)
-            facts: dict[str, object] = {"what": f"sink {says.sink}: {says.words}", "advice": _ADVICE.get(says.alert, "")}
+            facts: dict[str, object] = {"what": f"sink {says.sink}: {in_one_line(says.words)}", "advice": _ADVICE.get(says.alert, "")}
             lines.append(self.tell(writer, event, series, -1, says.alert, raised, facts))
         return lines
 

@@ -26,12 +26,12 @@ from gateway.journal import keeping, losing, maintenance, progress
 from gateway.journal.columns import Columns, together
 from gateway.journal.orders import end_left_over
 from gateway.journal.reader import Reader
-from gateway.journal.writer import BOOTED, READINGS, START, STARTS, TICK, UNDONE, JournalError, Writer, no_room
+from gateway.journal.writer import BOOTED, READINGS, START, STARTS, TICK, UNDONE, JournalError, Writer, may_mend, no_room
 from gateway.relayed import MARK
 from gateway.restoring import restore_state
 from gateway.sorting import Sorter, Taken
 from gateway.step import NOTHING, Effects, Event, PartFailed, step, unevaluated
-from gateway.view import TOO_OLD
+from gateway.view import LEFT_OUT, TOO_OLD
 from gateway.wiring import Expected, Wiring
 
 log = logging.getLogger("ecosentry.core")
@@ -97,6 +97,8 @@ class Core:
         """Notes of the commit that is tried now."""
         self._stuck: list[Note] = []
         """Notes that came before those of the intake, while the journal cannot be written."""
+        self._left_out: list[Note] = []
+        """Of the commit that is tried now: could not be written."""
         self._said = False
         """An alert says that the journal cannot be written."""
         self._unwritable: tuple[float, int] | None = None
@@ -264,7 +266,7 @@ class Core:
         for delivery in taken.deliveries:
             if delivery.receipt:
                 delivery.receipt.release()
-        _kept(taken.notes)
+        self._keep(taken.notes)
         if self._unfinished:
             unfinished, self._unfinished = self._unfinished, None
             self._patiently(lambda: self._finish(*unfinished))
@@ -343,7 +345,7 @@ class Core:
             lines = self._write_notes([*self._stuck, *said])
         done, self._stuck, self._said = self._stuck, [], self._said or bool(words)
         _say(lines)
-        _kept(done)
+        self._keep(done)
         self._grown()
 
     def _tell_losses(self) -> None:
@@ -361,8 +363,7 @@ class Core:
         if work or self._is_outdated or any(s not in ids for s in taken.series) or len(self._writer.series) != len(self._plan.hourly):
             self._is_outdated = True  # until a plan is on disk
             with self._writer.transaction():
-                for note in work:  # these rows are judged with it already
-                    note.write(self._writer)
+                self._write_notes(work)  # these rows are judged with it already
                 self._writer.ids(taken.series)
                 self._make_plan()
             self._is_outdated = False
@@ -455,16 +456,39 @@ class Core:
         return together([derived, losing.as_rows(self._lost, ledgers)])
 
     def _write_notes(self, notes: Iterable[Note]) -> list[str]:
+        """Each for itself: one that cannot be written whatever happens is left out, and costs no reading."""
         lines: list[str] = []
         for note in notes:
-            note.write(self._writer)
-            if isinstance(note, maintenance.WorkBegins | maintenance.WorkEnds):
-                self._is_outdated |= maintenance.known(self._writer) != self._wiring.by_hand
-            elif isinstance(note, progress.SinkSays):
-                lines += self._alerts.of_sink(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)
-            elif isinstance(note, progress.JournalSays):
-                lines += self._alerts.of_journal(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)
+            try:
+                with self._writer.part():
+                    lines += self._write_note(note)
+            except Exception as error:  # the core's guard: what a stranger said must not end the measuring
+                if may_mend(error):
+                    raise
+                self._leave_out(note, error)
         return lines
+
+    def _write_note(self, note: Note) -> list[str]:
+        note.write(self._writer)
+        if isinstance(note, maintenance.WorkBegins | maintenance.WorkEnds):
+            self._is_outdated |= maintenance.known(self._writer) != self._wiring.by_hand
+        elif isinstance(note, progress.SinkSays):
+            return self._alerts.of_sink(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)
+        elif isinstance(note, progress.JournalSays):
+            return self._alerts.of_journal(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)
+        return []
+
+    def _leave_out(self, note: Note, error: Exception) -> None:
+        log.critical("journal: a note cannot be written and is left out: %r", note, exc_info=error)
+        self._writer.count({LEFT_OUT: 1})
+        self._left_out.append(note)
+
+    def _keep(self, notes: Iterable[Note]) -> None:
+        """Who waits for a note to be on disk is told so, unless it is not."""
+        for note in notes:
+            if isinstance(note, Awaited) and not any(note is one for one in self._left_out):
+                note.kept()
+        self._left_out.clear()
 
     def _keep_house(self) -> None:
         """Every few minutes a checkpoint; every few seconds a portion of what has had its time or its room."""
@@ -508,12 +532,6 @@ class Core:
         state, table = self._state, self._writer.series
         since, reason = state["gap_open_since"], state["gap_open_reason"]
         return [Gap(table[i], int(since[i]), None, int(reason[i]), 0.0) for i in since.nonzero()[0].tolist()]
-
-
-def _kept(notes: Iterable[Note]) -> None:
-    for note in notes:
-        if isinstance(note, Awaited):
-            note.kept()
 
 
 def _say(lines: list[str]) -> None:

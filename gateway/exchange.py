@@ -22,6 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from config.errors import Halted, Unavailable
 from gateway.dial import Errand, dial, in_words, is_address, tls_context
+from gateway.spelling import in_one_line
 from gateway.traffic import Traffic
 
 LONGEST_ANSWER = 65_536
@@ -44,7 +45,7 @@ class Answer:
         """The body as a JSON object; empty if it is something else."""
         try:
             found = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # nested tens of thousands deep
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -53,7 +54,7 @@ class Answer:
         """The server's own words in one line: `error` or `message` of JSON, else the text without its tags."""
         told = self.said.get("error") or self.said.get("message")
         text = str(told) if told else re.sub(r"<[^>]*>", " ", self.body.decode("utf-8", "replace"))
-        return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()[:500]
+        return in_one_line(re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip())
 
     def retry_after_s(self) -> float | None:
         """Retry-After in seconds, in both of its forms, at most 10 minutes; None if it is absent or unreadable.

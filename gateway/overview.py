@@ -20,7 +20,7 @@ from gateway.journal.maintenance import KEY, recalled
 from gateway.journal.reader import Reader
 from gateway.journal.records import Sealed
 from gateway.open_windows import OpenWindow, open_windows
-from gateway.view import TOO_OLD, AlertView, Live, Point
+from gateway.view import LEFT_OUT, TOO_OLD, AlertView, Live, Point
 
 _MOST_LOST = 5
 _LOOK_BACK = 50_000
@@ -139,13 +139,20 @@ class Overview:
                         "state": facts.get("trouble") or "ok", "checked": facts.get("checked", "")},
             "clock": {"sure": stamp.sure, "words": "believed" if stamp.sure else "not yet true: readings that we would stamp are held"},
             "gaps": [*(facts.get("gaps") or []), *map(plain, gaps)],  # type: ignore[misc]
-            "queue": facts.get("queue", 0), "workers": facts.get("workers", []), "notes": [*map(str, facts.get("notes") or []), *map(_of_lost, lost)],  # type: ignore[call-overload]
+            "queue": facts.get("queue", 0), "workers": facts.get("workers", []),
+            "notes": [*map(str, facts.get("notes") or []), *_of_left_out(counters), *map(_of_lost, lost)],  # type: ignore[call-overload]
         }
 
     def _behind_s(self, n: int, now_ns: int) -> float:
         """Age of the oldest row that waits."""
         waiting = self._reader.rows_after(n, 1)
         return max(0.0, (now_ns - int(waiting.at[0])) / 1e9) if len(waiting) else 0.0
+
+
+def _of_left_out(counters: Mapping[str, int]) -> list[str]:
+    """What is said of notes that could not be written."""
+    n = counters.get(LEFT_OUT, 0)
+    return [f"{n} notes of sinks, messages or orders could not be journalled and were left out: please report the log"] if n else []
 
 
 def _of_lost(entry: Sealed) -> str:

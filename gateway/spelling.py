@@ -1,4 +1,4 @@
-"""Names from the wire, spelled so that they can stand in a line, a cell or a level of a topic.
+"""Names and words from the wire, spelled so that they can stand in a line, a cell, a level of a topic or the journal.
 
 Names of channels can come from anybody who may publish, so nothing about them is taken for granted. The spelling is
 reversible: two names are never one.
@@ -8,6 +8,9 @@ import re
 import unicodedata
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\\\\%\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_BREAKS = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+LONGEST_WORDS = 500
 _UNSAFE_OR_NOT_ASCII = re.compile(r"[^\x20-\x7e]|[\\%]")
 
 
@@ -24,6 +27,17 @@ def spell(name: str, more: str = "") -> str:
     if not (unicodedata.is_normalized("NFC", name) and unicodedata.is_normalized("NFC", spelled)):
         spelled = _UNSAFE_OR_NOT_ASCII.sub(_percent, name)
     return re.sub(f"[{re.escape(more)}]", _percent, spelled) if more else spelled
+
+
+def in_one_line(words: str, most: int = LONGEST_WORDS) -> str:
+    r"""What a stranger says (a server, a broker, a device), for the journal and for people: one line of at most `most` characters.
+
+    Control, bidirectional and half characters, which SQLite would not take or which change how the rest is read, become U+FFFD.
+
+    >>> in_one_line("no\r\n\ud800 right"), in_one_line("abc", 2)
+    ('no � right', 'ab')
+    """
+    return _NO_TEXT.sub("\ufffd", _BREAKS.sub(" ", words[: 2 * most]))[:most]
 
 
 def _percent(match: re.Match[str]) -> str:

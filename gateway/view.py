@@ -5,6 +5,8 @@ Everything is plain data that JSON can carry. Times are UTC ns. Nothing here wai
 
 from typing import NotRequired, Protocol, TypedDict
 
+LEFT_OUT = "notes_left_out"
+"""Counter of notes (a sink's progress, what became of a message or an order) that could not be journalled."""
 TOO_OLD = ("hour_too_old", "index_too_old")
 """Counted by the step: readings older than every hour that can still be issued again, and hours too old for an index or a day."""
 

@@ -71,7 +71,7 @@ def raise_alert(writer: Writer, number: int, day: str, rule: str, series: int, s
     last = writer.db.execute("SELECT count(*) FROM alert WHERE key LIKE ? AND since > ?", (f"{day}-%", since - 300 * 86400 * 10**9)).fetchone()[0]
     key = f"{day}-{last + 1}"
     writer.db.execute("INSERT INTO alert VALUES (?,?,?,?,'firing',?,?,?,NULL,?)",
-                      (number, key, rule, series, severity, severity, since, json.dumps(body, ensure_ascii=False)))
+                      (number, key, rule, series, severity, severity, since, _text(body)))
     return key
 
 
@@ -84,7 +84,7 @@ def change_alert(writer: Writer, number: int, severity: int, ended_at: int | Non
 def log_alert(writer: Writer, number: int, event: int, at: int, kind: str, severity: int, body: Mapping[str, object]) -> int:
     """One entry of its log, chained by hash to the one before; gives its number in the log."""
     last = writer.db.execute("SELECT no, hash FROM alert_log WHERE alert = ? ORDER BY no DESC LIMIT 1", (number,)).fetchone() or (0, b"")
-    words = json.dumps(body, ensure_ascii=False, sort_keys=True)
+    words = _text(body, sort_keys=True)
     chained = hashlib.sha256(b"\0".join((bytes(last[1]), f"{number} {last[0] + 1} {event} {at} {kind} {severity}".encode(), words.encode())))
     writer.db.execute("INSERT INTO alert_log VALUES (?,?,?,?,?,?,?,?,?)",
                       (number, last[0] + 1, event, at, kind, severity, words, bytes(last[1]), chained.digest()))
@@ -93,6 +93,11 @@ def log_alert(writer: Writer, number: int, event: int, at: int, kind: str, sever
 
 def post(writer: Writer, recipient: str, notice: Notice) -> None:
     """A message for a recipient; the same message twice is one."""
-    body = json.dumps({"at": notice.at_ns, "kind": notice.kind, "subject": notice.subject, "data": notice.data}, ensure_ascii=False)
+    body = _text({"at": notice.at_ns, "kind": notice.kind, "subject": notice.subject, "data": notice.data})
     writer.db.execute("INSERT OR IGNORE INTO outbox(recipient, message, due, tries, state, words, body) VALUES (?,?,0,0,'waiting','',?)",
                       (recipient, notice.id, body))
+
+
+def _text(body: Mapping[str, object], sort_keys: bool = False) -> str:
+    """As JSON, whatever a stranger's words in it hold."""
+    return json.dumps(body, ensure_ascii=False, sort_keys=sort_keys).encode("utf-8", "replace").decode()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from gateway.journal.writer import Writer
+from gateway.spelling import in_one_line
 
 KEY = "maintenance"
 """Of the table `meta`."""
@@ -48,7 +49,8 @@ class WorkBegins:
     def write(self, writer: Writer) -> None:
         """See Note. A window of the same that is open ends where the new one begins."""
         before = _closed(known(writer), self.window.device, self.window.since, self.window.name)
-        _keep(writer, (*before, self.window), self.window.since)
+        window = replace(self.window, by=in_one_line(self.window.by), note=in_one_line(self.window.note))
+        _keep(writer, (*before, window), window.since)
 
     def kept(self) -> None:
         """See Awaited."""

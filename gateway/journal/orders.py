@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.journal.writer import Writer
+from gateway.spelling import in_one_line
 
 State = Literal["asked", "started", "done", "failed", "unknown"]
 _KEPT = 10_000
@@ -49,7 +50,7 @@ class OrderAsked:
         """See Note."""
         self.id = writer.db.execute("INSERT INTO orders(at, line, device, verb, value, by, state, words) "
                                     "VALUES (?,?,?,?,?,?,'asked','') RETURNING id",
-                                    (self.at, self.line, self.device, self.verb, self.value, self.by)).fetchone()[0]
+                                    (self.at, self.line, self.device, in_one_line(self.verb), self.value, in_one_line(self.by))).fetchone()[0]
         writer.db.execute("DELETE FROM orders WHERE id <= ?", (self.id - _KEPT,))
 
     def kept(self) -> None:
@@ -86,7 +87,7 @@ class OrderEnded:
     def write(self, writer: Writer) -> None:
         """See Note."""
         writer.db.execute("UPDATE orders SET state = ?, ended = ?, words = ? WHERE id = ? AND state IN ('asked', 'started')",
-                          (self.state, self.at, self.words[:500], self.id))
+                          (self.state, self.at, in_one_line(self.words), self.id))
 
     def kept(self) -> None:
         """See Awaited: whoever gave it waits for the end."""

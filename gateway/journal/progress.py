@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gateway.journal.records import OWED
 from gateway.journal.writer import Writer
+from gateway.spelling import in_one_line
 
 _KEPT_DAYS = 31
 
@@ -61,7 +62,7 @@ class BacklogMoved:
 
 
 def _set_aside(writer: Writer, sink: str, refused: tuple[tuple[int, int, str], ...]) -> None:
-    writer.db.executemany("INSERT INTO refused VALUES (?,?,?,?)", [(sink, *one) for one in refused])
+    writer.db.executemany("INSERT INTO refused VALUES (?,?,?,?)", [(sink, n, at, in_one_line(words)) for n, at, words in refused])
     writer.db.execute("UPDATE sink SET refused = refused + ? WHERE name = ?", (len(refused), sink))
 
 
@@ -92,7 +93,7 @@ class SinkSays:
 
     def write(self, writer: Writer) -> None:
         """Keep the words."""
-        writer.db.execute("UPDATE sink SET state = ?, words = ? WHERE name = ?", (self.state, self.words[:500], self.sink))
+        writer.db.execute("UPDATE sink SET state = ?, words = ? WHERE name = ?", (self.state, in_one_line(self.words), self.sink))
 
 
 FULL, THINNED = "journal_full", "journal_thinned"
@@ -139,7 +140,7 @@ class Settled:
         """Move them from owed to where they belong."""
         gone = {name: self._take(writer, ns) for name, ns in (("sent", self.sent), ("skipped", self.skipped), ("thinned", self.thinned))}
         again = sum(writer.db.execute("UPDATE refused SET at = ?, words = ? WHERE sink = ? AND n = ? AND words IS NULL",
-                                      (at, words, self.sink, n)).rowcount for n, at, words in self.refused)
+                                      (at, in_one_line(words), self.sink, n)).rowcount for n, at, words in self.refused)
         writer.db.execute("UPDATE sink SET sent = sent + ?, skipped = skipped + ?, thinned = thinned + ?, refused = refused + ? WHERE name = ?",
                           (*gone.values(), again, self.sink))
         _owe(writer, self.sink, -sum(gone.values()) - again)
@@ -166,7 +167,7 @@ class Told:
     def write(self, writer: Writer) -> None:
         """Keep the outcome."""
         writer.db.execute("UPDATE outbox SET state = ?, due = ?, tries = ?, words = ? WHERE id = ?",
-                          (self.state, self.due, self.tries, self.words[:500], self.id))
+                          (self.state, self.due, self.tries, in_one_line(self.words), self.id))
 
 
 def sign_on(writer: Writer, sinks: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ from gateway.journal.migrating import FORMAT, create, migrate
 from gateway.journal.repairing import check, salvage
 from gateway.journal.room import Reserve, is_full
 from gateway.journal.tidying import numbers, tidy
+from gateway.spelling import in_one_line
 
 log = logging.getLogger("ecosentry.journal")
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_SEQUENCE")
@@ -36,6 +37,12 @@ _PAGE = 1024
 
 class JournalError(Exception):
     """The journal cannot be written or read (full, read-only, damaged, wrong format); says what to do."""
+
+
+def may_mend(error: Exception) -> bool:
+    """Is it the disk or the file, which may be put right, and not what was to be written?"""
+    of_what_is_written = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+    return isinstance(error, JournalError) or (isinstance(error, sqlite3.Error) and not isinstance(error, of_what_is_written))
 
 
 def _is_read_only(folder: Path) -> bool:
@@ -187,6 +194,19 @@ class Writer:
             if self._db is not None and self._db.in_transaction:
                 self.abandon()
 
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Something of a transaction that may fail alone: then nothing of it is there, and everything else of the transaction is."""
+        self.db.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self.db.in_transaction:  # a full disk has rolled back all of it
+                self.db.execute("ROLLBACK TO part")
+                self.db.execute("RELEASE part")
+            raise
+        self.db.execute("RELEASE part")
+
     def abandon(self) -> None:
         """Roll back and let go of the connection; the next use opens a new one."""
         if self._db is not None:
@@ -250,7 +270,7 @@ class Writer:
     def set_aside(self, at: int, line: str, aside: Aside) -> None:
         """Keep an undecodable message for people; the newest 1000 are kept."""
         cursor = self.db.execute("INSERT INTO aside(at, line, topic, payload, why) VALUES (?,?,?,?,?)",
-                                 (at, line, aside.topic[:1000], aside.payload[:4096], aside.why[:500]))
+                                 (at, line, in_one_line(aside.topic, 1000), aside.payload[:4096], in_one_line(aside.why)))
         if cursor.lastrowid:
             self.db.execute("DELETE FROM aside WHERE id <= ?", (cursor.lastrowid - _KEEP_ASIDE,))
 
