@@ -5,7 +5,7 @@ A number that the standard does not define, or that it forbids to publish becaus
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
@@ -14,7 +14,7 @@ from typing import cast
 
 from analytics.indices.noise_cn import period_of
 from analytics.station_calendar import clock_of
-from analytics.station_inputs import ABSENT, Mean, Means, Moment, Past, law_at
+from analytics.station_inputs import ABSENT, Mean, Means, Moment, Past, hours_held, law_at
 from config.live_standards import Fact, reports
 from config.quantity import vocabulary
 from config.reading_standards import standards
@@ -31,11 +31,15 @@ _MOST = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One number of a standard. `flag` is the worst of the hours that it rests on, `share` the smallest of its means."""
+    """One number of a standard. `flag` is the worst of the hours that it rests on, `share` the smallest of its means.
+
+    `held` : it rests on a value of an earlier hour, which stands until its analyser gives the next one.
+    """
 
     value: float | None
     flag: int = Flag.MISSING
     share: float = 0.0
+    held: bool = False
 
 
 NOTHING = Judged(None)
@@ -52,6 +56,8 @@ class About:
     zone: str
     items: tuple[str, ...]
     facts: tuple[tuple[str, Fact], ...] = ()
+    every_s: tuple[tuple[str, int], ...] = ()
+    """Of the quantities that do not come in each hour how often they do; 0 where nobody knows."""
 
     @property
     def live(self) -> Live | None:
@@ -72,7 +78,7 @@ def hours_needed(about: About, end_ns: int) -> int:
         return 1
     means = [scale.means[live.scales] for scale in _scales(law, live, about)] if live.scales else [live.mean]
     means += [f"{one.hours} h" if one.mean == "hours" else one.mean for one in live.inputs.values() if one.quantity]
-    return max(int(mean.partition(" ")[0]) for mean in means)
+    return max([int(mean.partition(" ")[0]) for mean in means] + [hours_held(every_s) for _, every_s in about.every_s])
 
 
 def judge(about: About, moment: Moment, past: Past) -> dict[Key, Judged]:
@@ -97,7 +103,7 @@ class Judging:
     def __init__(self, about: About, live: Live, law: Standard, moment: Moment, past: Past) -> None:
         self.about, self.live, self.law = about, live, law
         validity = law_at(live.validity, moment.end_ns, about.zone) if live.validity else law
-        self.means = Means(moment, past, validity, live.kelvin)
+        self.means = Means(moment, past, validity, live.kelvin, dict(about.every_s))
         self.lacks_validity = validity is None
         self.clock = clock_of(moment)
         self.facts = dict(about.facts)
@@ -161,7 +167,7 @@ class Judging:
         if self.live.negative == "keep":
             return mean
         if isinstance(mean.value, list):
-            return Mean([value if value is None or value >= 0 else None for value in mean.value], mean.flag, mean.share)
+            return replace(mean, value=[value if value is None or value >= 0 else None for value in mean.value])
         return ABSENT if mean.value is not None and mean.value < 0 else mean
 
     def _items(self) -> dict[str, tuple[str, Mean]]:
@@ -273,7 +279,7 @@ def _rests_on(value: float | None, means: list[Mean]) -> Judged:
     if value is None or not means:
         return NOTHING
     suspect = any(mean.flag == Flag.SUSPECT for mean in means)
-    return Judged(value, Flag.SUSPECT if suspect else Flag.GOOD, min(mean.share for mean in means))
+    return Judged(value, Flag.SUSPECT if suspect else Flag.GOOD, min(mean.share for mean in means), any(mean.held for mean in means))
 
 
 def _scales(law: Standard, live: Live, about: About) -> list[Pollutant]:

@@ -187,7 +187,8 @@ def _rows(index: StationIndex, number: int, state: State, moment: Moment, revisi
         if one.value is None:
             rows.append((series, moment.end_ns, float("nan"), Flag.MISSING, Reason.INCOMPLETE, 0.0, revision, span))
         else:
-            rows.append((series, moment.end_ns, float(one.value), one.flag, Reason.NORMAL, one.share, revision, span))
+            reason = Reason.HELD if one.held else Reason.NORMAL
+            rows.append((series, moment.end_ns, float(one.value), one.flag, reason, one.share, revision, span))
     return rows
 
 

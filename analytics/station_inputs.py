@@ -4,8 +4,8 @@ A mean that has too few of its hours is None. Hours are kept as binary floats; t
 the dust of binary sums lies.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -21,6 +21,9 @@ from config.standard import Standard
 _DUST_DIGITS = 6
 """Digits after the point of an hourly mean that count: those beyond are the dust of binary sums, never measured."""
 _MINUTES, _THREE_QUARTERS = 60, Fraction(3, 4)
+_HOUR_S = 3600
+LONGEST_HELD = 24
+"""Hours for which a value is held at most, however seldom the next one is due."""
 _RATIOS = {"ppb": 1, "ppm": 1000}
 _MASSES = {"µg/m³": 1, "mg/m³": 1000}
 
@@ -32,6 +35,8 @@ class Hour:
     value: float
     flag: int
     share: float
+    held: bool = False
+    """It is older: the last one of an analyser that gives a value every few hours."""
 
 
 Past = Callable[[str, int], Hour | None]
@@ -45,6 +50,7 @@ class Mean:
     value: Decimal | list[Decimal | None] | None
     flag: int = Flag.GOOD
     share: float = 0.0
+    held: bool = False
 
 
 ABSENT = Mean(None, Flag.MISSING)
@@ -60,6 +66,15 @@ class Moment:
     daily: bool
 
 
+def hours_held(every_s: int) -> int:
+    """The hours for which a value stands that comes every so many seconds, its own included.
+
+    >>> hours_held(600), hours_held(4 * 3600), hours_held(5400), hours_held(0)
+    (1, 4, 2, 1)
+    """
+    return max(1, min(LONGEST_HELD, -(-every_s // _HOUR_S)))
+
+
 def law_at(standard: str, end_ns: int, zone: str) -> Standard | None:
     """The edition for what ends at `end_ns` (UTC ns): that of the last moment it contains; None if there was none yet."""
     try:
@@ -70,12 +85,16 @@ def law_at(standard: str, end_ns: int, zone: str) -> Standard | None:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """The means of one report. `validity` has the completeness rules; `kelvin` is the state at which gases are converted."""
+    """The means of one report. `validity` has the completeness rules; `kelvin` is the state at which gases are converted.
+
+    every_s : how often a quantity is measured, where that is more seldom than each hour; 0 where nobody knows.
+    """
 
     moment: Moment
     past: Past
     validity: Standard | None
     kelvin: Decimal | None = None
+    every_s: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, quantity: str, mean: str, unit: str = "", count: int = 1) -> Mean:
         """A mean as it is declared: "24 h", "hours", "maximum" (see `config.standard_live`), in a unit."""
@@ -91,7 +110,25 @@ class Means:
         """The newest `count` hours, oldest first; those with too few minutes are None."""
         minutes, of = self._least(quantity, "1 h", _MINUTES)
         found = [self.past(quantity, back) for back in range(count - 1, -1, -1)]
-        return [hour if hour is not None and hour.share * of >= minutes else None for hour in found]
+        unknown = self.every_s.get(quantity) == 0
+        return [self._doubted(hour) if hour is not None and unknown else hour
+                for hour in [hour if hour is not None and hour.share * of >= minutes else None for hour in found]]
+
+    @staticmethod
+    def _doubted(hour: Hour) -> Hour:
+        """Where nobody knows how many readings an hour should have, a single one may be all of it."""
+        return replace(hour, flag=max(hour.flag, Flag.SUSPECT))
+
+    def _held(self, quantity: str) -> list[Hour | None]:
+        """This hour, or the last one before it whose value still stands."""
+        hours = self._hours(quantity, hours_held(self.every_s.get(quantity, 1)))
+        known = [(back, hour) for back, hour in enumerate(reversed(hours)) if hour is not None]
+        return [replace(known[0][1], held=known[0][0] > 0) if known else None]
+
+    def _needed(self, quantity: str, least: int, length: int) -> int:
+        """How many of a mean's hours must be there: fewer where the analyser does not measure in each of them."""
+        every = max(self.every_s.get(quantity, 1), _HOUR_S)
+        return min(-(-least * _HOUR_S // every), max(1, length * _HOUR_S // every))
 
     def _least(self, quantity: str, mean: str, otherwise: int) -> tuple[int, int]:
         """So many of so many. Where the standard names other quantities only, theirs hold; where it names none, three quarters."""
@@ -102,23 +139,30 @@ class Means:
         return own.least, own.of or own.least
 
     def _running(self, quantity: str, length: int) -> Mean:
-        hours = self._hours(quantity, length)
         if length == 1:
+            hours = self._held(quantity)
             return _mean(hours, _figure(hours[0]))
+        hours = self._hours(quantity, length)
         least, _ = self._least(quantity, f"{length} h", length)
-        return _mean(hours, mean_of_hours([_figure(hour) for hour in hours], least))
+        return self._mean(quantity, hours, mean_of_hours([_figure(hour) for hour in hours], self._needed(quantity, least, length)))
+
+    def _mean(self, quantity: str, hours: list[Hour | None], value: Decimal | None) -> Mean:
+        """The mean with the share of what its hours should have been."""
+        found = _mean(hours, value)
+        return replace(found, share=min(1.0, found.share * max(self.every_s.get(quantity, 1), _HOUR_S) / _HOUR_S))
 
     def _whole_day(self, quantity: str) -> Mean:
         least, _ = self._least(quantity, "24 h", 24)
         hours = self._hours(quantity, self.moment.hours)
-        return _mean(hours, mean_of_hours([_figure(hour) for hour in hours], least))
+        return self._mean(quantity, hours, mean_of_hours([_figure(hour) for hour in hours], self._needed(quantity, least, len(hours))))
 
     def _extreme(self, quantity: str, *, largest: bool) -> Mean:
         """Of a day's hours; with as many of them as its mean needs."""
         least, _ = self._least(quantity, "24 h", 24)
         hours = self._hours(quantity, self.moment.hours)
         known = [figure for hour in hours if (figure := _figure(hour)) is not None]
-        return _mean(hours, (max(known) if largest else min(known)) if len(known) >= least else None)
+        enough = len(known) >= self._needed(quantity, least, len(hours))
+        return self._mean(quantity, hours, (max(known) if largest else min(known)) if enough else None)
 
     def _largest(self, quantity: str) -> Mean:
         return self._extreme(quantity, largest=True)
@@ -150,7 +194,7 @@ class Means:
         own = vocabulary()[quantity].unit
         if not unit or unit == own or not isinstance(mean.value, Decimal):
             return mean
-        return Mean(in_unit(quantity, mean.value, own, unit, self.kelvin), mean.flag, mean.share)
+        return replace(mean, value=in_unit(quantity, mean.value, own, unit, self.kelvin))
 
 
 def in_unit(quantity: str, value: Decimal, own: str, unit: str, kelvin: Decimal | None) -> Decimal:
@@ -176,4 +220,4 @@ def _mean(hours: list[Hour | None], value: Decimal | None) -> Mean:
     if value is None or not known:
         return ABSENT
     suspect = any(hour.flag == Flag.SUSPECT for hour in known)
-    return Mean(value, Flag.SUSPECT if suspect else Flag.GOOD, sum(hour.share for hour in known) / len(hours))
+    return Mean(value, Flag.SUSPECT if suspect else Flag.GOOD, sum(hour.share for hour in known) / len(hours), any(hour.held for hour in known))

@@ -26,7 +26,7 @@ from config.series import GAP, Series
 from config.site import TARGET, Colour, Rule, Severity, Site, severity
 from config.units import Limit
 from gateway.journal.maintenance import ByHand
-from gateway.wiring_indices import computed_series, laws_of, plain, recalled, wire_indices
+from gateway.wiring_indices import between_rows, computed_series, laws_of, plain, recalled, wire_indices
 from gateway.wiring_means import BEHAVES, STATISTIC
 from gateway.wiring_signals import wire_signals
 from gateway.wiring_warming import wire_warming
@@ -158,7 +158,7 @@ class Wiring:
         active = [i for i, s in enumerate(table) if self.measured(s)]
         hours = self._hours(table, active, ids)
         watched = {i: ids([table[i]._replace(statistic=GAP)])[0] for i in active}
-        indices, inputs, index_keys = wire_indices(self.site, table, active, ids)
+        indices, inputs, index_keys = wire_indices(self.site, table, active, ids, self._period_s)
         count = len(table)
         watches = self._watches(table, active) + self._watches(table, computed_series(indices), named=True)
         watches = sorted(watches + self._watches_by_law(table, indices), key=lambda watch: watch.series)
@@ -171,7 +171,8 @@ class Wiring:
         for i, (kind, target) in hours.items():
             hourly[i], behaves[i] = target, kind
         period = self._periods(table)
-        step = np.maximum(period, np.array([s.period_s * _S if s.method else 0 for s in table], np.int64))
+        between = between_rows(indices)
+        step = np.maximum(period, np.array([between.get(i, s.period_s if s.method else 0) * _S for i, s in enumerate(table)], np.int64))
         expect = self._expectations(table, active, devices, period)
         plan = Plan(self._limits(table, active), means.Kinds(behaves, period), self._arrays(count, watches, step),
                     expect, hourly, layout, off, indices, laws_of(indices), wire_signals(self.site, table, active),

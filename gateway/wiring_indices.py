@@ -13,6 +13,7 @@ from config.series import Series
 from config.site import Site
 from config.standard_live import Live
 
+HOUR_S = 3600
 _VALID_MEANS, _OZONE_DAYS, _NIGHTS = "GB3095", "HJ663", "GB3096"
 """Standards that others rest on: when a mean is valid, when a day of ozone counts, when it is night."""
 _FORMER = {"HJ633": ("aqi", "iaqi"), "GB3838": ("gb3838_class", "gb3838_item_class")}
@@ -20,7 +21,7 @@ _FORMER = {"HJ633": ("aqi", "iaqi"), "GB3838": ("gb3838_class", "gb3838_item_cla
 
 
 def wire_indices(
-    site: Site, table: list[Series], active: Iterable[int], ids: Callable[[Iterable[Series]], list[int]],
+    site: Site, table: list[Series], active: Iterable[int], ids: Callable[[Iterable[Series]], list[int]], period_s: Callable[[Series], float],
 ) -> tuple[tuple[StationIndex, ...], tuple[str, ...], tuple[str, ...]]:
     """The reports of all stations, and the keys of their inputs and of themselves in the state.
 
@@ -43,16 +44,17 @@ def wire_indices(
     for name, report in reports:
         takes = tuple(Input(quantity, first[name][quantity], places[first[name][quantity]], pages[first[name][quantity]])
                       for quantity in report.live.reads() if quantity in first[name])
+        every = tuple((one.quantity, round(seconds)) for one in takes if (seconds := period_s(table[one.series])) > HOUR_S or seconds == 0)
         gives = tuple((one.quantity, one.channel, number) for one, number in zip(report.series, ids(report.series), strict=True))
-        found.append(StationIndex(_about(site, name, report), takes, gives, report.live.every == "day", report.live.day_from, _before(report)))
+        found.append(StationIndex(_about(site, name, report, every), takes, gives, report.live.every == "day", report.live.day_from, _before(report)))
         names.append(_key(name, report))
     return tuple(found), keys, tuple(names)
 
 
-def _about(site: Site, name: str, report: Report) -> About:
+def _about(site: Site, name: str, report: Report, every_s: tuple[tuple[str, int], ...]) -> About:
     station = site.stations[name]
     facts = tuple((key, known) for key in facts_wanted(report.live) if (known := fact(station, key)) is not None)
-    return About(report.standard, report.live.report, station.time_zone, report.items, facts)
+    return About(report.standard, report.live.report, station.time_zone, report.items, facts, every_s)
 
 
 def _key(name: str, report: Report) -> str:
@@ -89,6 +91,16 @@ def computed_series(indices: Iterable[StationIndex]) -> list[int]:
     return [series for index in indices for *_, series in index.gives]
 
 
+def between_rows(indices: Iterable[StationIndex]) -> dict[int, int]:
+    """Ids of the computed series → seconds between their rows: those of the input that comes most often, an hour at least."""
+    found = {}
+    for index in indices:
+        every = dict(index.about.every_s)
+        seconds = min((every.get(one.quantity, HOUR_S) for one in index.inputs), default=HOUR_S)
+        found.update(dict.fromkeys((series for *_, series in index.gives), max(HOUR_S, 86400 if index.daily else seconds)))
+    return found
+
+
 def laws_of(indices: Iterable[StationIndex]) -> dict[str, str]:
     """The editions of the standards that are used, and a hash of each as it was read: another text makes another plan."""
     used: set[str] = set()
@@ -115,8 +127,9 @@ def recalled(written: Iterable[Mapping[str, Any]]) -> tuple[StationIndex, ...]:
 def _recalled(one: Mapping[str, Any]) -> StationIndex:
     about = one["about"]
     facts = tuple((str(key), value) for key, value in about["facts"])
+    every_s = tuple((str(quantity), int(seconds)) for quantity, seconds in about.get("every_s", ()))
     return StationIndex(
-        About(**{**about, "items": tuple(about["items"]), "facts": facts}), tuple(Input(**row) for row in one["inputs"]),
+        About(**{**about, "items": tuple(about["items"]), "facts": facts, "every_s": every_s}), tuple(Input(**row) for row in one["inputs"]),
         tuple((str(quantity), str(channel), int(series)) for quantity, channel, series in one["gives"]),
         one["daily"], one["day_from"], one["reads_before"])
 

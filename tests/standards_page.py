@@ -114,6 +114,12 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
 - A mean counts with as many of its hours as the standard asks for, and an hour with as many of its minutes; where it says nothing, with
   three quarters of them. HJ633, GB3838 take the rules of GB 3095 (45 minutes, 6 of 8 and 20 of 24 hours), which says nothing for an hour of
   particles and nothing of water: we treat them alike.
+- An analyser that measures every 2 h or 4 h (GB 3838 says nothing of them, and GB 18918 asks for a sample every 2 h, as we remember it, M):
+  by our decision its last valid value stands for the analyser's period, in hourly numbers only, which then have the reason `h` (held); a day
+  needs the same part of its values as it would of hours (20 of 24 hours are 5 of 6 values, 10 of 12), and takes measured ones only. Hours are
+  judged when one of the station's series gives one, so where all are slow, a class comes with each value. The period is that of the device.
+- Where nobody knows how often a device speaks (MQTT without `quantities` and without `interval`), an hour may rest on one reading: what the
+  law says of it is SUSPECT. `interval` on the device ends that.
 - A day is a natural day of the zone, of 23 or 25 hours where the clock changes; of noise it begins at 06:00, so that a night is in one
   piece. The largest 8 h mean of ozone is in China that of the means within the day, of which 14 must be there unless the limit is passed
   anyway (HJ 663); elsewhere that of the means that end in the day.
