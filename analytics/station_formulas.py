@@ -12,6 +12,7 @@ from importlib import import_module
 from inspect import signature
 from typing import cast
 
+from analytics.indices._exact import concentration_rounding, rounded
 from analytics.indices.noise_cn import period_of
 from analytics.station_calendar import clock_of
 from analytics.station_inputs import ABSENT, Mean, Means, Moment, Past, hours_held, law_at
@@ -163,9 +164,13 @@ class Judging:
             return "day" if begins <= self.clock.hour < ends else "night"
         return period_of(self.clock.hour, law=law)
 
-    def _known(self, mean: Mean) -> Mean:
+    def _known(self, mean: Mean, scale: Pollutant | None = None) -> Mean:
+        """A mean that is not negative: after the law's own rounding, where it has one."""
         if self.live.negative == "keep":
             return mean
+        if scale is not None and self.law.rounding is not None and isinstance(mean.value, Decimal):
+            how = concentration_rounding(scale, self.law.rounding)
+            return ABSENT if rounded(mean.value, how.rule, how.decimals) < 0 else mean
         if isinstance(mean.value, list):
             return replace(mean, value=[value if value is None or value >= 0 else None for value in mean.value])
         return ABSENT if mean.value is not None and mean.value < 0 else mean
@@ -180,7 +185,7 @@ class Judging:
             twice = sum(other.quantity == scale.quantity for other in scales) > 1
             mean = scale.means[self.live.scales]
             name = f"{scale.shown}_{mean.replace(' ', '')}" if twice or self.live.means_in_names else scale.shown
-            found[name] = (scale.quantity, self._known(self.means.of(scale.quantity, mean, scale.unit)))
+            found[name] = (scale.quantity, self._known(self.means.of(scale.quantity, mean, scale.unit), scale))
         return found
 
     def _call(self, arguments: Mapping[str, object]) -> object:

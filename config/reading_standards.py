@@ -99,6 +99,19 @@ def day_start_ns(day: date, zone: str) -> int:
     return int(midnight.astimezone(UTC).timestamp()) * _NANOSECONDS
 
 
+def has_whole_hours(zone: str) -> bool:
+    """Whether the days of a zone begin with an hour of UTC, in summer and in winter; True for an unknown zone, of which others tell.
+
+    >>> [has_whole_hours(zone) for zone in ("Asia/Shanghai", "Asia/Kolkata", "Australia/Lord_Howe")]
+    [True, False, False]
+    """
+    try:
+        days = (day_start_ns(date(2026, month, 1), zone) for month in (1, 7))
+        return not any(start % (3600 * _NANOSECONDS) for start in days)
+    except ValueError:
+        return True
+
+
 def local_day(at_ns: int, zone: str) -> date:
     """The day of an instant in a time zone.
 

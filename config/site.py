@@ -78,7 +78,7 @@ class Station(Table):
     area: str = ""
     """Division code (GB/T 2260): rules, subscriptions and sinks select by it."""
     time_zone: str = "UTC"
-    """Hours and days are cut in it; stored time is always UTC."""
+    """Days are cut in it, hours at whole hours of UTC; stored time is always UTC."""
     standards: Annotated[tuple[str, ...], AfterValidator(_no_standard_twice)] = ()
     """Which are computed each hour, without a year: the edition in force at the time of the data is used."""
     water_body: Literal["river", "lake"] | None = None

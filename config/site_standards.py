@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from config.live_standards import fact, facts_wanted, items_of, live_ids, reports
-from config.reading_standards import standards
+from config.reading_standards import has_whole_hours, standards
 from config.site import Station
 from config.site_links import Known
 from config.standard_live import Live
@@ -31,7 +31,15 @@ def check_station(known: Known, name: str, station: Station, there: set[str] | N
             _facts(known, name, station, standard, live)
         if not read:
             _judges_nothing(known, path, place, standard, declared)
+        _days_between_hours(known, path, place, station, standard, read)
     _unread_facts(known, name, station)
+
+
+def _days_between_hours(known: Known, path: Path, place: Path, station: Station, standard: str, read: Iterable[Live]) -> None:
+    """Hours are cut at whole hours of UTC, so a day that begins between two of them cannot be made of hours."""
+    if any(live.every == "day" for live in read) and not has_whole_hours(station.time_zone):
+        what = f"{dotted(path)}: {standard} judges days, and those of {station.time_zone} begin between two hours of UTC, of which days are made"
+        known.document.complain(place, what, f"take {standard} away here; ecosentry compute has its days", on="value")
 
 
 def _reads(live: Live, station: Station, there: set[str]) -> bool:

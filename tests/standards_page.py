@@ -121,11 +121,13 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
 - Where nobody knows how often a device speaks (MQTT without `quantities` and without `interval`), an hour may rest on one reading: what the
   law says of it is SUSPECT. `interval` on the device ends that.
 - A day is a natural day of the zone, of 23 or 25 hours where the clock changes; of noise it begins at 06:00, so that a night is in one
-  piece. The largest 8 h mean of ozone is in China that of the means within the day, of which 14 must be there unless the limit is passed
-  anyway (HJ 663); elsewhere that of the means that end in the day.
+  piece. Hours are cut at whole hours of UTC: in a zone that is off by a part of an hour (India, South Australia, Nepal, Lord Howe) `check`
+  refuses the standards that judge days. The largest 8 h mean of ozone is in China that of the means within the day, of which 14 must be
+  there unless the limit is passed anyway (HJ 663); elsewhere that of the means that end in the day.
 - HJ633: a pollutant that no device of the station measures is not monitored; one that is monitored and missing leaves the index out (NA)
-  unless the others already give more than 100 (HJ 633-2026, 5.3.1; the text of 2012 has no such rule). A negative mean scores nothing, so
-  it counts as missing. Concentrations are taken as the analyser gives them: it must give them at the standard's reference state.
+  unless the others already give more than 100 (HJ 633-2026, 5.3.1; the text of 2012 has no such rule). A mean that is negative after the
+  law's rounding scores nothing, so it counts as missing. Concentrations are taken as the analyser gives them: it must give them at the
+  standard's reference state.
 - `primary_pollutant` and `limiting_item` are sets, because there may be several: the sum of 1, 2, 4 … for the quantities that `members`
   lists in `config/quantities.toml` (so2 1, no2 2, pm10 4, co 8, o3 16, pm2_5 32); 0 is none. The console shows the names.
 - GB3838: the class is the worst of the items that the station measures; temperature, total nitrogen and coliforms do not count. One missing

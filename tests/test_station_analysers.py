@@ -5,21 +5,24 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from house import House, S, TurnedClock
-from law_house import given_by, measured, station
+from law_house import AIR, NAMES, answered, given_by, hours, measured, station
 
+from config.reading_site import read_site_file
 from config.series import Flag, Reason
+from gateway.checking.forecast import warnings
+from gateway.plugins import KINDS
 from gateway.wiring import Expected
 
 BEGIN = int(datetime(2026, 11, 20, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()) * S
 HOUR = 3600
 
 
-def lived(tmp_path, every: int, hours: int, *, spoilt: tuple[int, ...] = (), ph: bool = True, slow: str = "ammonia_nitrogen", **more) -> House:
+def lived(tmp_path, every: int, count: int, *, spoilt: tuple[int, ...] = (), ph: bool = True, slow: str = "ammonia_nitrogen", **more) -> House:
     """A probe with pH each half hour, an analyser with 1.8 mg/L (of ammonia class V) in the first of each `every` hours."""
     site, _ = station("ph", slow, **{"standards": ("GB3838",), **more})
     expected = [Expected(measured(slow), every * HOUR, False), *([Expected(measured("ph"), 1800, False)] if ph else [])]
     house = House(tmp_path, site, TurnedClock(BEGIN), expected)
-    for number in range(hours):
+    for number in range(count):
         for half in range(2):
             house.clock.forward(1800)
             gives = half == 0 and number % every == 0 and number not in spoilt
@@ -91,4 +94,27 @@ def test_one_reading_is_never_a_full_hour_of_the_law(tmp_path, interval, flag):
     house.clock.forward(620)
     house.turn()
     assert [found for *_, found, _ in given_by(house, "aqi")] == [flag]
+    house.kill()
+
+
+@pytest.mark.parametrize(("zone", "standard", "warned"), [
+    ("", "HJ633", True), ('time_zone = "UTC"\n', "HJ633", False), ('time_zone = "Asia/Shanghai"\n', "HJ633", False), ("", "EU-EAQI", False)])
+def test_days_of_utc_are_warned_of_where_no_station_has_them(tmp_path, zone, standard, warned):
+    site = f"""[stations.yard]\n{zone}standards = ["{standard}"]
+[lines.nodes]\nkind = "mqtt"\nurl = "mqtt://127.0.0.1:1"
+[devices]\none = {{ topic = "yard/{{quantity}}", profile = "mqtt_plain", quantities = ["pm2_5"] }}\n"""
+    (tmp_path / "site.toml").write_text(site)
+    assert any("stations.yard: no time_zone" in words for words in warnings(read_site_file(tmp_path / "site.toml", KINDS))) is warned
+
+
+@pytest.mark.parametrize(("so2", "index"), [(-0.4, 0), (-0.6, None)])
+def test_an_hour_is_negative_after_the_law_s_rounding_only(tmp_path, so2, index):
+    """HJ 633, 4.2.2: whole µg/m³, so -0.4 is 0. What `compute` says of the same means is what the station says."""
+    air = {**AIR, "so2": so2}
+    site, expected = station(*air, standards=("HJ633",))
+    house = House(tmp_path, site, TurnedClock(BEGIN), expected)
+    hours(house, air)
+    law = answered({"standard": "HJ633-2026", "report": "realtime", "inputs": {NAMES[quantity]: str(value) for quantity, value in air.items()}})
+    assert [value for _, value, *_ in given_by(house, "iaqi", "so2")] == [index] == [law["iaqi"]["SO2"]]
+    assert [value for _, value, *_ in given_by(house, "aqi")] == [law["aqi"]]
     house.kill()

@@ -7,6 +7,7 @@ from config.device import Profile
 from config.quantity import vocabulary
 from config.reading_profile import ANY
 from config.reading_site import SiteFile
+from config.reading_standards import standards
 from config.series import Series
 from config.site import Rule, Secret, Severity, Site, severity
 from config.site_rules import judged, measured, watched
@@ -17,6 +18,8 @@ from gateway.secrets import Secrets
 
 _ROUND_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _COMFORTABLE = 0.8
+_NEVER_UTC = {"CN", "IN", "US", "CA"}
+"""Where no station's zone is UTC."""
 _MOST_SERIES = 3
 _SAFE_BYTES = 4
 """A code of a modem that is so long stands by chance in one of four thousand million places."""
@@ -115,7 +118,7 @@ def _audience(site: Site, rule: Rule, series: list[Series]) -> str:
 def warnings(file: SiteFile) -> list[str]:
     """What is allowed and yet likely to go wrong."""
     return [*_factory_settings(file), *_ports(file.site), *_secrets(file.site), *_open_console(file.site), *_open_lines(file.site),
-            *_short_codes(file.site), *_late_supplies(file.site)]
+            *_short_codes(file.site), *_late_supplies(file.site), *_days_of_utc(file.site)]
 
 
 def notes(file: SiteFile) -> list[str]:
@@ -133,6 +136,15 @@ def _factory_settings(file: SiteFile) -> Iterator[str]:
             if here is not None and there is not None and here != there:
                 yield (f"devices.{name}: {device.common.profile} leaves the factory at {there}, line {device.common.line} runs at {here} "
                        f"→ set the device to {here} before wiring")
+
+
+def _days_of_utc(site: Site) -> Iterator[str]:
+    """Nobody wrote a zone, and UTC is not that of the standard's country: its days would be cut at 08:00 in China."""
+    for name, station in site.stations.items():
+        elsewhere = [standard for standard in station.standards if {law.jurisdiction for law in standards().all if law.id == standard} & _NEVER_UTC]
+        if elsewhere and "time_zone" not in station.model_fields_set:
+            yield (f"stations.{name}: no time_zone, so {', '.join(elsewhere)} would judge days and nights of UTC "
+                   f'→ add  time_zone = …  ("Asia/Shanghai"; "UTC" if that is meant)')
 
 
 def _ports(site: Site) -> Iterator[str]:
