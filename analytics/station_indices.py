@@ -143,7 +143,8 @@ def _with_later(index: StationIndex, number: int, state: State, ends: set[int]) 
     found = set(ends)
     for end in ends:
         later = [end + back * HOUR_NS for back in range(1, LONGEST_AGAIN)]
-        judged = [one for one in later if state["index_end"][number * KEPT + one // HOUR_NS % KEPT] == one]
+        judged = [one for one in later if state["index_end"][number * KEPT + one // HOUR_NS % KEPT] == one
+                  and any(state["input_end"][_slot(known, one)] == one for known in index.inputs)]  # not of a clock that was ahead
         found.update(one for one in judged if hours_needed(index.about, one) > (one - end) // HOUR_NS)
     return found
 

@@ -87,8 +87,12 @@ def _lines(status: Plain, running: bool) -> list[str]:
     lines.append(f"received {c['received']} = journalled {c['journalled']} + duplicate {c['duplicate']} + undecodable {c['undecodable']} + "
                  f"quarantined {c['quarantined']} + held {c['held']} + overwritten {c['overwritten']}"
                  + ("" if c["holds"] else "   DOES NOT HOLD: please report this"))
-    if any(late := status["too_old"].values()):
-        lines.append("too late: {} readings renewed no hour, {} hours renewed no index or day (they are in the journal)".format(*late))
+    late = status["too_old"]
+    if late["hour_too_old"] or late["index_too_old"]:
+        lines.append(f"too late: {late['hour_too_old']} readings renewed no hour, {late['index_too_old']} hours renewed no index or day "
+                     "(they are in the journal)")
+    if late["hour_ahead"]:
+        lines.append(f"clock: it was ahead and was set back; {late['hour_ahead']} hours of series begin anew when they come")
     lines.append(f"journal {journal['bytes'] / 1e6:.1f} MB of {journal['limit'] / 1e9:g} GB, {journal['rows']} rows, {journal['events']} events: "
                  f"{journal['state']}" + (f", checked: {journal['checked']}" if journal["checked"] else "")
                  + f"     clock {status['clock']['words']}")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics import gaps, means, quality, rules, signals, station_indices, warming, windows
+from analytics import clock_back, gaps, means, quality, rules, signals, station_indices, warming, windows
 from analytics.kernels.means import NEVER
 from analytics.kernels.rules import LEVELS, OF_A_DAY, OF_AN_HOUR
 from analytics.state import Layout, Per, State
@@ -112,6 +112,8 @@ def warm_up() -> None:
 def _one(plan: Plan, state: State, event: Event) -> Effects:
     regained = event.sure and not state["sure"][0]
     state["sure"][0] = event.sure
+    if event.sure:
+        _guard("clock", plan, lambda: clock_back.follow(plan.watches, state, event.now, regained=regained), None)
     if event.kind in STARTS:
         gaps.start(state, event.now)
         warming.start(state, event.steady, booted=event.kind == BOOTED)

@@ -7,8 +7,8 @@ from typing import NotRequired, Protocol, TypedDict
 
 LEFT_OUT = "notes_left_out"
 """Counter of notes (a sink's progress, what became of a message or an order) that could not be journalled."""
-TOO_OLD = ("hour_too_old", "index_too_old")
-"""Counted by the step: readings older than every hour that can still be issued again, and hours too old for an index or a day."""
+TOO_OLD = ("hour_too_old", "index_too_old", "hour_ahead")
+"""Counted by the step: readings older than every hour that can still be issued again, hours too old for an index or a day, and hours begun anew."""
 
 
 class Live(TypedDict):
@@ -92,7 +92,8 @@ class View(Protocol):
                     bytes_today, bytes_per_day}],
          "recipients": [{name, waiting, sent, dead, words}],
          "conservation": {received, journalled, duplicate, undecodable, quarantined, held, overwritten, holds: true}, "relayed_gaps": n,
-         "too_old": {hour_too_old: readings that renewed no hour, index_too_old: hours that renewed no index or day},
+         "too_old": {hour_too_old: readings that renewed no hour, index_too_old: hours that renewed no index or day,
+                     hour_ahead: hours of series that were begun while the clock was ahead, and dropped when it was set back},
          "journal": {bytes, limit, rows, events, state, checked}, "clock": {sure, words},
          "gaps": [{series, since, until, seconds, reason, words, filled}], those that go on first (until null), then the newest,
          "notes": [text]}

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from analytics import gaps, means, quality, rules, signals, station_indices, warming
+from analytics import clock_back, gaps, means, quality, rules, signals, station_indices, warming
 from analytics.kernels.rules import LEVELS
 from analytics.signals import Signals
 from analytics.state import Column, Layout
@@ -34,7 +34,7 @@ from gateway.wiring_windows import wire_windows
 
 _S = 1_000_000_000
 COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *warming.COLUMNS, *quality.COLUMNS, *gaps.COLUMNS, *means.COLUMNS, *rules.COLUMNS,
-           *station_indices.COLUMNS)
+           *station_indices.COLUMNS, *clock_back.COLUMNS)
 _UNKNOWN_GAP_NS = 3600 * _S
 _PARTS = ("signals", "ledger", "warming", "windows")
 """Parts of a plan that it may lack, in the order in which they are kept."""

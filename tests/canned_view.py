@@ -155,7 +155,7 @@ class CannedView:
                 "received": 18_204_562, "journalled": 18_204_551, "duplicate": 8, "undecodable": 3, "quarantined": 0, "held": 0,
                 "overwritten": 0, "holds": True,
             },
-            "too_old": {"hour_too_old": 1_204, "index_too_old": 3},
+            "too_old": {"hour_too_old": 1_204, "index_too_old": 3, "hour_ahead": 0},
             "journal": {"bytes": 1_912_000_000, "limit": 8_000_000_000, "rows": 18_204_551, "events": 35_214, "state": "good"},
             "clock": {"sure": True, "words": "synchronised, 3 ms"},
             "gaps": [

@@ -6,7 +6,9 @@ import pytest
 from house import NOON, House, S, TurnedClock
 from law_house import HOUR, given_by, hours, measured, station
 
+from gateway.overview import Overview
 from gateway.restoring import restore_state
+from gateway.status import _lines
 from gateway.wiring import Expected, restore
 
 MIDNIGHT = NOON + 4 * HOUR * S
@@ -111,4 +113,78 @@ def test_an_hour_that_its_last_reading_raises_late_is_told(tmp_path: Path) -> No
     house.turn()
     assert len(told(house, "heavy")) == 1
     redone(house)
+    house.kill()
+
+
+@pytest.mark.parametrize("ahead_h", [1, 8, 48, 8760])
+@pytest.mark.parametrize("killed", [False, True])
+def test_rules_and_hours_go_on_at_once_after_a_clock_that_was_ahead(tmp_path: Path, ahead_h: int, killed: bool) -> None:
+    rules = {"dust": {"quantity": "pm2_5", "above": "100 µg/m³"}, "index": {"quantity": "aqi", "above": 100},
+             "mean": {"quantity": "pm2_5", "mean": "1 h", "above": "100 µg/m³"}}
+    site, expected = station("pm2_5", standards=("HJ633",), rules=rules)
+    series = measured("pm2_5")
+    house = House(tmp_path, site, expected=expected)
+    house.clock.utc_ns += ahead_h * HOUR * S
+    for _ in range(9):
+        house.clock.forward(600)
+        house.say((series, 30.0))
+        house.turn()
+    house.clock.utc_ns -= ahead_h * HOUR * S
+    if killed:
+        house.again()
+    before = len(given_by(house, "aqi"))
+    for k in range(3 * 6 + 3):
+        house.clock.forward(600)
+        house.say((series, 300.0))
+        house.turn()
+        if k == 0:
+            assert len(told(house, "dust")) == 1, "the first reading after it is judged"
+        if k == 7:
+            assert len(told(house, "mean")) == 1, "a mean is judged when it is covered anew"
+    house.clock.forward(20)
+    house.turn()
+    found = given_by(house, "aqi")[before:]
+    assert {(end - NOON) // HOUR // S for end, value, *_ in found if value is not None} >= {3, 4, 5}
+    assert not [row for row in found if row[0] > house.clock.utc_ns], "nothing more is said of hours that have not come"
+    assert len(told(house, "index")) == 1
+    assert len({(end, revision) for end, _, _, revision in given_by(house, "aqi")}) == len(given_by(house, "aqi"))
+    redone(house)
+    house.kill()
+
+
+def test_a_clock_that_was_ahead_is_counted_and_shown(tmp_path: Path) -> None:
+    site, expected = station("pm2_5", rules={})
+    house = House(tmp_path, site, expected=expected)
+    hours(house, {"pm2_5": 30.0}, 2)
+    assert "was ahead" not in "\n".join(_lines(Overview(house.folder, site, "test", house.clock, [], dict).status(), running=True))
+    house.clock.utc_ns += 8 * HOUR * S
+    hours(house, {"pm2_5": 30.0}, 2)
+    house.clock.utc_ns -= 8 * HOUR * S
+    house.say((measured("pm2_5"), 30.0))
+    house.turn()
+    status = Overview(house.folder, site, "test", house.clock, [], dict).status()
+    assert status["too_old"]["hour_ahead"] == 2
+    assert "2 hours of series begin anew" in "\n".join(_lines(status, running=True))
+    house.again()
+    house.again()
+    assert Overview(house.folder, site, "test", house.clock, [], dict).status()["too_old"]["hour_ahead"] == 2, "counted once"
+    house.kill()
+
+
+def test_an_own_time_that_is_ahead_deafens_nothing(tmp_path: Path) -> None:
+    site, _ = station("laeq", standards=(), rules={"loud": {"quantity": "laeq", "above": "70 dB(A)", "for": "20 s"}})
+    series = measured("laeq")
+    house = House(tmp_path, site, expected=[Expected(series, 10, True)])
+    house.clock.forward(10)
+    house.say((series, 40.0), at=house.clock.utc_ns + 590 * S)
+    house.turn()
+    for _ in range(4):
+        assert not told(house, "loud")
+        house.clock.forward(10)
+        house.say((series, 95.0), at=house.clock.utc_ns)
+        house.turn()
+        if told(house, "loud"):
+            break
+    assert house.clock.utc_ns == NOON + 40 * S
+    assert len(told(house, "loud")) == 1
     house.kill()

@@ -59,7 +59,7 @@ def hours_take(
         begin = (at[i] - 1) // HOUR * HOUR
         k = s * RING + (begin // HOUR) % RING
         if start[k] != begin:
-            if start[k] > begin:
+            if start[k] > begin and (start[k] <= now or due[k] != NEVER):  # not one that was ahead, see analytics.clock_back
                 too_old[0] += 1
                 continue
             if start[k] >= 0 and due[k] != NEVER:
@@ -99,7 +99,7 @@ def hours_take(
             else:
                 _add(total, lost, k, value[i])
         if due[k] == NEVER:
-            due[k] = now + again
+            due[k] = max(now + again, begin + HOUR + settle)
         elif due[k] < begin + HOUR + settle:
             due[k] = begin + HOUR + settle
         first_due[0] = min(first_due[0], due[k])

@@ -60,7 +60,8 @@ function identity(sums, tooOld) {
   return el("section", { class: "panel board identity" }, el("h3", {}, t("conservation")),
     sum(term(t("received"), sums.received), parts.map(([key, name]) => term(t(key), sums[name]))),
     el("p", {}, el("span", { class: `state ${sums.holds ? "good" : "bad"}` }, shape(sums.holds ? "state-good" : "state-bad"), t(sums.holds ? "adds_up" : "adds_not"))),
-    tooOld?.hour_too_old || tooOld?.index_too_old ? el("p", { class: "small" }, t("too_old", { readings: whole(tooOld.hour_too_old), hours: whole(tooOld.index_too_old) })) : null);
+    tooOld?.hour_too_old || tooOld?.index_too_old ? el("p", { class: "small" }, t("too_old", { readings: whole(tooOld.hour_too_old), hours: whole(tooOld.index_too_old) })) : null,
+    tooOld?.hour_ahead ? el("p", { class: "small" }, t("hour_ahead", { hours: whole(tooOld.hour_ahead) })) : null);
 }
 
 function restarts(workers) {
