@@ -18,7 +18,7 @@ from config.standard import Standard
 from config.units import Limit
 from gateway.contracts import Notice
 from gateway.journal import alert_tables
-from gateway.journal.progress import FULL, THINNED, JournalSays, SinkSays
+from gateway.journal.progress import FULL, MOVED, THINNED, JournalSays, SinkSays
 from gateway.journal.writer import Writer
 from gateway.spelling import in_one_line
 from gateway.subscriptions import Concern, recipients
@@ -28,7 +28,7 @@ KINDS = {RAISED: "alert.raised", CLIMBED: "alert.climbed", FELL: "alert.fell", E
 _SINKS_BEGIN = -(1 << 40)
 """Alerts of sinks count downwards from here: those of the step count upwards from 1."""
 JOURNAL = "journal"
-_OF_JOURNAL = {THINNED: Severity.YELLOW, FULL: Severity.RED}
+_OF_JOURNAL = {THINNED: Severity.YELLOW, FULL: Severity.RED, MOVED: Severity.RED}
 SILENT = "device_silent"
 """The rule that is always on: a device gives nothing for three of its periods."""
 
@@ -37,6 +37,7 @@ _ADVICE = {"sink_halted": "Login, name, right or certificate: the words say whic
            "sink_away": "Network, server? Nothing is lost; the rows wait in the journal.",
            THINNED: "Make room on the disk, or raise max_size. Hourly and daily values, gaps and alerts stay.",
            FULL: "Make room: nothing is acknowledged until then, senders keep theirs, of polled readings the newest are kept in memory.",
+           MOVED: "Stop the daemon before you touch its journal; docs/journal.md tells what to do now.",
            "sink_spent": "Raise bytes_per_day or send_every, or wait: nothing is lost, the rows wait in the journal."}
 
 

@@ -26,7 +26,19 @@ from gateway.journal import keeping, losing, maintenance, progress
 from gateway.journal.columns import Columns, together
 from gateway.journal.orders import end_left_over
 from gateway.journal.reader import Reader
-from gateway.journal.writer import BOOTED, READINGS, START, STARTS, TICK, UNDONE, JournalError, Writer, may_mend, no_room
+from gateway.journal.writer import (
+    BOOTED,
+    READINGS,
+    START,
+    STARTS,
+    TICK,
+    UNDONE,
+    JournalError,
+    JournalMoved,
+    Writer,
+    may_mend,
+    no_room,
+)
 from gateway.relayed import MARK
 from gateway.restoring import restore_state
 from gateway.sorting import Sorter, Taken
@@ -282,6 +294,8 @@ class Core:
                 if self.trouble or self._reserve.given:
                     self._look_for_room()
                 work()
+            except JournalMoved:
+                raise
             except JournalError as error:
                 self._in_trouble(str(error))
                 if self.give_up.wait(1.0):
@@ -331,6 +345,11 @@ class Core:
         if not (self._is_loud or self._said) and time.monotonic() - since_s >= _LOUD_AFTER_S:
             self._aloud(self._alerts.unwritten(since_ns, now, words))
             self._is_loud = True
+
+    def cry(self, words: str) -> None:
+        """Tell people from memory that the journal is lost to us, and not even an alert of it can be kept."""
+        now = self._utc(self._clock.now())
+        self._aloud(self._alerts.unwritten(now, now, words))
 
     def _be_quiet(self) -> None:
         if self._is_loud and self._unwritable:
@@ -429,6 +448,9 @@ class Core:
                 lines += self._alerts.orphans(writer, number, state, event.now)
                 full = no_room(writer.path.parent) if self._reserve.given else ""
                 lines += self._alerts.of_journal(writer, number, event.now, progress.JournalSays(progress.FULL, full))
+                if moved := progress.how_moved(writer):
+                    lines += [line for words in (moved, "") for line in self._alerts.of_journal(
+                        writer, number, event.now, progress.JournalSays(progress.MOVED, words))]
                 lines += [self._alerts.skipped(writer, number, event.now, skipped) for skipped in self._skipped]
             lines += self._alerts.write(writer, number, self._plan, self._watches, effects.transitions)
         for line, aside in taken.asides:

@@ -36,9 +36,10 @@ from gateway.journal.archiving import FileHarmed
 from gateway.journal.progress import Requeue
 from gateway.journal.reader import Reader
 from gateway.journal.records import Sealed
+from gateway.journal.rescuing import bring_back
 from gateway.journal.sealing import Sealer
 from gateway.journal.verifying import verify
-from gateway.journal.writer import JournalError, Writer
+from gateway.journal.writer import JournalError, JournalMoved, Writer
 from gateway.maintaining import Maintaining
 from gateway.notify import listened, notify, watchdog_s
 from gateway.ordering import Ordering
@@ -89,6 +90,10 @@ class Daemon:
         self._remembering: dict[str, tuple[str, Remembers, Visits]] = {}
         self._first: dict[str, Sink] = {}
         self._for_power = False
+        self._code = Exit.BROKEN
+        """How it ends when the core has failed."""
+        self._brings_back = False
+        self.failed = Event()
         self._power = PowerWatch(site, folder, self.bell, self._shed, self.supervisor.start, self._halt) if site.power.device else None
         self._notes = [site.console.note] if site.console.note else []
         self._aloud = Aloud(self._build.channel)
@@ -214,7 +219,6 @@ class Daemon:
         overview = self._faces()
         gc.collect()
         gc.freeze()  # else the collector walks through all modules whenever many rows are read, and a commit waits for it
-        self.failed = Event()
         self.supervisor.add("core", self._core, _CORE)
         self._start()
         self._say_status("READY=1")
@@ -250,7 +254,7 @@ class Daemon:
 
     def _fed(self) -> None:
         """Feed the watchdog while the core turns, or waits for a journal that cannot be written: a new start would not help, and lose what waits."""
-        if watchdog_s() and time.monotonic() - max(self._turned, self.core.tried) < _STUCK_S:
+        if watchdog_s() and (self._brings_back or time.monotonic() - max(self._turned, self.core.tried) < _STUCK_S):
             notify("WATCHDOG=1")
 
     def _say_status(self, *more: str) -> None:
@@ -266,12 +270,25 @@ class Daemon:
             while not stop.is_set():
                 self.core.cycle(1.0)
                 self._turned = time.monotonic()
+        except JournalMoved as error:
+            self._bring_back(error)
         except JournalError:
             if not self.core.give_up.is_set():
                 raise
         except Exception:
             log.exception("the core failed; the daemon ends so that it can start from what is committed")
             self.failed.set()
+
+    def _bring_back(self, error: JournalMoved) -> None:
+        """Nothing more is acknowledged; what was goes where the next start finds it, and tells of it. Where that fails people hear it now."""
+        log.critical("journal: %s", error)
+        self._brings_back, self._code = True, Exit.DISK
+        try:
+            log.critical("journal: %s; the daemon ends, and goes on at its next start", bring_back(self.writer, str(error)))
+        except JournalError as worse:
+            log.critical("journal: it cannot be brought back: %s", worse)
+            self.core.cry(f"{error}; it cannot be brought back: {worse}")
+        self.failed.set()
 
     def _wait(self, stop: Event) -> None:
         every = watchdog_s()
@@ -289,10 +306,13 @@ class Daemon:
         self.core.give_up.set()
         stuck = self.supervisor.stop(_CORE, deadline - 1.0)
         if stuck or self.failed.is_set():
-            return Exit.BROKEN
+            return self._code
         try:
             self.core.stop()
             self.writer.close()
+        except JournalMoved as error:
+            self._bring_back(error)
+            return self._code
         except JournalError as error:
             log.critical("journal: %s", error)
             return Exit.DISK

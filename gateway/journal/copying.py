@@ -41,7 +41,7 @@ def copy_journal(folder: Path, target: Path) -> Copied:
     part = target.with_name(target.name + ".part")
     try:
         for _ in range(_TRIES):
-            _has_room(target.parent, (folder / "live.db").stat().st_size)
+            has_room(target.parent, (folder / "live.db").stat().st_size)
             _copy(folder / "live.db", part)
             with contextlib.closing(sqlite3.connect(part)) as db:
                 entries = [entry for entry in sealed(db) if entry.file and not entry.lost] if _has_archive(db) else []
@@ -55,7 +55,7 @@ def copy_journal(folder: Path, target: Path) -> Copied:
         found = verify_file(part, archives)
         if all(finding.good for finding in found):
             part.rename(target)
-            _sync(target.parent, os.O_DIRECTORY)
+            sync(target.parent, os.O_DIRECTORY)
         return Copied(found, archives, new, len(entries))
     except (sqlite3.Error, OSError) as error:
         raise JournalError(f"{target}: {error}") from error
@@ -65,7 +65,8 @@ def copy_journal(folder: Path, target: Path) -> Copied:
                 left.unlink(missing_ok=True)
 
 
-def _has_room(place: Path, needed: int) -> None:
+def has_room(place: Path, needed: int) -> None:
+    """Raises JournalError if there are not so many bytes free."""
     free = shutil.disk_usage(place).free
     if free < needed:
         raise JournalError(f"{place} has {free / 1e6:.0f} MB free, the journal needs {needed / 1e6:.0f} MB more")
@@ -78,19 +79,19 @@ def _has_archive(db: sqlite3.Connection) -> bool:
 def _copy_archives(source: Path, archives: Path, entries: list[Sealed]) -> int:
     """Copy what is not there yet; gives how many. Raises FileNotFoundError for one that has just been removed."""
     missing = [entry for entry in entries if not _is_there(archives / str(entry.file), entry)]
-    _has_room(archives.parent, sum(entry.size for entry in missing))
+    has_room(archives.parent, sum(entry.size for entry in missing))
     if entries:
         archives.mkdir(mode=0o750, exist_ok=True)
     for entry in missing:
         part = archives / f"{entry.file}.part"
         try:
             shutil.copyfile(source / str(entry.file), part)
-            _sync(part, 0)
+            sync(part, 0)
             part.rename(archives / str(entry.file))
         finally:
             part.unlink(missing_ok=True)
     if missing:
-        _sync(archives, os.O_DIRECTORY)
+        sync(archives, os.O_DIRECTORY)
     return len(missing)
 
 
@@ -99,21 +100,21 @@ def _is_there(path: Path, entry: Sealed) -> bool:
 
 
 def _copy(source: Path, part: Path) -> None:
+    with contextlib.closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)) as opened:
+        copy_open(opened, part)
+
+
+def copy_open(opened: sqlite3.Connection, part: Path) -> None:
+    """What a connection sees, as one file that needs no other, on the disk. Raises sqlite3.Error, OSError."""
     part.unlink(missing_ok=True)
-    opened = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
-    try:
-        copy = sqlite3.connect(part, isolation_level=None)
-        try:
-            opened.backup(copy, pages=-1)  # in one step: page by page it would begin anew at each commit of the daemon
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, that can lie on any medium
-        finally:
-            copy.close()
-    finally:
-        opened.close()
-    _sync(part, 0)
+    with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as copy:
+        opened.backup(copy, pages=-1)  # in one step: page by page it would begin anew at each commit of the daemon
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, that can lie on any medium
+    sync(part, 0)
 
 
-def _sync(path: Path, how: int) -> None:
+def sync(path: Path, how: int) -> None:
+    """Flush a file to the disk, or with O_DIRECTORY as `how` of a folder. Raises OSError."""
     opened = os.open(path, os.O_RDONLY | how)
     try:
         if how:

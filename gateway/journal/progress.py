@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.journal.records import OWED
-from gateway.journal.writer import Writer
+from gateway.journal.writer import HOW_MOVED, Writer
 from gateway.spelling import in_one_line
 
 _KEPT_DAYS = 31
@@ -96,7 +96,7 @@ class SinkSays:
         writer.db.execute("UPDATE sink SET state = ?, words = ? WHERE name = ?", (self.state, in_one_line(self.words), self.sink))
 
 
-FULL, THINNED = "journal_full", "journal_thinned"
+FULL, THINNED, MOVED = "journal_full", "journal_thinned", "journal_moved"
 """Alerts of the journal itself: it cannot be written; old readings make room."""
 
 
@@ -110,6 +110,12 @@ class JournalSays:
 
     def write(self, writer: Writer) -> None:
         """The alert is all."""
+
+
+def how_moved(writer: Writer) -> str:
+    """What became of a journal whose files were moved under the daemon before this start; told once, then it is empty."""
+    found = writer.db.execute("DELETE FROM meta WHERE key = ? RETURNING value", (HOW_MOVED,)).fetchall()
+    return str(found[0][0]) if found else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ UNDONE, DONE, SKIPPED = 0, 1, 2
 _SALVAGING = "live.db.salvaging"
 """So a damaged file is called until what can be read of it is in the new one."""
 _KEEP_ASIDE = 1000
+HOW_MOVED = "moved"
+"""In `meta`: that the files were moved under a daemon, and what became of it; the next start tells people."""
 _PAGE = 1024
 """A commit writes every page that it touches, whole: small ones halve what wears the card (docs/decisions/0007-small-pages.md)."""
 
@@ -43,6 +45,19 @@ def may_mend(error: Exception) -> bool:
     """Is it the disk or the file, which may be put right, and not what was to be written?"""
     of_what_is_written = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
     return isinstance(error, JournalError) or (isinstance(error, sqlite3.Error) and not isinstance(error, of_what_is_written))
+
+
+class JournalMoved(JournalError):
+    """The files that are open are no longer those at their path: what is committed into them nobody would find again."""
+
+
+def _identity(name: str) -> tuple[int, int]:
+    """Device and inode of a file; (0, 0) = there is none. Raises OSError."""
+    try:
+        found = os.stat(name)  # noqa: PTH116  (before every commit: a third of the time)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _is_read_only(folder: Path) -> bool:
@@ -81,6 +96,9 @@ class Writer:
         self._synchronous = synchronous
         self._db: sqlite3.Connection | None = None
         self._checked = False
+        self._names = (str(self.path), f"{self.path}-wal")
+        self._opened: tuple[tuple[int, int], ...] = ()
+        """What these were when they were opened last."""
         self.series: list[Series] = []
         self.known: dict[Series, int] = {}
         """Id of every series."""
@@ -106,6 +124,8 @@ class Writer:
 
     def _open_or_mend(self) -> None:
         try:
+            if self._opened and not self.is_at_its_path and not self.path.with_name(_SALVAGING).exists():
+                raise JournalMoved(f"{self.path} was removed or replaced while it was closed; nothing more is acknowledged")
             self._take_back()
             self._open()
         except sqlite3.DatabaseError as error:
@@ -157,6 +177,7 @@ class Writer:
             self.series = series_table(db)
             self.known = {series: i for i, series in enumerate(self.series)}
             self.next_n, self.next_event = numbers(db)
+            self._opened = tuple(map(_identity, self._names))
             self._db, db = db, None
         finally:
             if db is not None:
@@ -185,6 +206,7 @@ class Writer:
         try:
             self.db.execute("BEGIN IMMEDIATE")
             yield
+            self._stay()
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
             self._checked &= getattr(error, "sqlite_errorname", "") not in _DAMAGED
@@ -206,6 +228,22 @@ class Writer:
                 self.db.execute("RELEASE part")
             raise
         self.db.execute("RELEASE part")
+
+    def _stay(self) -> None:
+        """What is committed must be where everyone looks for it. Raises JournalMoved, and keeps the connection: it holds what others have lost."""
+        try:
+            found = tuple(map(_identity, self._names))
+        except OSError as error:
+            raise JournalError(explain(error, self.path)) from error
+        if found != self._opened:
+            self.db.execute("ROLLBACK")
+            gone = "live.db" if found[0] != self._opened[0] else "live.db-wal"
+            raise JournalMoved(f"{self.path.parent}: {gone} was removed or replaced while the daemon wrote it; nothing more is acknowledged into it")
+
+    @property
+    def is_at_its_path(self) -> bool:
+        """The file that was opened last is still what lies at the path; its write-ahead log may not be. Raises OSError."""
+        return _identity(self._names[0]) == self._opened[0]
 
     def abandon(self) -> None:
         """Roll back and let go of the connection; the next use opens a new one."""
