@@ -65,6 +65,9 @@ def test_an_id_without_edition_is_judged_by_the_day_of_the_data():
     row = PM.replace("HJ633-2026", "HJ633").replace("{", '{"at": "%s",', 1)
     code, found = lines(*(row.replace("%s", day, 1) % '"75"' for day in ("2026-02-28T23:59:59+08:00", "2026-03-01T00:00:00+08:00", "2026-02-28")))
     assert (code, [item["result"]["subindex"] for item in found]) == (0, [100, 114, 100])
+    zones = [("2026-02-28T15:59:59Z", "Asia/Shanghai"), ("2026-02-28T16:00:00Z", "Asia/Shanghai"), ("2026-03-01T00:00:00+08:00", "America/Denver")]
+    found = lines(*(row.replace("%s", day, 1).replace("{", f'{{"zone": "{zone}",', 1) % '"75"' for day, zone in zones))[1]
+    assert [item["result"]["subindex"] for item in found] == [100, 114, 100]
 
 
 @pytest.mark.parametrize(("line", "words"), [
@@ -96,6 +99,17 @@ def test_an_id_without_edition_is_judged_by_the_day_of_the_data():
     ('{"function":"nernst_slope_mv","args":{"temp_c":-300}}', "not above absolute zero"),
     ('{"function":"lai_beer","args":{"i_below":0,"i_above":1,"k":1}}', "above 0"),
     ('{"function":"level_sum","args":{"levels":[]}}', "levels is empty"),
+    (PM.replace('"unit"', '"units"') % '"0.0754"', '"units" is not a key here; did you mean unit?'),
+    ('{"standard":"HJ633-2026","report":"daily","inputs":{"PM2.5":"58"},"notmonitored":["SO2"]}', "did you mean not_monitored?"),
+    (PM.replace("{", '{"At":"2026-02-28",', 1) % '"75"', "did you mean at?"),
+    (PM.replace("concentration", "concentratio") % '"75"', '"concentratio" is not a key here'),
+    ('{"nowcast":"PM2.5","hours_most_recent_first":["9"],"unit":"mg/m3"}', '"unit" is not a key here'),
+    ('{"function":"gb3838_class","args":{"param":"nh3n","value":1},"standard":"GB3838"}', '"standard" is not a key here; keys here: args,'),
+    (PM.replace("}", ',"concentration":"7"}') % '"75"', '"concentration" is written twice'),
+    ('{"standard":"HJ633-2026","report":"daily","inputs":{"PM2.5":"58","PM2.5":"7"}}', '"PM2.5" is written twice'),
+    ('{"standard":"HJ633-2026","report":"daily","inputs":{"PM2.5":"58","PM2.5_24h":"500"}}', '"PM2.5" and "PM2.5_24h" are the same'),
+    ('{"standard":"HJ633-2012","report":"daily","inputs":{"O3":"58","O3_8h":"500"}}', '"O3" and "O3_8h" are the same'),
+    (PM.replace("{", '{"at":"2026-02-28","zone":"Asia/Peking",', 1) % '"75"', "is not a time zone"),
     ('{"nowcast":"PM2.5"}', "hours_most_recent_first"), ('{"nowcast":"NO2","hours_most_recent_first":[]}', "there is one for PM2.5, PM10 and O3"),
 ])
 def test_bad_input_is_an_error_that_says_where_and_what(line: str, words: str):
@@ -136,7 +150,7 @@ def test_bytes_that_are_no_text_spoil_only_their_own_line():
 
 FUNCTIONS = sorted(functions())
 ARGUMENTS = sorted({key for function in functions().values() for key in signature(function).parameters})
-KEYS = ["standard", "report", "inputs", "concentration", "pollutant", "averaging", "nowcast", "function", "args", "at", "forecast_daily_aqi",
+KEYS = ["standard", "zone", "report", "inputs", "concentration", "pollutant", "averaging", "nowcast", "function", "args", "at", "forecast_daily_aqi",
         "not_monitored", "hours_most_recent_first", "unit"]
 
 

@@ -53,12 +53,16 @@ def _score(law: Standard, pollutant: str, report: str, scales: list[Pollutant], 
     rules = law.rounding
     assert rules is not None, "an index standard has rounding rules, or it would not have been read"
     if len(scales) == 1:
+        if pollutant in inputs and _named(scales[0], report) in inputs:
+            raise ValueError(f'inputs: "{pollutant}" and "{_named(scales[0], report)}" are the same; write one of them')
         return {pollutant: subindex(scales[0], rules, maybe(inputs.get(pollutant, inputs.get(_named(scales[0], report))))).index}
     found: dict[str, int | None] = {}
     for scale in scales:
         key = _named(scale, report)
         written = inputs.get(key)
-        if written is None and _bare_is(scale.means[report], pollutant, report, inputs):
+        if pollutant in inputs and _bare_is(scale.means[report], pollutant, report, inputs):
+            if key in inputs:
+                raise ValueError(f'inputs: "{pollutant}" and "{key}" are the same; write one of them')
             written = inputs.get(pollutant)
         found[key] = subindex(scale, rules, maybe(written)).index
     scored = [index for index in found.values() if index is not None]

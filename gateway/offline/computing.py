@@ -18,8 +18,10 @@ import analytics.indices
 from analytics.indices._exact import category_words, exact, maybe, scale_of, subindex
 from config.errors import ConfigError
 from config.reading_standards import standards as known_standards
+from config.reading_standards import time_zone
 from config.standard import Standard
 from config.units import unit
+from config.wording import did_you_mean
 from gateway.exit_codes import Exit
 
 Row = dict[str, object]
@@ -95,14 +97,45 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not a number; write null for a missing value")
 
 
+def _once(pairs: list[tuple[str, object]]) -> Row:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        raise ValueError(f'"{twice}" is written twice; write it once, for nobody knows which one counts')
+    return found
+
+
 def _parsed(line: str) -> Row:
     try:
-        row = json.loads(line, parse_float=Decimal, parse_constant=_refuse_constant)
+        row = json.loads(line, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}; write one object a line") from error
     if not isinstance(row, dict):
         raise ValueError('not an object; write {"standard": …} or {"function": …, "args": {…}}')
     return row
+
+
+_KINDS = {
+    "function": {"function", "args"},
+    "nowcast": {"nowcast", "hours_most_recent_first", "o3_1h_ppb"},
+    "concentration": {"standard", "at", "zone", "report", "pollutant", "averaging", "concentration", "unit"},
+    "standard": {"standard", "at", "zone", "report", "inputs", "not_monitored", "forecast_daily_aqi"},
+}
+"""The key that tells what a line asks → the keys that such a line may have."""
+_BESIDE = frozenset(("id", "source", "note", "clause", "published", "level", "category", "primary", "iaqi", "aqi", "aqi_computed", "sub", "main",
+                     "status", "expected", "valid", "weight", "row", "exact_subindex", "peer",
+                     "table_verification"))
+"""What may stand beside a question, as files of cases have it: a name, a source, the answer that is expected."""
+
+
+def _only_known(row: Row, kind: str, more: Iterable[str] = ()) -> None:
+    """A misspelt key would be left out silently: it is refused."""
+    here = _KINDS[kind] | set(more)
+    strange = [key for key in row if key not in here | _BESIDE and not key.startswith(("expected_", "alt_", "tol_"))]
+    if strange:
+        key = min(strange, key=lambda key: any(key in keys for keys in _KINDS.values()))  # one that no line has comes first
+        listed = f"keys here: {', '.join(sorted(here))}"
+        raise ValueError(f'"{key[:60]}" is not a key here; {did_you_mean(key.lower(), here - set(row), listed)}')
 
 
 def _answer(row: Row) -> object:
@@ -114,8 +147,10 @@ def _answer(row: Row) -> object:
         raise ValueError('has none of "standard", "nowcast" and "function"; one of them says what to compute')
     law = _law(row)
     if "concentration" in row:
+        _only_known(row, "concentration")
         return _one_pollutant(law, row)
-    given = {key: value for key, value in row.items() if key not in ("standard", "at", "published")}
+    _only_known(row, "standard", _parameters(law.functions[0]) if law.functions else ())
+    given = {key: value for key, value in row.items() if key not in ("standard", "at", "zone", "published")}
     if not law.functions:
         raise ValueError(f"{law.name} has no function for {', '.join(given) or 'nothing'}")
     name = law.functions[0]
@@ -130,18 +165,20 @@ def _text(row: Row, key: str, otherwise: str | None = None) -> str:
     return value
 
 
-def _day(written: object) -> date | None:
-    """A day, or the local day of an instant: 2026-03-01 or 2026-03-01T00:00:00+08:00 (its own offset is the station's)."""
+def _day(written: object, zone: str = "") -> date | None:
+    """A day, or the local day of an instant: 2026-03-01 or 2026-03-01T00:00:00+08:00 (its own offset is the station's, unless `zone` says it)."""
     if written is None:
         return None
+    there = time_zone(zone) if zone else None
     try:
-        return datetime.fromisoformat(str(written)).date()
+        at = datetime.fromisoformat(str(written))
+        return (at.astimezone(there) if there and at.tzinfo else at).date()
     except ValueError:
         raise ValueError(f'"{written}" is not a day or time; write 2026-03-01 or 2026-03-01T00:00:00+08:00') from None
 
 
 def _law(row: Row) -> Standard:
-    return known_standards().named(_text(row, "standard"), _day(row.get("at")))
+    return known_standards().named(_text(row, "standard"), _day(row.get("at"), _text(row, "zone", "")))
 
 
 def _one_pollutant(law: Standard, row: Row) -> Row:
@@ -195,6 +232,7 @@ def _combined(law: Standard, pollutants: str, row: Row) -> Row:
 
 
 def _nowcast(row: Row) -> object:
+    _only_known(row, "nowcast")
     pollutant = _text(row, "nowcast")
     law = known_standards().named("US-EPA-AQI-2024")
     if "o3_1h_ppb" in row:
@@ -210,6 +248,7 @@ def _nowcast(row: Row) -> object:
 
 
 def _called(row: Row) -> object:
+    _only_known(row, "function")
     args = row.get("args", {})
     if not isinstance(args, dict):
         raise ValueError('"args" is not an object; write {"name": value, …}')
