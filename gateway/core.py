@@ -369,7 +369,7 @@ class Core:
 
     def _tell_losses(self) -> None:
         """What is missing with sealed days that are lost goes into the ledger of gaps, once."""
-        self._lost = losing.waiting_spells(self._writer.db)
+        self._lost = losing.waiting_spells(self._writer.db, self._utc(self._clock.now()))
         if self._lost:
             ledgers = [self._writer.series[spell.series]._replace(statistic=GAP) for spell in self._lost]
             self._commit_event(TICK, Taken([], [], ledgers), self._clock.now())

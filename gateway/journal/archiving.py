@@ -6,13 +6,13 @@ from threading import Event
 from typing import Self
 
 from config.series import Series
-from gateway.journal import losing
+from gateway.journal import losing, superseding
 from gateway.journal.losing import Spell
 from gateway.journal.reader import Reader
-from gateway.journal.records import Sealed
+from gateway.journal.records import KEPT_FROM, Sealed
 from gateway.journal.shelf import FOLDER
 from gateway.journal.thinning import step_of
-from gateway.journal.tidying import KEPT_FROM, lose
+from gateway.journal.tidying import lose
 from gateway.journal.writer import Writer
 
 
@@ -58,11 +58,12 @@ class FileRewritten:
 
     def write(self, writer: Writer) -> None:
         """Let the entry name the new file, if it still names the old one."""
-        found = writer.db.execute("SELECT rows FROM archive WHERE file = ?", (self.old,)).fetchone()
+        found = writer.db.execute("SELECT rows, hash FROM archive WHERE file = ?", (self.old,)).fetchone()
         if found and _is_there(self.journal, self.entry):
             new = self.entry
             writer.db.execute("UPDATE archive SET rows = ?, thinned = ?, file = ?, size = ?, hash = ?, at_from = ?, at_to = ? WHERE file = ?",
                               (new.rows, new.thinned, new.file, new.size, new.hash, new.at_from, new.at_to, self.old))
+            superseding.note(writer.db, self.journal / FOLDER, self.old, found[1])
             gone = max(0, int(found[0]) - new.rows)
             writer.count({"thinned": gone, f"thinned.to_{step_of(new).name.lower()}": gone})
         else:
@@ -136,10 +137,11 @@ class SeriesWanted:
 
 def drop(writer: Writer, event_from: int, event_to: int, counter: str) -> int:
     """Take one entry out of the table; gives how many rows went with it."""
-    found = writer.db.execute("DELETE FROM archive WHERE event_from = ? RETURNING rows", (event_from,)).fetchone()
+    found = writer.db.execute("DELETE FROM archive WHERE event_from = ? RETURNING rows, file, hash", (event_from,)).fetchone()
     if not found:
         return 0
     losing.forget(writer.db, event_from)
+    superseding.note(writer.db, writer.path.parent / FOLDER, str(found[1]), found[2])
     writer.meta(KEPT_FROM, event_to + 1)
     writer.count({counter: int(found[0])})
     return int(found[0])

@@ -10,6 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.journal.identity import mark_copy
 from gateway.journal.records import Sealed
 from gateway.journal.sealing import digest_of
 from gateway.journal.shelf import FOLDER, sealed
@@ -102,6 +103,9 @@ def _is_there(path: Path, entry: Sealed) -> bool:
 def _copy(source: Path, part: Path) -> None:
     with contextlib.closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)) as opened:
         copy_open(opened, part)
+    with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as copy:
+        mark_copy(copy)
+    sync(part, 0)
 
 
 def copy_open(opened: sqlite3.Connection, part: Path) -> None:

@@ -9,9 +9,9 @@ import json
 import time
 
 from gateway.journal.archiving import drop
+from gateway.journal.records import KEPT_FROM
 from gateway.journal.room import FULL_AT
 from gateway.journal.thinning import Step, fineness
-from gateway.journal.tidying import KEPT_FROM
 from gateway.journal.writer import Writer
 
 _CHUNK = 20_000

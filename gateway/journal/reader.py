@@ -22,6 +22,7 @@ from gateway.journal.migrating import FORMAT
 from gateway.journal.orders import OrderRecord
 from gateway.journal.records import OWED, EventRecord, RefusedRow, Sealed, SinkRecord, Waiting
 from gateway.journal.shelf import FOLDER, Shelf, sealed
+from gateway.journal.superseding import superseded
 from gateway.journal.writer import UNDONE, JournalError
 
 
@@ -165,6 +166,10 @@ class Reader:
     def sealed(self) -> list[Sealed]:
         """The sealed files, in order."""
         return sealed(self._db)
+
+    def superseded(self) -> dict[str, bytes]:
+        """SHA-256 by name of the sealed files that the journal has done with."""
+        return superseded(self._db)
 
     def thinned_live(self) -> tuple[int, int] | None:
         """When the oldest and the newest of what is not sealed came, of which the readings made room, UTC ns; None = they are there."""

@@ -7,6 +7,9 @@ from gateway.contracts import Notice
 OWED = "owed."
 """Before the name of a sink in `meta`: how many rows that it refused are to be sent to it again."""
 
+KEPT_FROM = "kept_from"
+"""In `meta`: the first event that has not been removed as too old."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from gateway.journal.identity import renew
 from gateway.journal.records import OWED
 
 log = logging.getLogger("ecosentry.journal")
@@ -165,7 +166,8 @@ def _highest(old: sqlite3.Connection, db: sqlite3.Connection) -> int:
 
 
 def _settle(db: sqlite3.Connection, last: int, lost: int) -> None:
-    """What speaks of rows that are gone is set back."""
+    """What speaks of rows that are gone is set back; what comes is counted within a new id, for how far the numbers went nobody can tell for sure."""
+    renew(db, "it was salvaged, numbers behind the damage are given again")
     event = db.execute("SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(event_to) FROM archive), 0))").fetchone()[0]
     db.execute("DELETE FROM checkpoint WHERE event > ?", (event,))
     db.execute("DELETE FROM meta WHERE key IN ('clean_stop', 'trying')")

@@ -67,6 +67,10 @@ class Sealer:
         self._tell = tell
         self._told: Told | None = None
         self._said = ""
+        self._written: set[str] = set()
+        """Names of files of this worker that the core has still to enter, or has declined."""
+        self._spared: set[str] = set()
+        """Files that have the name of a superseded one and are none."""
         self._thins: bool | None = None
         """People were told that room is made; None = nothing was told yet."""
 
@@ -123,12 +127,26 @@ class Sealer:
         return is_short
 
     def _sweep(self, reader: Reader) -> None:
-        """Expired, rewritten and half-written files: no entry names them, so nobody will open them again."""
-        if self._folder.exists():
-            known = {entry.file for entry in reader.sealed()}
-            for path in [*self._folder.glob("*.db"), *self._folder.glob("*.part")]:
-                if path.name not in known:
-                    path.unlink(missing_ok=True)
+        """Remove half-written files, those that the journal says are superseded, and our own that the core declined. Never what others laid there."""
+        known = {entry.file for entry in reader.sealed()}
+        for part in self._folder.glob("*.part"):
+            self._remove(part, "half written")
+        for name, digest in reader.superseded().items():
+            path = self._folder / name
+            if name in known or name in self._spared or not path.exists():
+                continue
+            if digest_of(path) == digest:
+                self._remove(path, "superseded")
+            else:
+                self._spared.add(name)
+        for name in self._written - known:
+            self._remove(self._folder / name, "not entered")
+        self._written.clear()
+
+    def _remove(self, path: Path, why: str) -> None:
+        if path.exists():
+            log.info("archive %s is removed: %s", path.name, why)
+            path.unlink()
 
     # ── sealing ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def _seal(self, reader: Reader, first: EventRecord, end: EventRecord, rest: Rest) -> FileSealed:
@@ -153,6 +171,7 @@ class Sealer:
             file.plans(reader.plans(sorted(plans)))
 
         began = time.monotonic()
+        self._written.add(name)
         size, digest = write_file(self._folder / name, head, pack)
         log.info("sealed events %d to %d with %d rows into %s, %d bytes, in %.1f s", first.id, last.id, rows, name, size, time.monotonic() - began)
         return FileSealed(self._journal, Sealed(first.id, last.id, first.n_from, _end(last), first.now, newest, ends[0] if rows else 0,
@@ -177,6 +196,7 @@ class Sealer:
                 wanted = SeriesWanted(tuple(thinning.minutes_of(table, archive.spoken())))
             if not wanted.settled(reader):
                 return wanted
+        self._written.add(thinning.name_of(entry, step))
         return rewrite(self._journal, entry, table, self._stepping(reader, entry, step, table), rest, thinning.name_of(entry, step))
 
     @staticmethod

@@ -16,6 +16,7 @@ from pathlib import Path
 from config.series import Series
 from drivers.reading import Aside
 from gateway.journal.columns import Columns, series_table
+from gateway.journal.identity import settle_copy
 from gateway.journal.migrating import FORMAT, create, migrate
 from gateway.journal.repairing import check, salvage
 from gateway.journal.room import Reserve, is_full
@@ -172,6 +173,7 @@ class Writer:
                 salvage(damaged, db)
             elif not self._checked:
                 check(self.path, db)
+            settle_copy(db)
             tidy(self.path.parent, db)
             self._checked = True
             self.series = series_table(db)
