@@ -7,6 +7,7 @@ clause and how far it was verified (A official text read, B two sources agree, C
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -118,12 +119,14 @@ class Standard(Table):
         Keys are constants, or table.row.column. A figure that was verified is the law's and is refused (ValueError).
         """
         places = {place: mark for place, _, _, _, mark in self.figures()}
+        places_of = {place: (value, unit) for place, value, unit, *_ in self.figures()}
         constants, limits = dict(self.constants), list(self.limits)
         for place, written in changes.items():
             if place not in places:
                 raise ValueError(f"{self.name} has no figure {place}; ecosentry standards show {self.name} lists them")
             if places[place] != "M":
                 raise ValueError(f"{self.name} {place} is verified ({places[place]}: {MARKS[places[place]]}), so a site cannot change it")
+            _within_bounds(f"{self.name} {place}", places_of[place], figure(written))
             if place in constants:
                 constants[place] = constants[place].model_copy(update={"value": figure(written)})
                 continue
@@ -133,4 +136,29 @@ class Standard(Table):
                     cells = list(table.rows[row])
                     cells[table.columns.index(column)] = figure(written)
                     limits[number] = table.model_copy(update={"rows": {**table.rows, row: tuple(cells)}})
+        begins = [(name, constants[name].value) for name in ("day_from", "evening_from", "night_from") if name in constants]
+        for (name, begin), (later, end) in pairwise(begins):
+            if isinstance(begin, Decimal) and isinstance(end, Decimal) and not begin < end:
+                raise ValueError(f"{self.name} {name} = {begin} is not before {later} = {end}")
         return self.model_copy(update={"constants": constants, "limits": tuple(limits)})
+
+
+_MOST_TIMES, _MOST = 1000, Decimal(1_000_000)
+"""No figure that a site sets is more than so many times the one that it replaces, or, where there is none, more than that."""
+
+
+def _within_bounds(name: str, was: tuple[Decimal | tuple[Decimal, Decimal] | None, str], value: Decimal) -> None:
+    """Refuses what cannot be a figure of this kind (ValueError): 8000 %, hour 30, a negative limit, a slip of many digits."""
+    before, unit = was
+    least, most = Decimal(0), _MOST
+    if unit == "%":
+        most = Decimal(100)
+    elif unit == "h":
+        most = Decimal(24)
+        if value % 1:
+            raise ValueError(f"{name} = {value} is not a whole hour")
+    elif isinstance(before, Decimal) and before:
+        most = abs(before) * _MOST_TIMES
+        least = -most if before < 0 else least
+    if not least <= value <= most:
+        raise ValueError(f"{name} = {value:.6g} is not between {least:f} and {most:f} {unit}".rstrip())

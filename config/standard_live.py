@@ -79,7 +79,7 @@ class FactKind(Table):
             return "" if not isinstance(found, bool) and str(found) in self.words else "is not known to"
         if isinstance(found, str | bool):
             return "is not a number"
-        if self.whole and found % 1:  # a NaN too
+        if self.whole and not isinstance(found, int):
             return "is not a whole number"
         return "" if float(self.range[0]) <= found <= float(self.range[1]) else f"is not between {self.range[0]} and {self.range[1]}"
 

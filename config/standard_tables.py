@@ -10,6 +10,7 @@ from config.table import Table
 
 Mark = Literal["A", "B", "C", "M"]
 MARKS: dict[str, str] = {"A": "official text read", "B": "two or more sources agree", "C": "one source", "M": "memory, not verified"}
+_MOST_DIGITS = 40
 
 
 def figure(written: object) -> Decimal:
@@ -28,6 +29,8 @@ def figure(written: object) -> Decimal:
         raise ValueError(f'is not a figure: "{written}"; write an integer or a decimal in quotes') from None
     if not value.is_finite():
         raise ValueError(f'is not a figure: "{written}" is not finite')
+    if len(str(written)) > _MOST_DIGITS or abs(value.adjusted()) > _MOST_DIGITS:
+        raise ValueError(f'is not a figure: "{str(written)[:_MOST_DIGITS]}" has more digits than any figure of a standard')
     return value
 
 

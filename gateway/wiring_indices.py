@@ -10,7 +10,7 @@ from analytics.station_indices import KEPT, Input, StationIndex
 from config.live_standards import Report, computed, fact, facts_wanted
 from config.reading_standards import standards
 from config.series import Series
-from config.site import Site
+from config.site import Site, Station
 from config.standard_live import Live
 
 HOUR_S = 3600
@@ -46,7 +46,8 @@ def wire_indices(
                       for quantity in report.live.reads() if quantity in first[name])
         every = tuple((one.quantity, round(seconds)) for one in takes if (seconds := period_s(table[one.series])) > HOUR_S or seconds == 0)
         gives = tuple((one.quantity, one.channel, number) for one, number in zip(report.series, ids(report.series), strict=True))
-        found.append(StationIndex(_about(site, name, report, every), takes, gives, report.live.every == "day", report.live.day_from, _before(report)))
+        found.append(StationIndex(_about(site, name, report, every), takes, gives, report.live.every == "day",
+                                  _day_from(site.stations[name], report), _before(report)))
         names.append(_key(name, report))
     return tuple(found), keys, tuple(names)
 
@@ -78,6 +79,17 @@ def _input_keys(table: list[Series], pages: Mapping[int, int]) -> tuple[tuple[st
         places[series] = len(keys)
         keys += [str(table[series])] if count == 1 else [f"{table[series]}#{page}/{count}" for page in range(count)]
     return tuple(keys), places
+
+
+def _day_from(station: Station, report: Report) -> int:
+    """The local hour at which a report's days begin: as the station's facts have it, else the standard's figure, which a site may have set."""
+    if not report.live.day_from:
+        return 0
+    told = fact(station, "day_from") if "day_from" in report.live.facts else None
+    if told is not None:
+        return int(told)
+    law = standards().named(report.standard)
+    return int(law.constant("day_from")) if "day_from" in law.constants else report.live.day_from
 
 
 def _before(report: Report) -> int:

@@ -138,7 +138,8 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
   `channel` is what is limited. Above 1 (above 0 dB) the limit is not met. A rule may name the standard instead: `above = "GB3096"`; its
   message has the value and the limit of that hour.
 - Noise: the hour from 06:00 to 07:00 is the first of the day, that from 22:00 the first of the night; `facts = { day_from = 7 }` sets other
-  hours where a county has. `US-LDN` and `EU-END` have days from 07:00 and their own evening and night. Each part of a day needs three
+  hours where a county has, for limits and for Ld, Ln and Ldn alike. `US-LDN` and `EU-END` have days from
+  07:00 (M: a site's figure may say otherwise) and their own evening and night. Each part of a day needs three
   quarters of its hours (our choice). An hour's highest level (`lamax`) may exceed the night's limit by 15 dB;
   what was sudden or occasional nobody tells an instrument, so every peak counts as such. Zone 4a and 4b are zone 4
   of GB 12348 and GB 22337 (our reading).
@@ -192,7 +193,8 @@ def page() -> str:
             "A page for each family, with what is implemented, what is not, the marks, and a worked example:", "", *families, "",
             _MARKS,
             "A figure marked M is never presented as certain: it is shown as such and can be set for a site; a verified one cannot. The file",
-            "`/etc/ecosentry/standards/figures.toml` has them, by standard with its edition and by the figure's name as its family's page lists it:",
+            "`/etc/ecosentry/standards/figures.toml` has them, by standard with its edition and by the figure's name as its family's page lists it.",
+            "A share is at most 100 %, an hour a whole one of the day and in its order, no limit negative, none more than 1000 times the former:",
             "", "```toml", '["HJ906-2017"]', "least_valid_rate = 80", "", '["GB5749-2022"]', '"limits.turbidity_ntu.limit" = "0.5"', "```", "",
             "To add one: a file with its figures, clauses and an example from the text, and a function in `analytics/indices`",
             "only if the arithmetic is new (its README has the contract). What it says of a station is declared in the same file as `[[live]]`",

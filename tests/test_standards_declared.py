@@ -152,6 +152,20 @@ def test_a_file_of_figures_sets_what_rests_on_memory_and_nothing_else(tmp_path: 
     assert "has no figure nothing" in told[2][1]
 
 
+@pytest.mark.parametrize(("standard", "place", "value", "words"), [
+    ("HJ906-2017", "least_valid_rate", "1e999999", "more digits than any figure"),
+    ("HJ906-2017", "least_valid_rate", 8000, "is not between 0 and 100 %"),
+    ("HJ906-2017", "least_valid_rate", -80, "is not between 0 and 100 %"), ("EU-END-2002", "night_from", 30, "is not between 0 and 24 h"),
+    ("EU-END-2002", "day_from", "7.5", "is not a whole hour"), ("EU-END-2002", "evening_from", 6, "day_from = 7 is not before evening_from = 6"),
+    ("WHO-AQG-2021", "retained.no2 1 h.AQG", "-1", "is not between 0"),
+    ("WHO-AQG-2021", "retained.no2 1 h.AQG", 200001, "is not between 0 and 200000"),
+    ("EU-AAQD-2024", "limits.lead annual.exceedances", 1000001, "is not between 0 and 1000000"),
+])
+def test_a_site_s_figure_is_one_of_its_kind(standard: str, place: str, value: str | int, words: str):
+    with pytest.raises(ValueError, match=words):
+        LAWS.named(standard).with_figures({place: value})
+
+
 def test_the_21_items_of_the_assessment_are_those_of_the_method():
     surface = set(LAWS.named("GB3838").table("surface").rows)
     assert surface - set(water_surface.NOT_AMONG_THE_21) == set(LAWS.named("MEE22").table("items").rows)

@@ -9,6 +9,7 @@ import pytest
 from house import House, S, TurnedClock
 from law_house import HOUR, given_by, hours, measured, station
 
+from config.reading_standards import standards
 from config.site import Rule
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -86,6 +87,34 @@ def test_day_and_night_levels_are_energy_means_of_a_day_that_begins_at_six(tmp_p
         ((end, value, *_),) = given_by(house, quantity)
         assert end == local(2026, 11, 22, 6)
         assert value == pytest.approx(expected, abs=1e-6)
+    house.kill()
+
+
+def test_the_nights_of_a_county_are_the_same_for_the_hour_and_for_the_day(tmp_path):
+    """Day 07:00 to 23:00: what is loud at 06 and quiet at 22 is of the night, and of the day."""
+    levels = [{"laeq": 60.0 if 7 <= (7 + i) % 24 < 23 else 45.0} for i in range(24)]
+    house = lived(tmp_path, local(2026, 11, 21, 7), [*levels, {"laeq": 60.0}], **NOISE, facts={"day_from": 7, "night_from": 23})
+    for quantity, expected in (("noise_day", 60.0), ("noise_night", 45.0)):
+        assert [(end, round(value, 6)) for end, value, *_ in given_by(house, quantity)] == [(local(2026, 11, 22, 7), expected)]
+    assert {round(value, 6) for _, value, *_ in given_by(house, "noise_excess", "laeq")} == {0.0, -5.0}
+    house.kill()
+
+
+@pytest.fixture
+def figures(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("standards")
+    monkeypatch.setattr("config.reading_standards.LOCAL", folder)
+    yield folder / "figures.toml"
+    standards.cache_clear()
+
+
+def test_the_day_of_a_definition_begins_when_the_site_s_figures_say(tmp_path, figures):
+    figures.write_text('["EU-END-2002"]\nday_from = 6\nevening_from = 18\nnight_from = 22\n')
+    standards.cache_clear()
+    levels = [60.0] * 12 + [55.0] * 4 + [50.0] * 8
+    house = lived(tmp_path, local(2026, 11, 21, 6), [{"laeq": level} for level in [*levels, 60.0]], standards=("EU-END",))
+    for quantity, expected in (("noise_day", 60.0), ("noise_evening", 55.0), ("noise_night", 50.0)):
+        assert [(end, round(value, 6)) for end, value, *_ in given_by(house, quantity)] == [(local(2026, 11, 22, 6), expected)]
     house.kill()
 
 

@@ -145,20 +145,23 @@ def background_correct(measured: Figure, background: Figure, *, law: Standard) -
     return {"correction": correction, "result": level + correction, "valid": True}
 
 
-def day_night_live(hours: Sequence[float | None]) -> Result:
-    """Ld, Ln and Ldn of a station's 24 hours from 06:00, None = missing: each with three quarters of its hours, Ldn with both.
+def day_night_live(hours: Sequence[float | None], day_from: int = 6, night_from: int = 22) -> Result:
+    """Ld, Ln and Ldn of a station's 24 hours from `day_from` on, None = missing: each with three quarters of its hours, Ldn with both.
 
-    The standards say nothing of missing hours: three quarters is our choice.
+    A county may set other hours than 06 and 22. The standards say nothing of missing hours: three quarters is our choice.
 
     >>> found = day_night_live([60.0] * 12 + [None] * 4 + [50.0] * 5 + [None] * 3)
     >>> found["ld"], found["ln"], found["ldn_cn"]
     (60.0, None, None)
     """
-    parts = [[level for level in part if level is not None] for part in (hours[:16], hours[16:])]
     if len(hours) != 24:
-        raise ValueError(f"hours has {len(hours)} levels; write the 24 from 06:00, null for a missing one")
-    day, night = (leq(part) if len(part) >= least else None for part, least in zip(parts, (12, 6), strict=True))
-    both = None if day is None or night is None else leq([day, night + 10], [16, 8])
+        raise ValueError(f"hours has {len(hours)} levels; write the 24 from {day_from:02}:00, null for a missing one")
+    if not 0 <= day_from < night_from <= 24:
+        raise ValueError(f"day_from {day_from} and night_from {night_from} are not hours of one day, the first before the second")
+    length = night_from - day_from
+    parts = [[level for level in part if level is not None] for part in (hours[:length], hours[length:])]
+    day, night = (leq(part) if part and 4 * len(part) >= 3 * of else None for part, of in zip(parts, (length, 24 - length), strict=True))
+    both = None if day is None or night is None else leq([day, night + 10], [length, 24 - length])
     return {"ld": day, "ln": night, "ldn_cn": both}
 
 
