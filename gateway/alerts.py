@@ -18,7 +18,7 @@ from config.standard import Standard
 from config.units import Limit
 from gateway.contracts import Notice
 from gateway.journal import alert_tables
-from gateway.journal.progress import FULL, MOVED, THINNED, JournalSays, SinkSays
+from gateway.journal.progress import FULL, MOVED, THINNED, JournalSays, SinkSays, refusals
 from gateway.journal.writer import Writer
 from gateway.spelling import in_one_line
 from gateway.subscriptions import Concern, recipients
@@ -27,6 +27,9 @@ from gateway.wiring import Plan, Watch
 KINDS = {RAISED: "alert.raised", CLIMBED: "alert.climbed", FELL: "alert.fell", ENDED: "alert.ended"}
 _SINKS_BEGIN = -(1 << 40)
 """Alerts of sinks count downwards from here: those of the step count upwards from 1."""
+_OF_SINKS = ("sink_halted", "sink_away", "sink_spent")
+REFUSED = "sink_refused"
+_REFUSED_CALM_NS = 86_400 * 10**9
 JOURNAL = "journal"
 _OF_JOURNAL = {THINNED: Severity.YELLOW, FULL: Severity.RED, MOVED: Severity.RED}
 SILENT = "device_silent"
@@ -38,6 +41,7 @@ _ADVICE = {"sink_halted": "Login, name, right or certificate: the words say whic
            THINNED: "Make room on the disk, or raise max_size. Hourly and daily values, gaps and alerts stay.",
            FULL: "Make room: nothing is acknowledged until then, senders keep theirs, of polled readings the newest are kept in memory.",
            MOVED: "Stop the daemon before you touch its journal; docs/journal.md tells what to do now.",
+           REFUSED: "Put right what the words say, then: ecosentry journal requeue. The rows stay in the journal.",
            "sink_spent": "Raise bytes_per_day or send_every, or wait: nothing is lost, the rows wait in the journal."}
 
 
@@ -197,9 +201,12 @@ class Alerts:
                          {"what": what, "advice": "Send the log of the last starts to the developers."})
 
     def of_sink(self, writer: Writer, event: int, now_ns: int, says: SinkSays) -> list[str]:
-        """What a sink says of itself is an alert, or the end of one: at most one of each sink fires."""
-        known = alert_tables.firing_of(writer, says.sink, _SINKS_BEGIN)
-        if (known.rule if known else "") == says.alert:
+        """What a sink says of itself is an alert, or the end of one: at most one of each sink fires, beside that of what it refuses.
+
+        It ends when the sink is well, or when something else is wrong: a store that is away does not end that it needs a human.
+        """
+        known = alert_tables.firing_of(writer, says.sink, _SINKS_BEGIN, _OF_SINKS)
+        if (known.rule if known else "") == says.alert or not (says.alert or says.state == "ok"):
             return []
         series = Series(next(iter(self._site.stations)), says.sink, "")
         lines = []
@@ -213,6 +220,24 @@ class Alerts:
             facts: dict[str, object] = {"what": f"sink {says.sink}: {in_one_line(says.words)}", "advice": _ADVICE.get(says.alert, "")}
             lines.append(self.tell(writer, event, series, -1, says.alert, raised, facts))
         return lines
+
+    def of_refusals(self, writer: Writer, event: int, now_ns: int, sink: str, refused: int) -> list[str]:
+        """That a sink will not take rows (`refused` of them just now) is an alert, until none is set aside or for a day none was."""
+        known = alert_tables.firing_of(writer, sink, _SINKS_BEGIN, (REFUSED,))
+        if refused if known else not refused:
+            return []
+        aside, series = refusals(writer, sink), Series(next(iter(self._site.stations)), sink, "")
+        if known:
+            if aside and now_ns - max(aside.at, known.since) < _REFUSED_CALM_NS:
+                return []
+            ended = Transition(-1, -1, ENDED, 0, known.severity, now_ns, math.nan, known.id, -1)
+            words = "for a day it has refused nothing more" if aside else "nothing is set aside any more"
+            return [self.tell(writer, event, series, -1, REFUSED, ended, {"what": f"sink {sink}: {words}"})]
+        number = min(_SINKS_BEGIN, alert_tables.lowest(writer)) - 1
+        raised = Transition(-1, 0, RAISED, Severity.YELLOW, 0, now_ns, math.nan, number, -1)
+        facts: dict[str, object] = {"what": f"sink {sink}: it refuses rows, which are set aside: {aside.words if aside else ''}",
+                                    "advice": _ADVICE[REFUSED]}
+        return [self.tell(writer, event, series, -1, REFUSED, raised, facts)]
 
     @staticmethod
     def tell_of_full(writer: Writer) -> bool:

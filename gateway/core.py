@@ -496,6 +496,9 @@ class Core:
             self._is_outdated |= maintenance.known(self._writer) != self._wiring.by_hand
         elif isinstance(note, progress.SinkSays):
             return self._alerts.of_sink(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)
+        elif isinstance(note, progress.SinkMoved | progress.BacklogMoved | progress.Settled | progress.Requeue):
+            refused = 0 if isinstance(note, progress.Requeue) else len(note.refused)
+            return self._alerts.of_refusals(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note.sink, refused)
         elif isinstance(note, progress.JournalSays):
             return self._alerts.of_journal(self._writer, self._writer.next_event - 1, self._utc(self._clock.now()), note)
         return []

@@ -11,6 +11,8 @@ import random
 import time
 from collections import deque
 
+import numpy as np
+
 from config.errors import Halted, Refused, Unavailable
 from config.site import SinkTable, Site
 from drivers.reading import Clock
@@ -33,6 +35,8 @@ _HUMAN_PAUSE_S = 120.0
 """A store that needs a human is tried this often: the human may have come."""
 _AWAY_S = 3600.0
 """A store that was away for so long is an alert."""
+_SAMPLES = 20
+"""So many rows are refused one by one before it is asked whether any is taken, of so many series."""
 _COUNTED_S = 10.0
 _SPENT_LOOK_S = 60.0
 HALTED, AWAY, SPENT = "sink_halted", "sink_away", "sink_spent"
@@ -62,6 +66,12 @@ class Sending:
         self._unsure: deque[tuple[float, Note]] = deque()
         self._connection = 0
         self._away_since: float | None = None
+        self._is_doubted = False
+        """What it said last was no, also before this start: it is well again when it has taken something, and not before."""
+        self._batch: Rows
+        """What is sent now, whole."""
+        self._has_taken = False
+        """A row, since the start."""
         self._counted = self._untold = 0
         self._next_count = -math.inf
 
@@ -69,7 +79,9 @@ class Sending:
         """Stand where the journal says; where this process has stood already, its own notes are on their way there."""
         self._reader = reader
         if self._journalled is None:
-            self._journalled = Standing(reader.sinks()[self._name].n, reader.backlog(self._name))
+            record = reader.sinks()[self._name]
+            self._journalled = Standing(record.n, reader.backlog(self._name))
+            self._is_doubted = record.state in ("unavailable", "halted")
         self.take_back()
 
     def now_s(self) -> float:
@@ -81,32 +93,65 @@ class Sending:
         """Send; None = all is accepted or in `refused`, else nothing is: pause so many seconds. `read`: rows that this went through."""
         try:
             if len(rows):
-                self._send(rows, refused)
+                self._take_or_halt(rows, refused)
         except Unavailable as error:
             self.at_once = max(AT_LEAST, min(self.at_once, read) // 4)
             return self._away(error)
         except Halted as error:
-            return self._pause("halted", str(error), _HUMAN_PAUSE_S, HALTED)
+            return self._halted(error)
         finally:
             self.count()
+        if not len(rows):
+            if not self._is_doubted and not self._said.startswith("ok"):
+                self.say("ok", "")
+            return None
         self._backoff.reset()
-        self._away_since = None
+        self._away_since, self._is_doubted = None, False
         self.at_once = min(AT_ONCE, self.at_once + self.at_once // 8)
         if not self._said.startswith("ok"):
             self.say("ok", "")
         return None
 
+    def _take_or_halt(self, rows: Rows, refused: Refusals) -> None:
+        """Who has taken nothing since the start and refuses all of a batch is not believed: it may be a proxy, or another server. Raises Halted."""
+        self._batch = rows
+        self._send(rows, refused)
+        if not self._has_taken:
+            raise self._takes_nothing(refused)
+        for n, _, words in refused:
+            log.error("sink %s refuses row %d (%s): %s", self._name, n, rows.series[rows.which[np.searchsorted(rows.n, n)]], words)
+
+    def _takes_nothing(self, refused: Refusals) -> Halted:
+        words = refused[-1][2]
+        refused.clear()
+        return Halted(f"it has taken nothing since the start and refuses everything ({words}); nothing is set aside before it takes a row: "
+                      "is that the right address?")
+
     def _send(self, rows: Rows, refused: Refusals) -> None:
         try:
             self.sink.send(rows, time.monotonic() + _REQUEST_S)
+            self._has_taken = True
         except Refused as error:
             if len(rows) > 1:
                 half = len(rows) // 2
                 self._send(rows.pick(slice(None, half)), refused)
                 self._send(rows.pick(slice(half, None)), refused)
                 return
-            refused.append((int(rows.n[0]), time.time_ns(), str(error)))
-            log.error("sink %s refuses row %d (%s): %s", self._name, rows.n[0], rows.series[rows.which[0]], error)
+            refused.append((int(rows.n[0]), self._clock.now().utc_ns, str(error)))
+            if len(refused) == _SAMPLES and not (self._has_taken or self.sink.in_order):  # rows in order are not tried out of turn
+                self._try_others(refused)
+
+    def _try_others(self, refused: Refusals) -> None:
+        """The newest row of a few series tells sooner than thousands one by one whether anything is taken. Raises Halted if nothing is."""
+        newest = {which: i for i, which in enumerate(self._batch.which.tolist())}
+        for i in sorted(newest.values(), reverse=True)[:_SAMPLES]:
+            try:
+                self.sink.send(self._batch.pick(slice(i, i + 1)), time.monotonic() + _REQUEST_S)
+            except Refused:
+                continue
+            self._has_taken = True
+            return
+        raise self._takes_nothing(refused)
 
     def look(self) -> float | None:
         """Does it still answer, and over the same connection? None = yes, else pause so many seconds."""
@@ -115,7 +160,7 @@ class Sending:
         except Unavailable as error:
             return self._away(error)
         except Halted as error:
-            return self._pause("halted", str(error), _HUMAN_PAUSE_S, HALTED)
+            return self._halted(error)
         finally:
             self.count()
         self.proved(None)
@@ -128,7 +173,12 @@ class Sending:
             self.take_back()
         return self._pause("unavailable", str(error), error.after_s, AWAY if now_s - self._away_since >= _AWAY_S else "")
 
+    def _halted(self, error: Halted) -> float:
+        self._away_since = None  # it answers
+        return self._pause("halted", str(error), _HUMAN_PAUSE_S, HALTED)
+
     def _pause(self, state: str, words: str, after_s: float | None, alert: str) -> float:
+        self._is_doubted = True
         self.say(state, words, alert)
         return max(after_s or 0.0, self._backoff.next_ns() / 1e9)
 
@@ -219,5 +269,6 @@ class Sending:
                 words = "the backlog waits for an uplink that is not metered"
             elif not self._budget.has_for_backlog(self._clock.now().utc_ns):
                 words = "the backlog waits: live rows may need what is left of today's bytes"
-        self.say("ok", words)
+        if not self._is_doubted:
+            self.say("ok", words)
         return not words

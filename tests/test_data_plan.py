@@ -1,20 +1,24 @@
 """What a data plan costs: bytes as the interface counts them, a day's budget, and backlogs that wait for an uplink that costs nothing."""
 
 import time
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from delivering import Delivery, Store
 from far_sides import make
-from house import NOON, House, S, TurnedClock, site
+from house import AMMONIA, NOON, House, S, TurnedClock, site
 from networks import FAR, FarInflux, Network, _run
 from pydantic import ValidationError
 from rows import T0, rows
 from servers import Answer, ScriptedServer
 
+from config.errors import Halted, Unavailable
 from config.series import Series
 from config.site import Sink, SinkTable
 from config.table import Table
+from gateway.bell import Bell
+from gateway.courier import Courier
 from gateway.data_budget import DataBudget
 from gateway.journal.progress import SinkSays
 from gateway.traffic import interface_of
@@ -171,6 +175,76 @@ def _over_two_uplinks(folder, port, network):
 
 
 # ── what people are told ─────────────────────────────────────────────────────────────────────────────────────────────────
+def told(house):
+    with house.reader() as reader:
+        return [kind for alert in reader.alerts(20) if str(alert["rule"]).startswith("sink_") for _, kind, _, _ in alert["log"]]
+
+
+def sinks_house(folder):
+    return House(folder, site().model_copy(update={"sinks": {"store": Sink(kind="x", common=SinkTable(), options=Table())}}))
+
+
+def turn(house, courier, reader):
+    house.clock.forward(courier.turn(reader) + 1)
+    house.turn()
+
+
+def test_a_restart_while_the_store_is_away_neither_ends_the_alert_nor_raises_it_again(tmp_path):
+    house, store = sinks_house(tmp_path), Store(TurnedClock(NOON))
+    store.down = True
+    for _ in range(2):
+        courier = Courier("store", store, SinkTable(), house.site, house.folder, house.intake, Bell(), clock=house.clock)
+        with house.reader() as reader, house.reader() as past:
+            courier.begin(reader, past)
+            house.say((AMMONIA, 0.5))
+            until = house.clock.mono_ns + 2 * 3600 * S
+            while house.clock.mono_ns < until:
+                turn(house, courier, reader)
+        assert told(house) == ["alert.raised"]
+        house.again()
+    store.down = False
+    courier = Courier("store", store, SinkTable(), house.site, house.folder, house.intake, Bell(), clock=house.clock)
+    with house.reader() as reader, house.reader() as past:
+        courier.begin(reader, past)
+        for _ in range(3):
+            turn(house, courier, reader)
+    assert told(house) == ["alert.raised", "alert.ended"]
+    house.kill()
+
+
+def test_a_store_that_needs_a_human_and_fails_in_turns_is_one_alert(tmp_path):
+    house, store, answers = sinks_house(tmp_path), Store(TurnedClock(NOON)), cycle([Halted("401: the token"), Unavailable("500")])
+
+    def moody(rows):
+        raise next(answers)
+
+    store.mood = moody
+    courier = Courier("store", store, SinkTable(), house.site, house.folder, house.intake, Bell(), clock=house.clock)
+    with house.reader() as reader, house.reader() as past:
+        courier.begin(reader, past)
+        house.say((AMMONIA, 0.5))
+        for _ in range(80):
+            turn(house, courier, reader)
+    assert told(house) == ["alert.raised"]
+    house.kill()
+
+
+def test_a_sink_whose_store_was_not_asked_is_not_well_again(tmp_path):
+    """Rows of which it takes none need no request: that proves nothing."""
+    house, store, choice = sinks_house(tmp_path), Store(TurnedClock(NOON)), SinkTable(medium=("noise",))
+    with house.writer.transaction():
+        SinkSays("store", "halted", "401", "sink_halted").write(house.writer)
+    courier = Courier("store", store, choice, house.site, house.folder, house.intake, Bell(), clock=house.clock)
+    with house.reader() as reader, house.reader() as past:
+        courier.begin(reader, past)
+        house.say((AMMONIA, 0.5))
+        for _ in range(3):
+            turn(house, courier, reader)
+        assert reader.sinks()["store"].skipped > 0
+        assert (reader.sinks()["store"].state, store.requests) == ("halted", [])
+    house.kill()
+
+
 def test_what_a_sink_says_is_one_alert_that_ends_when_it_is_over_and_survives_a_restart(tmp_path):
     plan = site().model_copy(update={"sinks": {"store": Sink(kind="x", common=SinkTable(), options=Table())}})
     house = House(tmp_path, plan)

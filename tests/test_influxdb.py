@@ -154,7 +154,7 @@ def test_a_station_is_described_once_a_day_and_again_only_after_a_restart(influx
 
 
 def test_a_station_point_that_is_refused_holds_no_reading_back(caplog: pytest.LogCaptureFixture) -> None:
-    refuse = Answer(400, {}, b'{"error":"field type conflict"}')
+    refuse = Answer(400, {"X-Influxdb-Version": "1.6.7"}, b'{"error":"field type conflict"}')
     with ScriptedServer(Answer(204), refuse, Answer(204)) as server, caplog.at_level(logging.WARNING):
         sink = v1(server.url)
         sink.send(some(), soon())

@@ -12,6 +12,7 @@ from config.site import Sink, SinkTable
 from config.table import Table
 from gateway.bell import Bell
 from gateway.courier import Courier
+from gateway.journal.progress import Requeue, SinkSays
 from gateway.outbox import Messenger
 from gateway.traffic import Traffic
 
@@ -90,6 +91,84 @@ def test_refused_rows_are_found_by_halving_and_set_aside_with_the_store_s_words(
     with house.reader() as reader:
         aside = reader._db.execute("SELECT n, words FROM refused ORDER BY n").fetchall()
     assert aside == [(n, "field type conflict") for n in sorted(bad)]
+
+
+def alerts(house):
+    with house.reader() as reader:
+        return [(one["rule"], one["state"]) for one in reader.alerts(10) if str(one["rule"]).startswith("sink_")]
+
+
+def test_a_store_that_refuses_all_since_the_start_is_not_believed_and_costs_few_requests(house):
+    def never(rows):
+        raise Refused("no Route matched")
+
+    store = Store(never)
+    pause, record, _ = carry(house, store)
+    assert (record.n, record.refused, record.state) == (0, 0, "halted")
+    assert "no Route matched" in record.words
+    assert pause >= 100
+    assert len(store.bodies) < 70
+    assert alerts(house) == [("sink_halted", "firing")]
+    store.mood = lambda rows: None
+    _, record, last = carry(house, store)
+    assert (record.n, record.sent, record.state) == (last, last, "ok"), "what was held was lost"
+    assert alerts(house) == [("sink_halted", "ended")]
+
+
+def test_rows_that_are_refused_before_any_is_taken_are_set_aside_if_a_later_one_is_taken(house):
+    """An outage that was longer than the server keeps readings: its first thousands of rows are refused, and rightly."""
+    def too_old(rows):
+        if rows.n.min() <= 60:
+            raise Refused("beyond retention policy")
+
+    _, record, last = carry(house, Store(too_old))
+    assert (record.n, record.sent, record.refused, record.state) == (last, last - 60, 60, "ok")
+
+
+def test_rows_that_are_set_aside_are_an_alert_until_they_are_taken_or_for_a_day_none_was(house):
+    def say(value):
+        house.clock.forward(10)
+        house.say((AMMONIA, value))
+        house.turn()
+
+    store = Store(lambda rows: None)
+    carry(house, store)
+    assert alerts(house) == []
+
+    def no(rows):
+        raise Refused("field type conflict")
+
+    store.mood = no
+    courier = Courier("store", store, SinkTable(), house.site, house.folder, house.intake, Bell(), clock=house.clock)
+    courier._sending._has_taken = True
+
+    def refuse():
+        with house.reader() as reader:
+            say(0.5)
+            position = reader.sinks()["store"].n
+            courier.carry(reader.rows_after(position, 10), position)
+        house.turn()
+
+    for _ in range(3):
+        refuse()
+    assert alerts(house) == [("sink_refused", "firing")], "one alert, however many rows"
+    with house.reader() as reader:
+        assert "field type conflict" in str(reader.alerts(10))
+    house.again()
+    say(0.5)
+    house.intake.tell(SinkSays("store", "ok", "", ""))
+    carry(house, Store())
+    assert alerts(house) == [("sink_refused", "firing")], "a restart, or that the sink is well, ended it"
+    house.clock.forward(86_400 + 60)
+    say(0.5)
+    carry(house, Store())
+    assert alerts(house) == [("sink_refused", "ended")], "a day ago"
+    courier._intake = courier._sending._intake = house.intake
+    refuse()
+    assert alerts(house) == [("sink_refused", "firing"), ("sink_refused", "ended")]
+    house.intake.tell(Requeue("store"))
+    house.turn()
+    assert alerts(house) == [("sink_refused", "ended")] * 2
 
 
 def test_a_store_that_dies_while_halving_gets_everything_again(house):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.contracts import Notice
@@ -46,18 +46,20 @@ class FiringRecord:
     id: int
     rule: str
     severity: int
+    since: int
 
 
-def firing_of(writer: Writer, device: str, below: int) -> FiringRecord | None:
-    """The alert of that device that fires, of those with numbers below `below`."""
-    found = writer.db.execute("SELECT id, rule, severity FROM alert WHERE state = 'firing' AND id < ? AND json_extract(body, '$.series[1]') = ?",
-                              (below, device)).fetchone()
+def firing_of(writer: Writer, device: str, below: int, rules: Sequence[str]) -> FiringRecord | None:
+    """The alert of that device by one of these rules that fires, of those with numbers below `below`."""
+    found = writer.db.execute("SELECT id, rule, severity, since FROM alert WHERE state = 'firing' AND id < ? "
+                              f"AND json_extract(body, '$.series[1]') = ? AND rule IN ({','.join('?' * len(rules))})",
+                              (below, device, *rules)).fetchone()
     return FiringRecord(*found) if found else None
 
 
 def firing_by(writer: Writer, rule: str, below: int) -> FiringRecord | None:
     """The alert of that rule that fires, of those with numbers below `below`."""
-    found = writer.db.execute("SELECT id, rule, severity FROM alert WHERE state = 'firing' AND id < ? AND rule = ?", (below, rule)).fetchone()
+    found = writer.db.execute("SELECT id, rule, severity, since FROM alert WHERE state = 'firing' AND id < ? AND rule = ?", (below, rule)).fetchone()
     return FiringRecord(*found) if found else None
 
 

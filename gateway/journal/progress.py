@@ -155,6 +155,21 @@ class Settled:
         return sum(writer.db.execute("DELETE FROM refused WHERE sink = ? AND n = ? AND words IS NULL", (self.sink, n)).rowcount for n in ns)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Of the newest row that a sink refused and that is still set aside."""
+
+    at: int
+    """UTC ns."""
+    words: str
+
+
+def refusals(writer: Writer, sink: str) -> Refusal | None:
+    """None = nothing is set aside."""
+    found = writer.db.execute("SELECT at, words FROM refused WHERE sink = ? AND words IS NOT NULL ORDER BY n DESC LIMIT 1", (sink,)).fetchone()
+    return Refusal(*found) if found else None
+
+
 def _owe(writer: Writer, sink: str, more: int) -> None:
     found = writer.db.execute("SELECT value FROM meta WHERE key = ?", (OWED + sink,)).fetchone()
     writer.meta(OWED + sink, (int(found[0]) if found else 0) + more)

@@ -28,6 +28,8 @@ from gateway.sinks._write_service import Carrier, Writes, write_service
 
 _log = logging.getLogger(__name__)
 _DAY_NS = 86_400_000_000_000
+_CODES = ("invalid", "unprocessable entity", "empty value", "conflict")
+"""`code` of the API of 2.x beside 400 and 422 for points that it will not take."""
 _DAYS = 1 << 17  # more days than int64 ns can count
 
 
@@ -246,4 +248,7 @@ def _bodies(lines: list[str], most: int) -> list[bytes]:
 
 
 def _is_influxdb(answer: Answer) -> bool:
-    return bool({"error", "message"} & answer.said.keys()) or any(name.startswith("x-influxdb-") for name in answer.headers)
+    """By its headers (1.x and 2.x have them in every answer), or by exactly what 2.x and 3.x say of points: proxies say message and error too."""
+    said = answer.said
+    return any(name.startswith("x-influxdb-") for name in answer.headers) or (
+        said.get("code") in _CODES and isinstance(said.get("message"), str) and said.keys() <= {"code", "message", "op", "err", "line"})

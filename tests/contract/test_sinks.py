@@ -333,6 +333,9 @@ GARBAGE = {
     "another protocol": Answer(raw=b"220 mail.example.org ESMTP\r\n"),
     "a page that says 200": Answer(200, {"Content-Type": "text/html"}, b"<html><title>Log in to this network</title></html>"),
     "a proxy that says 400": Answer(400, {"Content-Type": "text/html"}, b"<h1>400 Bad Request</h1><center>nginx</center>"),
+    "a gateway that says 400 in JSON": Answer(400, {"Server": "kong"}, b'{"message":"no Route matched with those values"}'),
+    "another API's error": Answer(400, {}, b'{"error":"Bad Request","status":400}'),
+    "another API's words": Answer(422, {}, b'{"code":400,"message":"no"}'),
     "201": Answer(201), "202": Answer(202), "500": Answer(500, body=b"\xff\xfe"), "502": Answer(502), "504": Answer(504), "599": Answer(599),
 }
 
