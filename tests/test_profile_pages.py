@@ -1,4 +1,4 @@
-"""The pages on level, flow, weather and rain list what is shipped, and the site that they show is right."""
+"""The pages on level, flow, weather, rain and vegetation list what is shipped, and the site that they show is right."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def listed(page: str) -> dict[str, str]:
     return dict(re.findall(r"^\| `(\w+)` \|[^|]*\| (\w+) \|", (HOUSE / f"docs/{page}.md").read_text("utf-8"), re.MULTILINE))
 
 
-@pytest.mark.parametrize(("medium", "pages"), [("water", ("water", "level")), ("weather", ("weather",))])
+@pytest.mark.parametrize(("medium", "pages"), [("water", ("water", "level")), ("weather", ("weather",)), ("vegetation", ("vegetation",))])
 def test_every_profile_stands_on_one_page_with_its_evidence(medium, pages):
     rows = [row for page in pages for row in listed(page).items()]
     wanted = {profile.name: "ours" if profile.file.verified == "S" else profile.file.evidence for profile in SHIPPED if profile.file.medium == medium}
