@@ -12,7 +12,7 @@ from config.series import Series
 from config.site_rules import taken
 from config.units import duration_text, seconds
 from gateway.building import journal_folder, load_site
-from gateway.control import ask, socket_path
+from gateway.control import NoAnswer, ask, socket_path
 from gateway.exit_codes import Exit
 from gateway.journal.maintenance import KEY, ByHand, recalled
 from gateway.journal.reading import reading
@@ -102,6 +102,9 @@ def _tell(args: argparse.Namespace, file: SiteFile) -> int:
             found = ask(socket, "maintain", device=device, kind=args.kind, seconds=lasts_s, by=args.by or login(), note=args.note)
         else:
             found = ask(socket, "maintained", device=device)
+    except NoAnswer as silent:
+        print(f"{silent}; whether it heard it is not known: ecosentry maintain shows it", file=sys.stderr)
+        return Exit.UNAVAILABLE
     except RuntimeError as refused:
         print(f"not taken: {refused}", file=sys.stderr)
         return Exit.AMISS

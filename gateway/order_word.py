@@ -15,7 +15,7 @@ from config.reading_site import SiteFile
 from drivers.order import Obeys, Order, Verb
 from gateway.alerts import iso
 from gateway.building import Builder, journal_folder, load_site
-from gateway.control import ask, socket_path
+from gateway.control import NoAnswer, ask, socket_path
 from gateway.exit_codes import Exit
 from gateway.journal.reading import reading
 from gateway.journal_words.why_not import NO_LOOK, say_why
@@ -113,6 +113,9 @@ def _tell(args: argparse.Namespace, file: SiteFile, verbs: Mapping[str, Verb]) -
     try:
         given = ask(socket, "order", device=device, verb=order.verb, value=order.value, by=args.by or login())
         ended = None if given is None else _until_its_end(socket, given)  # type: ignore[arg-type]
+    except NoAnswer as silent:
+        print(f"{silent}; whether it took the order is not known: ecosentry order lists them", file=sys.stderr)
+        return Exit.UNAVAILABLE
     except RuntimeError as refused:
         print(f"not taken: {refused}", file=sys.stderr)
         return Exit.AMISS

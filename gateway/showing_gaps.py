@@ -11,7 +11,7 @@ from config.site import Site
 from gateway.building import journal_folder, load_site
 from gateway.coarser import Coarse, coarse
 from gateway.coarser import plain as coarser_plain
-from gateway.control import ask, socket_path
+from gateway.control import NoAnswer, ask, socket_path
 from gateway.exit_codes import Exit
 from gateway.gap_ledger import Gap, gaps_between, plain, sink_gaps
 from gateway.journal.reading import look, reading
@@ -58,7 +58,10 @@ def _found(args: argparse.Namespace, site: Site, folder: Path) -> tuple[list[Gap
 
 def _going_on(folder: Path, wanted: frozenset[str]) -> list[dict[str, object]] | None:
     """What the running daemon misses now of these series; None if none runs."""
-    status = ask(socket_path(folder), "status")
+    try:
+        status = ask(socket_path(folder), "status")
+    except NoAnswer:
+        return None
     if not isinstance(status, dict):
         return None
     return [gap for gap in status.get("gaps", []) if gap["until"] is None and gap["series"] in wanted]

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 from gateway.alerts import iso
 from gateway.building import VERSION, journal_folder, load_site
 from gateway.checking.check import print_problems
-from gateway.control import ask, socket_path
+from gateway.control import NoAnswer, ask, socket_path
 from gateway.exit_codes import Exit
 
 Plain = dict[str, Any]
@@ -25,7 +25,11 @@ def asked_of(site_path: Path, word: str, out: TextIO) -> tuple[object, bool] | i
         print_problems(error, out)
         return Exit.CONFIG
     folder = journal_folder(site)
-    found = ask(socket_path(folder), word)
+    note = "no daemon runs: this is what the journal holds"
+    try:
+        found = ask(socket_path(folder), word)
+    except NoAnswer as silent:
+        found, note = None, f"{silent}: this is what the journal holds"
     if found is not None:
         return found, True
     if not (folder / "live.db").exists():
@@ -34,7 +38,7 @@ def asked_of(site_path: Path, word: str, out: TextIO) -> tuple[object, bool] | i
     from gateway.clock import SystemClock
     from gateway.overview import Overview
 
-    notes = {"notes": ["no daemon runs: this is what the journal holds"]}
+    notes = {"notes": [note]}
     overview = Overview(folder, site, VERSION, SystemClock(site.clock.trust), [], lambda: notes)
     try:
         return (overview.status() if word == "status" else overview.alerts(50)), False

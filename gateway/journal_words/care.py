@@ -9,7 +9,7 @@ from pathlib import Path
 from config.site import Site
 from gateway.alerts import iso
 from gateway.alone import AlreadyRunning, alone
-from gateway.control import ask, socket_path
+from gateway.control import NoAnswer, ask, socket_path
 from gateway.exit_codes import Exit
 from gateway.journal.copying import copy_journal
 from gateway.journal.progress import Requeue
@@ -85,7 +85,11 @@ def requeue(folder: Path, site: Site, sink: str, *, dry_run: bool) -> int:
     if dry_run or not record.refused:
         print(f"{many} that {sink} refused would be sent again" if record.refused else f"{sink} has refused nothing")
         return 0
-    answer = ask(socket_path(folder), "requeue", sink=sink)
+    try:
+        answer = ask(socket_path(folder), "requeue", sink=sink)
+    except NoAnswer as silent:
+        print(silent, file=sys.stderr)
+        return Exit.UNAVAILABLE
     if answer is None:
         try:
             with alone(folder) as journal:
