@@ -117,6 +117,9 @@ class Core:
         """Since when not even that can be journalled, monotonic s and UTC ns."""
         self._is_loud = False
         """People were told so all the same."""
+        self._stamped = clock.now()
+        self._held_at: Stamp | None = None
+        """When the daemon began to stop."""
         self.tried = time.monotonic()
         """When the journal was tried last: a core that waits for it is not stuck."""
         self.give_up = Flagged()
@@ -212,7 +215,7 @@ class Core:
             self._keep_house()
             return False
         (deliveries, notes), self._gathered = (self._gathered.deliveries, self._gathered.notes), _Gathered()
-        self._under_way, stamp = notes, self._clock.now()
+        self._under_way, stamp = notes, self._stamp()
         taken = self._sorter.sort(deliveries, notes, stamp)
         if lost := self._intake.overwritten():
             log.error("journal: %d readings were overwritten while it could not be written", lost)
@@ -253,12 +256,24 @@ class Core:
 
     def _until_due_s(self) -> float:
         """How long nothing will happen by time alone."""
-        stamp = self._clock.now()
+        stamp = self._stamp()
         if not stamp.sure:
             return math.inf
         by_utc = min(int(self._state[name][0]) for name in ("hour_first_due", "day_first_due")) - self._utc(stamp)
         by_steady = int(self._state["silence_first_due"][0]) - (stamp.mono_ns + self._offset)
         return max(0.0, min(by_utc, by_steady) / _S)
+
+    def hold_time(self) -> None:
+        """The daemon begins to stop: for what is still to be stepped no time passes, so that nobody who was told to be quiet is missed."""
+        self._held_at = self._clock.now()
+
+    def _stamp(self) -> Stamp:
+        """Now, as events have it; never before an event that was stamped already."""
+        if self._held_at is None:
+            self._stamped = self._clock.now()
+        elif self._held_at.mono_ns > self._stamped.mono_ns:
+            self._stamped = self._held_at
+        return self._stamped
 
     def _utc(self, stamp: Stamp) -> int:
         """What we take for UTC: our clock, or while it is unsure the newest known instant and what has passed since."""
@@ -372,7 +387,7 @@ class Core:
         self._lost = losing.waiting_spells(self._writer.db, self._utc(self._clock.now()))
         if self._lost:
             ledgers = [self._writer.series[spell.series]._replace(statistic=GAP) for spell in self._lost]
-            self._commit_event(TICK, Taken([], [], ledgers), self._clock.now())
+            self._commit_event(TICK, Taken([], [], ledgers), self._stamp())
             self._grown()
         self._lost = []
 

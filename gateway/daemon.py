@@ -299,6 +299,7 @@ class Daemon:
     def _stop(self) -> int:
         """Lines first, then those who send, then the core commits what is left and keeps its state."""
         notify("STOPPING=1")
+        self.core.hold_time()
         deadline = time.monotonic() + _STOP_S
         self.supervisor.stop(_LINES, deadline - 3.0)
         self.supervisor.stop(_CAN_WAIT, deadline - 2.0)

@@ -205,6 +205,28 @@ def test_an_alert_keeps_its_timers_over_a_kill_at_any_place(tmp_path):
     assert everything(killed)["alert"] == everything(whole)["alert"]
 
 
+@pytest.mark.parametrize("holds", [True, False])
+def test_nobody_is_missed_who_is_quiet_because_the_daemon_stops(tmp_path, holds):
+    house = House(tmp_path, site())
+    for _ in range(4):
+        house.clock.forward(5)
+        house.say((LAEQ, 50.0), (AMMONIA, 0.4))
+        house.turn()
+    house.clock.forward(4)
+    if holds:
+        house.core.hold_time()
+    house.clock.forward(60)  # the lines have stopped, and others take their time
+    house.say((AMMONIA, 0.5))
+    house.core.stop()
+    with house.reader() as reader:
+        assert [alert["rule"] for alert in reader.alerts(10)] == ([] if holds else ["device_silent"] * 2)
+        assert reader.counters()["journalled"] == 9, "what came last is kept"
+    ended = house.core.state
+    house.again()
+    assert all((house.core.state[name] == ended[name]).all() for name in ("hour_first_due", "device_firing", "watch_alert"))
+    house.kill()
+
+
 def test_a_device_that_falls_silent_is_an_alert_after_three_periods_and_ends_when_it_speaks(tmp_path):
     house = House(tmp_path, site(), words_of=lambda device: f"no answer of {device}: power, wires A and B, address?")
     for _ in range(3):
