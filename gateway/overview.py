@@ -213,5 +213,6 @@ def _alert(record: dict[str, object]) -> AlertView:
         series=str(Series(*body["series"])), state=str(record["state"]), colour=Severity(level).colour,
         since=int(str(record["since"])), until=None if firing else int(str(record["until"])),
         value=facts.get("value"), limit=facts.get("limit"), unit=facts.get("unit", ""), what=facts["what"],
-        history=[{"at": at, "kind": kind, "colour": Severity(severity).colour if severity else "", "value": words.get("value")}
+        history=[{"at": at, "kind": kind, "colour": Severity(severity).colour if severity else "", "value": words.get("value"),
+                  "limit": words.get("limit")}
                  for at, kind, severity, words in log])

@@ -75,7 +75,7 @@ class AlertView(TypedDict):
     what: str
     """One line for people."""
     history: list[dict[str, object]]
-    """[{"at", "kind", "colour", "value"}], oldest first."""
+    """[{"at", "kind", "colour", "value", "limit"}], oldest first; a fall names the limit of the colour that it left."""
 
 
 class View(Protocol):

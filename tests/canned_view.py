@@ -171,12 +171,14 @@ def alert(key: str, name: str, colour: str, since: int, value: float, limit: flo
     """An alert about a measured series, with a history that fits it."""
     series = Series(*name.split("/"))
     known = vocabulary()[series.quantity]
-    steps: list[dict[str, object]] = [{"at": since, "kind": "alert.raised", "colour": "yellow", "value": round(limit * 0.71, 2)}]
-    if colour in ("orange", "red"):
-        steps.append({"at": since + HOUR // 3, "kind": "alert.climbed", "colour": colour, "value": value})
+    has_climbed = colour in ("orange", "red")
+    first = round(limit * 0.7, 2) if has_climbed else limit
+    steps: list[dict[str, object]] = [{"at": since, "kind": "alert.raised", "colour": "yellow", "value": round(first * 1.02, 2), "limit": first}]
+    if has_climbed:
+        steps.append({"at": since + HOUR // 3, "kind": "alert.climbed", "colour": colour, "value": value, "limit": limit})
     if until is not None:
-        steps.append({"at": until - HOUR // 6, "kind": "alert.fell", "colour": "yellow", "value": round(limit * 0.8, 2)})
-        steps.append({"at": until, "kind": "alert.ended", "colour": colour, "value": round(limit * 0.6, 2)})
+        steps.append({"at": until - HOUR // 6, "kind": "alert.fell", "colour": "yellow", "value": round(limit * 0.8, 2), "limit": limit})
+        steps.append({"at": until, "kind": "alert.ended", "colour": colour, "value": round(limit * 0.6, 2), "limit": first})
     return AlertView(
         id=key, rule=rule or series.quantity, about="environment", series=str(series), state="firing" if until is None else "ended", colour=colour,
         since=since, until=until, value=value, limit=limit, unit=known.unit, what=f"{series} mean 1 h {value} > {limit} {known.unit}", history=steps,

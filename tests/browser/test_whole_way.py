@@ -14,6 +14,7 @@ from witnesses import assert_same_story
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 MEDIA = {"water", "air", "noise", "soil", "energy"}
+LIMITS = {"smoke": {"yellow": 115, "orange": 150, "red": 250}, "discharge": {"yellow": 1.0, "orange": 1.5, "red": 2.0}}
 STEPS = ["alert.raised", "alert.climbed", "alert.climbed", "alert.ended"]
 
 
@@ -89,6 +90,8 @@ def test_both_episodes_fire_climb_and_end_on_console_mqtt_and_webhook(house):
         kinds = [h["kind"] for h in alert["history"]]
         assert kinds[:3] == STEPS[:3], rule
         assert kinds[-1] == "alert.ended", rule
+        rises = {h["colour"]: h["limit"] for h in alert["history"] if h["kind"] in STEPS[:3]}
+        assert rises == LIMITS[rule], "the chart draws each colour at its own limit"
         by_mqtt = [m["type"] for m in house.told if m["data"]["alert"] == alert["id"]]
         assert by_mqtt == kinds, rule
     received = []

@@ -5,6 +5,7 @@ import { title } from "./values.js";
 import { about, age, clock, moment, ms, t, unit } from "./words.js";
 
 const COLOURS = ["blue", "yellow", "orange", "red"];
+const RISES = /^(alert\.)?(raised|climbed)$/;
 const cards = new Map();
 const announced = new Set();
 let isFirst = true;
@@ -16,7 +17,7 @@ const figure = (value, decimals) => (typeof value === "number" ? about(value, de
 function step(entry, row) {
   const kind = String(entry.kind ?? "").replace(/^alert\./, "");
   const value = figure(entry.value, (row?.decimals ?? 2) + 1);
-  const isRise = kind === "raised" || kind === "climbed";
+  const isRise = RISES.test(kind);
   return el("li", { "data-kind": kind },
     el("time", {}, moment(ms(entry.at))), " ", t(`kind_${kind}`, {}, kind), " ",
     entry.colour && kind !== "ended" ? colourWord(entry.colour) : "", value ? ` ${value}` : "",
@@ -96,11 +97,14 @@ export function tickAlerts(now) {
   }
 }
 
-/** The limits that the chart of a series draws: each once, from the alerts about it. */
+/** The limits that the chart of a series draws: each once, from the rises of the alerts about it, which are those of their colours. */
 export function limitsOf(series, alerts) {
   const found = new Map();
   for (const alert of alerts.values()) {
-    if (alert.series === series && typeof alert.limit === "number") found.set(alert.limit, { value: alert.limit, colour: alert.colour });
+    if (alert.series !== series) continue;
+    for (const { kind, colour, limit } of alert.history ?? []) {
+      if (RISES.test(kind) && typeof limit === "number") found.set(limit, { value: limit, colour });
+    }
   }
   return [...found.values()];
 }
