@@ -48,7 +48,7 @@ def wire_indices(
         gives = tuple((one.quantity, one.channel, number) for one, number in zip(report.series, ids(report.series), strict=True))
         found.append(StationIndex(_about(site, name, report, every), takes, gives, report.live.every == "day",
                                   _day_from(site.stations[name], report), _before(report)))
-        names.append(_key(name, report))
+        names.append(_key(name, site.stations[name], report))
     return tuple(found), keys, tuple(names)
 
 
@@ -58,9 +58,13 @@ def _about(site: Site, name: str, report: Report, every_s: tuple[tuple[str, int]
     return About(report.standard, report.live.report, station.time_zone, report.items, facts, every_s)
 
 
-def _key(name: str, report: Report) -> str:
-    """Of a report in the state; the real-time ones are called as they were when there were no others."""
-    return f"{name}/{report.standard}" if report.live.report == "realtime" else f"{name}/{report.standard}/{report.live.report}"
+def _key(name: str, station: Station, report: Report) -> str:
+    """Of a report in the state; the real-time ones are called as they were when there were no others.
+
+    Days that begin at another time, because zone or facts of the station were changed, are other days: none is carried over.
+    """
+    key = f"{name}/{report.standard}" if report.live.report == "realtime" else f"{name}/{report.standard}/{report.live.report}"
+    return key if report.live.every == "hour" else f"{key} of {station.time_zone} from {_day_from(station, report)}"
 
 
 def _pages(live: Live) -> dict[str, int]:

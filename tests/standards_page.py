@@ -161,6 +161,8 @@ devices: of each hour, 10 s after it, and of each day, 10 s after it is over. La
   sent, and its hour stays as it was. What a device kept while it was away and gives oldest first, before its new readings, fills every hour
   of its own, however long ago: hours and indices of the last 96 h and days of the last 8 d are then issued. Anything older or out of
   order is computed by `ecosentry compute` from the journal's readings.
+- Where a station's zone or the begin of its days is changed, the running day of the new kind has the hours from before; days that were issued
+  are not issued again.
 - Hours more than 96 h older than the newest of a station are not judged any more, days more than 8 days.
 - Figures marked M: messages and the console say `partly not verified` beside the standard.
 """

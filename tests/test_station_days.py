@@ -130,6 +130,20 @@ def test_a_day_survives_a_kill_in_its_middle(tmp_path):
     assert values[0] == values[1] != ([], [])
 
 
+def test_a_zone_that_is_corrected_in_the_middle_of_a_day_costs_no_day_and_gives_none_twice(tmp_path):
+    """The running day of the new zone has the hours from before; none is issued when it has just begun."""
+    site, expected = station("pm2_5", standards=("HJ633",), time_zone="Asia/Shanghai")
+    midnight = int(datetime(2026, 11, 21, tzinfo=UTC).timestamp()) * S
+    house = House(tmp_path, site, TurnedClock(midnight - 32 * HOUR * S), expected)
+    hours(house, {"pm2_5": 52.0}, 12)
+    house.kill()
+    house.site = station("pm2_5", standards=("HJ633",), time_zone="UTC")[0]
+    house.start()
+    hours(house, {"pm2_5": 52.0}, 45)
+    assert given_by(house, "aqi_daily") == [(midnight, 84.0, Flag.GOOD, 0), (midnight + 24 * HOUR * S, 84.0, Flag.GOOD, 0)]
+    house.kill()
+
+
 def test_days_are_cut_in_the_zone_of_the_station(tmp_path):
     site, expected = station("pm2_5", time_zone="UTC")
     house = House(tmp_path, site, TurnedClock(NOON), expected)
