@@ -17,7 +17,7 @@ from gateway.journal import identity, losing
 from gateway.journal.archive import Archive, Block, Head, Plan
 from gateway.journal.codec import Damaged
 from gateway.journal.columns import series_table
-from gateway.journal.records import KEPT_FROM, EventRecord, Sealed
+from gateway.journal.records import HOW_MOVED, KEPT_FROM, EventRecord, Sealed
 from gateway.journal.shelf import sealed
 
 log = logging.getLogger("ecosentry.journal")
@@ -124,8 +124,9 @@ def take_in(db: sqlite3.Connection, folder: Path, strays: Sequence[Stray]) -> No
     if strays and is_new:
         ids = _most_related(strays)
         identity.remember(db, ids)
-        log.critical("live.db is new, archive/ has files already: %d of them are of one journal and taken in; what was after them is lost unless a "
-                     "file live.db.damaged-… or live.db-wal.kept-… has it", sum(one.head.journal_id in ids for one in strays))
+        words = f"live.db is new, archive/ has files already: {sum(one.head.journal_id in ids for one in strays)} of one journal are taken in"
+        log.critical("%s; what came after them is lost, unless a file live.db.damaged-… or live.db-wal.kept-… has it", words)
+        db.execute("INSERT OR IGNORE INTO meta VALUES (?,?)", (HOW_MOVED, words))
     mine = [one for one in sorted(strays, key=lambda one: (one.entry.event_from, one.entry.thinned)) if _is_ours(db, one, entries)]
     mine = [one for one in mine if not _is_superseded(folder, one, entries)]
     beyond = max((one.entry.event_to for one in mine), default=0) > last

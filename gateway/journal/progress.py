@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from gateway.journal.records import OWED
-from gateway.journal.writer import HOW_MOVED, Writer
+from gateway.journal.records import HOW_MOVED, OWED
+from gateway.journal.writer import Writer
 from gateway.spelling import in_one_line
 
 _KEPT_DAYS = 31

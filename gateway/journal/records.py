@@ -10,6 +10,9 @@ OWED = "owed."
 KEPT_FROM = "kept_from"
 """In `meta`: the first event that has not been removed as too old."""
 
+HOW_MOVED = "moved"
+"""In `meta`: that the files were moved under a daemon, and what became of it; the next start tells people."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from gateway.journal.copying import copy_open, has_room, sync
-from gateway.journal.writer import HOW_MOVED, JournalError, Writer, explain
+from gateway.journal.records import HOW_MOVED
+from gateway.journal.writer import JournalError, Writer, explain
 
 log = logging.getLogger("ecosentry.journal")
 _SIDE_FILES = ("-wal", "-shm")

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from config.series import Series
 from drivers.reading import Aside
+from gateway.journal import orphaned_log
 from gateway.journal.columns import Columns, series_table
-from gateway.journal.identity import settle_copy
+from gateway.journal.identity import renew, settle_copy
 from gateway.journal.migrating import FORMAT, create, migrate
+from gateway.journal.records import HOW_MOVED
 from gateway.journal.repairing import check, salvage
 from gateway.journal.room import Reserve, is_full
 from gateway.journal.tidying import numbers, tidy
@@ -32,8 +34,6 @@ UNDONE, DONE, SKIPPED = 0, 1, 2
 _SALVAGING = "live.db.salvaging"
 """So a damaged file is called until what can be read of it is in the new one."""
 _KEEP_ASIDE = 1000
-HOW_MOVED = "moved"
-"""In `meta`: that the files were moved under a daemon, and what became of it; the next start tells people."""
 _PAGE = 1024
 """A commit writes every page that it touches, whole: small ones halve what wears the card (docs/decisions/0007-small-pages.md)."""
 
@@ -97,6 +97,8 @@ class Writer:
         self._synchronous = synchronous
         self._db: sqlite3.Connection | None = None
         self._checked = False
+        self._found: orphaned_log.Found | None = None
+        """What people are to hear of the files at the next start event."""
         self._names = (str(self.path), f"{self.path}-wal")
         self._opened: tuple[tuple[int, int], ...] = ()
         """What these were when they were opened last."""
@@ -128,6 +130,7 @@ class Writer:
             if self._opened and not self.is_at_its_path and not self.path.with_name(_SALVAGING).exists():
                 raise JournalMoved(f"{self.path} was removed or replaced while it was closed; nothing more is acknowledged")
             self._take_back()
+            self._found = orphaned_log.rescue(self.path) or self._found
             self._open()
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorname", "") not in _DAMAGED:
@@ -175,6 +178,9 @@ class Writer:
                 check(self.path, db)
             settle_copy(db)
             tidy(self.path.parent, db)
+            if self._found:
+                self._tell_of_log(db, self._found)
+                self._found = None
             self._checked = True
             self.series = series_table(db)
             self.known = {series: i for i, series in enumerate(self.series)}
@@ -184,6 +190,17 @@ class Writer:
         finally:
             if db is not None:
                 db.close()
+
+    @staticmethod
+    def _tell_of_log(db: sqlite3.Connection, found: orphaned_log.Found) -> None:
+        """People hear of it with the next event; rows that were seen in the log and cannot be read are counted, as far as salvaging did not."""
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT INTO meta VALUES (?,?) ON CONFLICT(key) DO UPDATE SET value = value || '; ' || excluded.value", (HOW_MOVED, found.words))
+        db.execute("INSERT INTO counter SELECT 'lost', ? WHERE ? > 0 ON CONFLICT(name) DO UPDATE SET value = max(value, excluded.value)",
+                   (missing := found.newest - numbers(db)[0] + 1, missing))
+        if missing > 0:
+            renew(db, f"at least {missing} rows went with live.db")
+        db.execute("COMMIT")
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         found = db.execute("PRAGMA user_version").fetchone()[0]
