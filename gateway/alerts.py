@@ -162,7 +162,7 @@ class Alerts:
         data = {"alert": key, "no": number, "rule": rule, "about": "technical" if technical else "environment", "worst": worst,
                 "since": iso(since, zone), **self._about(series, t, zone), **facts}
         line = f"{kind.removeprefix('alert.').upper():8} {data['colour']:6} {facts['what']}  #{key}"
-        for recipient in recipients(self._site, Concern(series, technical, worst)):
+        for recipient in recipients(self._site, Concern(series, technical, worst, of_the_box=t.alert < 0)):
             tail = hashlib.sha256(recipient.encode()).hexdigest()[:8]
             alert_tables.post(writer, recipient, Notice(f"es_{self._journal_id}_{t.alert}_{number}_{tail}", t.at, kind, line, data))
         return line
@@ -190,7 +190,7 @@ class Alerts:
         kind = KINDS[t.kind]
         line = f"{kind.removeprefix('alert.').upper():8} {data['colour']:6} {what}  #{key}"
         return [(to, Notice(f"es_{self._journal_id}_{key}_{number}_{hashlib.sha256(to.encode()).hexdigest()[:8]}", now_ns, kind, line, data))
-                for to in recipients(self._site, Concern(series, True, red))]
+                for to in recipients(self._site, Concern(series, True, red, of_the_box=True))]
 
     def skipped(self, writer: Writer, event: int, now_ns: int, skipped: int) -> str:
         """Raise an alert: readings that ended the process again and again stay unjudged."""

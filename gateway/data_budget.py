@@ -9,6 +9,8 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
+_REMEMBERED = 8
+
 
 def local_day(utc_ns: int, zone: str) -> int:
     """The ordinal of the local date.
@@ -37,6 +39,8 @@ class DataBudget:
         self._zone = zone
         self._recall = recall
         self._day = 0
+        self._seen: dict[int, int] = {}
+        """Bytes of the days before it, as this process saw them."""
         self.spent = 0
         """Bytes of that day."""
 
@@ -66,8 +70,9 @@ class DataBudget:
 
     def _turn(self, utc_ns: int) -> None:
         day = local_day(utc_ns, self._zone)
-        if day > self._day:  # a clock that is set back does not give the day again
-            self._day, self.spent = day, self._recall(day)
+        if day > self._day or day < self._day - 1:  # set back over midnight does not give the day again; further, it was wrong before
+            self._seen = dict([*self._seen.items(), (self._day, self.spent)][-_REMEMBERED:])
+            self._day, self.spent = day, max(self._recall(day), self._seen.get(day, 0))
 
     def _midnight(self, day: int) -> float:
         return datetime.fromordinal(day).replace(tzinfo=ZoneInfo(self._zone)).timestamp()

@@ -72,6 +72,8 @@ class Sending:
         """What is sent now, whole."""
         self._has_taken = False
         """A row, since the start."""
+        self._sure: tuple[int, int] | None = None
+        """UTC and monotonic ns when the clock was sure last."""
         self._counted = self._untold = 0
         self._next_count = -math.inf
 
@@ -241,11 +243,19 @@ class Sending:
     def _costs(self) -> bool:
         return is_metered(self.sink.traffic.interface() if self._choice.metered else "", self._choice.metered)
 
+    def _believed_ns(self) -> int:
+        """UTC by a clock that is sure, and from then on by what has passed; before it ever was, what it shows."""
+        stamp = self._clock.now()
+        if stamp.sure or self._sure is None:
+            self._sure = (stamp.utc_ns, stamp.mono_ns) if stamp.sure else None
+            return stamp.utc_ns
+        return self._sure[0] + stamp.mono_ns - self._sure[1]
+
     def count(self, at_last: bool = False) -> None:
         """Note the bytes that have crossed the metered uplink since the last time; the journal hears of them now and then."""
         crossed, self._counted = self.sink.traffic.bytes - self._counted, self.sink.traffic.bytes
         stamp = self._clock.now()
-        day = self._budget.spend(crossed if crossed and self._costs() else 0, stamp.utc_ns)
+        day = self._budget.spend(crossed if crossed and self._costs() else 0, self._believed_ns())
         self._untold += crossed if crossed and self._costs() else 0
         if self._untold and (at_last or stamp.mono_ns / 1e9 >= self._next_count):
             self._next_count = stamp.mono_ns / 1e9 + _COUNTED_S
@@ -254,7 +264,7 @@ class Sending:
 
     def until_allowed_s(self) -> float:
         """0 = today's bytes are not used up, else look again in so many seconds."""
-        now = self._clock.now().utc_ns
+        now = self._believed_ns()
         if not self._budget.is_spent(now) or not self._costs():
             return 0.0
         used, limit = self._budget.spent, self._choice.bytes_per_day or 0
@@ -267,7 +277,7 @@ class Sending:
         if self._costs():
             if self._choice.backlog == "unmetered":
                 words = "the backlog waits for an uplink that is not metered"
-            elif not self._budget.has_for_backlog(self._clock.now().utc_ns):
+            elif not self._budget.has_for_backlog(self._believed_ns()):
                 words = "the backlog waits: live rows may need what is left of today's bytes"
         if not self._is_doubted:
             self.say("ok", words)

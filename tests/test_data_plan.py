@@ -116,6 +116,23 @@ def test_a_clock_that_is_set_back_does_not_give_the_day_again():
     assert budget.is_spent(NOON)
 
 
+def test_a_clock_that_was_wrong_for_once_does_not_stop_the_days(tmp_path):
+    day = 86_400 * S
+    with Delivery(tmp_path, Store(TurnedClock(NOON), bytes_each=100), bytes_per_day="1 MB") as delivery:
+        sending = delivery.courier._sending
+        for at, sure in ((NOON, True), (NOON + 4000 * day, True), (NOON, True), (NOON + 4000 * day, False), (NOON, True)):
+            delivery.clock.utc_ns, delivery.clock.sure = at, sure
+            delivery.clock.mono_ns += 20 * S
+            delivery.store.traffic.bytes += 400_000
+            sending.count()
+            delivery.commit()
+        assert sending.until_allowed_s() > 0, "three times, and once while it was not sure, that day took 400 kB"
+        assert sorted(n for n, in delivery.live._db.execute("SELECT bytes FROM traffic")) == [400_000, 1_600_000]
+        delivery.clock.utc_ns += day
+        assert sending.until_allowed_s() == 0.0
+        assert sending.has_way_for_backlog()
+
+
 def test_unmetered_needs_to_know_what_costs():
     with pytest.raises(ValidationError, match="metered ="):
         SinkTable.model_validate({"backlog": "unmetered"})

@@ -8,7 +8,7 @@ import pytest
 from house import AMMONIA, LADDER, LAEQ, NOON, House, S, TurnedClock, site
 
 from config.errors import Gone, Halted, Refused, Unavailable
-from config.site import Sink, SinkTable
+from config.site import Sink, SinkTable, Station, Subscription
 from config.table import Table
 from gateway.bell import Bell
 from gateway.courier import Courier
@@ -319,6 +319,26 @@ def test_a_message_is_noted_as_told_only_when_the_other_side_has_it(alarmed):
     alarmed.turn()
     assert seen == ["waiting"]
     assert outbox(alarmed)[0][0] == "told"
+
+
+def test_who_chose_a_station_is_told_of_its_devices_and_of_the_box_alone(tmp_path):
+    chosen = {"a": {"station": ("river",)}, "b": {"station": ("hill",)}, "c": {"area": ("330106",)}, "d": {"area": ("1",)}, "all": {}}
+    plan = site().model_copy(update={
+        "stations": {"river": Station(area="330106"), "hill": Station(area="1")},
+        "sinks": {"store": Sink(kind="x", common=SinkTable(), options=Table())},
+        "subscriptions": {name: Subscription(to=(f"hook:{name}",), about="all", **more) for name, more in chosen.items()}})
+    house = House(tmp_path, plan)
+    house.say((AMMONIA, 0.5), (AMMONIA._replace(quantity="ph"), 7.0))
+    house.turn()
+    house.clock.forward(60)
+    house.turn()
+    with house.reader() as reader:
+        assert sorted(reader.recipients()) == ["hook:a", "hook:all", "hook:c"], "devices of the river fell silent"
+    house.intake.tell(SinkSays("store", "halted", "401", "sink_halted"))
+    house.turn()
+    with house.reader() as reader:
+        assert sorted(reader.recipients()) == [f"hook:{name}" for name in sorted(chosen)], "a sink is of no station"
+    house.kill()
 
 
 def test_a_message_that_is_refused_for_ever_makes_way_for_the_next(alarmed):

@@ -75,10 +75,11 @@ class Crossed:
     bytes: int
 
     def write(self, writer: Writer) -> None:
-        """Add them; a month is kept."""
+        """Add them; a month is kept, counted in days that there are: one of a clock that was wrong throws none away."""
         writer.db.execute("INSERT INTO traffic VALUES (?,?,?) ON CONFLICT(sink, day) DO UPDATE SET bytes = bytes + excluded.bytes",
                           (self.sink, self.day, self.bytes))
-        writer.db.execute("DELETE FROM traffic WHERE sink = ? AND day < ?", (self.sink, self.day - _KEPT_DAYS))
+        writer.db.execute("DELETE FROM traffic WHERE sink = ? AND day NOT IN (SELECT day FROM traffic WHERE sink = ? ORDER BY day DESC LIMIT ?)",
+                          (self.sink, self.sink, _KEPT_DAYS))
 
 
 @dataclass(frozen=True, slots=True)
