@@ -7,6 +7,7 @@ when one of its hours changes. Which edition of a standard holds is decided by t
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from analytics.kernels.means import NEVER
 from analytics.means import AGAIN_NS, SETTLE_NS, Hours
 from analytics.state import Column, State
 from analytics.station_calendar import HOUR_NS, day_moment, day_of
-from analytics.station_formulas import NOTHING, UNLIMITED, About, Judged, Key, hours_needed, judge
-from analytics.station_inputs import Hour, Moment
+from analytics.station_formulas import NOTHING, UNLIMITED, About, Judged, Judging, Key, hours_needed, judge
+from analytics.station_inputs import Hour, Moment, law_at
 from config.series import Flag, Reason
 
 KEPT = 96
@@ -249,3 +250,18 @@ def _day(index: StationIndex, number: int, state: State, k: int, guard: Guard) -
     state["day_revision"][k] += 1
     day = day_of(int(state["day_end"][k]), index.about.zone, index.day_from)
     return _rows(index, number, state, day_moment(day, index.about.zone, index.day_from), int(state["day_revision"][k]), guard)
+
+
+# ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def mean_judged(indices: Sequence[StationIndex], state: State, series: int, item: str, end_ns: int) -> float | None:
+    """The mean of an item, in its own unit, that a number of the computed series `series` rests on; None where it is no single number."""
+    index = next((one for one in indices if any(number == series for *_, number in one.gives)), None)
+    live, law = (index.about.live, law_at(index.about.standard, end_ns, index.about.zone)) if index else (None, None)
+    if index is None or live is None or law is None:
+        return None
+    zone, day_from = index.about.zone, index.day_from
+    moment = day_moment(day_of(end_ns, zone, day_from), zone, day_from) if index.daily else Moment(end_ns, 1, zone, False)
+    inputs = {one.quantity: one for one in index.inputs}
+    judging = Judging(index.about, live, law, moment, lambda quantity, back: _hour(state, inputs.get(quantity), moment.end_ns - back * HOUR_NS))
+    value = judging.means.of(item, live.mean).value
+    return float(value) if isinstance(value, Decimal) else None

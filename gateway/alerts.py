@@ -9,13 +9,15 @@ from zoneinfo import ZoneInfo
 from analytics.kernels.rules import CLIMBED, ENDED, FELL, RAISED
 from analytics.rules import Transition
 from analytics.state import State
+from analytics.station_indices import mean_judged
 from analytics.station_inputs import law_at
 from analytics.station_standing import limit_for, report_of, standing, verified
 from config.quantity import vocabulary
 from config.series import Series
-from config.site import CLASSES, Severity, Site
+from config.site import Severity, Site
 from config.standard import Standard
 from config.units import Limit
+from gateway.alert_figures import class_name, compared, duration, limit_of, mean_judged_s, shown, source_of
 from gateway.contracts import Notice
 from gateway.journal import alert_tables
 from gateway.journal.progress import FULL, MOVED, THINNED, JournalSays, SinkSays, refusals
@@ -59,19 +61,21 @@ class Alerts:
         self._words_of = words_of
         self._journal_id = journal_id[:8]
 
-    def write(self, writer: Writer, event: int, plan: Plan, watches: list[Watch], transitions: list[Transition]) -> list[str]:
-        """Journal what happened; gives one line a transition for the log."""
-        return [self._one(writer, event, plan, watches, t) for t in transitions]
+    def write(self, writer: Writer, event: int, plan: Plan, watches: list[Watch], transitions: list[Transition], state: State) -> list[str]:
+        """Journal what happened; gives one line a transition for the log. `state` is that after it."""
+        return [self._one(writer, event, plan, watches, t, state) for t in transitions]
 
-    def _one(self, writer: Writer, event: int, plan: Plan, watches: list[Watch], t: Transition) -> str:
+    def _one(self, writer: Writer, event: int, plan: Plan, watches: list[Watch], t: Transition, state: State) -> str:
         if t.watch >= 0:
             watch = watches[t.watch]
             series, rule = writer.series[watch.series], watch.name
+            raised_at = None if t.kind in (RAISED, CLIMBED) else alert_tables.raised_at(writer, t.alert, t.before)
             if watch.by_law:
-                facts = self._facts_of_limit(series, watch, t)
+                mean = mean_judged(plan.indices, state, watch.series, watch.by_law, t.at)
+                facts = self._facts_of_limit(series, watch, t, mean, raised_at)
                 series = series._replace(quantity=watch.by_law, channel="")
             else:
-                facts = self._facts(series, watch, t)
+                facts = self._facts(series, watch, t, mean_judged_s(plan, watch, t), raised_at)
             if t.late and t.kind in (RAISED, CLIMBED):
                 facts["what"] = f"{facts['what']}, found late: of {iso(t.at, self._zone(series))[:16]}"
         else:
@@ -88,25 +92,23 @@ class Alerts:
         line = self._site.lines.get(known.common.line) if known else None
         return line.common.where if line else ""
 
-    def _facts(self, series: Series, watch: Watch, t: Transition) -> dict[str, object]:
+    def _facts(self, series: Series, watch: Watch, t: Transition, mean_s: float, raised_at: float | None) -> dict[str, object]:
         known, rule = vocabulary()[series.quantity], watch.rule
         rises = t.kind in (RAISED, CLIMBED)
-        limit: Limit | None = watch.limits.get(t.severity if rises else t.before)
+        limit = limit_of(watch, t.severity if rises else t.before)
         law = self._law(series, t.at)
-        value = None if math.isnan(t.value) else round(t.value, known.decimals + 1)
-        mean = f"mean {_duration(rule.mean)} " if rule.mean else ""
-        sign = "<" if watch.below else ">"
-        what = f"{series} {mean}{value} {sign if rises else 'back from'} {limit}"
-        if rule.worse_than and limit is not None:
-            what = f"{series} {_class(t.value)} {'worse than' if rises else 'no longer worse than'} {_class(limit.value)}"
+        mean = f"mean {duration(mean_s)} " if mean_s else ""
+        what = f"{series} {mean}{compared(t.value, limit, known.decimals + 1, rises=rises, below=watch.below, raised_at=raised_at)}"
+        if rule.worse_than:
+            what = f"{series} {class_name(t.value)} {'worse than' if rises else 'no longer worse than'} {class_name(limit.value)}"
         if law:
-            what += f" ({_source(law)})"
-        return {"what": what, "value": t.value if value is not None else None, "limit": limit.value if limit else None, "unit": known.unit,
-                "mean_s": rule.mean or 0.0, "side": "below" if watch.below else "above", "advice": rule.advice,
+            what += f" ({source_of(law)})"
+        return {"what": what, "value": t.value, "limit": limit.value if raised_at is None else raised_at, "unit": known.unit,
+                "mean_s": mean_s, "side": "below" if watch.below else "above", "advice": rule.advice,
                 "source": rule.source or (law.number if law else ""),
                 "label": {"en": known.en, "zh": known.zh}, **self._standing(series, t.at, t.value, law)}
 
-    def _facts_of_limit(self, series: Series, watch: Watch, t: Transition) -> dict[str, object]:
+    def _facts_of_limit(self, series: Series, watch: Watch, t: Transition, mean: float | None, raised_at: float | None) -> dict[str, object]:
         """Of a limit of the law: the value in its own unit, and the limit for this station and time where time and place alone decide it."""
         known, rule, law = vocabulary()[watch.by_law], watch.rule, self._law(series, t.at)
         station = self._site.stations.get(series.station)
@@ -114,16 +116,22 @@ class Alerts:
         rises = t.kind in (RAISED, CLIMBED)
         report = report_of(series)
         named = f"{series.station}/{watch.by_law} {report.report if report else ''}".rstrip()
+        own: dict[str, object] = {}
         if found is None:
-            value, limit = t.value, None
-            what = f"{named} {t.value:.3g} {'>' if rises else 'back from'} {watch.limits[t.severity if rises else t.before]} of its limit"
+            edge, unit = limit_of(watch, t.severity if rises else t.before), vocabulary()[series.quantity].unit
+            value, limit = t.value, edge.value
+            said = None if mean is None else round(mean, known.decimals + 1)
+            own = {"measured": said, "measured_unit": known.unit}
+            mean_of = "" if said is None else f" {said} {known.unit}".removesuffix(" 1") + ":"
+            what = f"{named}{mean_of} {compared(value, edge, 3, rises=rises)} of its limit"
         else:
-            limit = float(found)
-            value = round(t.value * limit if series.quantity.endswith("multiple") else t.value + limit, known.decimals + 1)
-            what = f"{named} {value} {'>' if rises else 'back from'} {Limit(found, known.unit)}"
-        what += f" ({_source(law)})" if law else ""
+            unit, edge = known.unit, Limit(found, known.unit)
+            exact = t.value * edge.value if series.quantity.endswith("multiple") else t.value + edge.value
+            value, limit = shown(round(exact, 9), edge.value, known.decimals + 1), edge.value if raised_at is None else raised_at
+            what = f"{named} {compared(round(exact, 9), edge, known.decimals + 1, rises=rises, raised_at=raised_at)}"
+        what += f" ({source_of(law)})" if law else ""
         standing_of = {"standard": law.name, "verified": law.marks(), "category": None, "category_colour": None} if law else {}
-        return {"what": what, "value": value, "limit": limit, "unit": known.unit, "mean_s": float(series.period_s), "side": "above",
+        return {"what": what, "value": value, "limit": limit, "unit": unit, **own, "mean_s": float(series.period_s), "side": "above",
                 "advice": rule.advice, "source": rule.source or (law.number if law else ""), "label": {"en": known.en, "zh": known.zh}, **standing_of}
 
     def _law(self, series: Series, end_ns: int) -> Standard | None:
@@ -273,20 +281,3 @@ class Alerts:
                 ended = Transition(0, -1, ENDED, 0, known.worst, now_ns, math.nan, number, -1)
                 lines.append(self.tell(writer, event, series, -1, "", ended, {"what": what}))
         return lines
-
-
-def _source(law: Standard) -> str:
-    """The standard's number, and whether some of its figures rest on memory."""
-    return law.number + (", partly not verified" if "M" in law.marks() else "")
-
-
-def _class(number: float) -> str:
-    """The name of a class of surface water."""
-    return (*CLASSES, "worse than V")[int(number) - 1] if 1 <= number <= len(CLASSES) + 1 else f"{number:g}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"

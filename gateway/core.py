@@ -425,7 +425,7 @@ class Core:
         with self._writer.transaction():
             self._writer.finish(number, n_from, self._version, effects.rows, effects.derived)
             self._count_too_old(state)
-            lines = self._alerts.write(self._writer, number, self._plan, self._watches, effects.transitions)
+            lines = self._alerts.write(self._writer, number, self._plan, self._watches, effects.transitions, state)
         self._state = state
         _say(lines)
 
@@ -467,7 +467,7 @@ class Core:
                     lines += [line for words in (moved, "") for line in self._alerts.of_journal(
                         writer, number, event.now, progress.JournalSays(progress.MOVED, words))]
                 lines += [self._alerts.skipped(writer, number, event.now, skipped) for skipped in self._skipped]
-            lines += self._alerts.write(writer, number, self._plan, self._watches, effects.transitions)
+            lines += self._alerts.write(writer, number, self._plan, self._watches, effects.transitions, state)
         for line, aside in taken.asides:
             writer.set_aside(event.now, line, aside)
         if taken.unheld:

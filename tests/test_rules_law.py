@@ -188,3 +188,66 @@ def test_an_own_time_that_is_ahead_deafens_nothing(tmp_path: Path) -> None:
     assert house.clock.utc_ns == NOON + 40 * S
     assert len(told(house, "loud")) == 1
     house.kill()
+
+
+def steps(house: House, rule: str) -> list[dict[str, object]]:
+    """What programs were told of a rule, oldest first."""
+    with house.reader() as reader:
+        return [step[3] for alert in reversed(reader.alerts(20)) if alert["rule"] == rule for step in alert["log"]]
+
+
+def test_a_multiple_of_a_limit_is_no_concentration_and_the_mean_is_told_beside_it(tmp_path: Path) -> None:
+    """The limit of ammonia depends on the temperature of the water: 7 mg/L is 1.4 times 5."""
+    rules = {"nh3": {"quantity": "ammonia_nitrogen", "above": "GB18918"}, "cod": {"quantity": "cod", "above": "GB18918"}}
+    site, expected = station("ammonia_nitrogen", "water_temperature", "cod", standards=("GB18918",),
+                             facts={"discharge_grade": "1A", "built_from_2006": "no"}, rules=rules)
+    house = House(tmp_path, site, TurnedClock(MIDNIGHT), expected)
+    hours(house, {"ammonia_nitrogen": 7.0, "water_temperature": 15.0, "cod": 50.04}, 25)
+    (told_of,) = steps(house, "nh3")
+    assert (told_of["value"], told_of["limit"], told_of["unit"]) == (1.4, 1.0, "1")
+    assert (told_of["measured"], told_of["measured_unit"]) == (7.0, "mg/L")
+    assert told_of["what"] == "yard/ammonia_nitrogen 24 h 7.0 mg/L: 1.4 > 1 of its limit (GB 18918-2002)"
+    assert [words["what"] for words in steps(house, "cod")] == ["yard/cod 24 h 50.04 > 50 mg/L (GB 18918-2002)"]
+    house.kill()
+
+
+def test_a_message_has_as_many_digits_as_it_takes_to_be_true(tmp_path: Path) -> None:
+    site, expected = station("ammonia_nitrogen", standards=(), rules={"nh3": {"quantity": "ammonia_nitrogen", "above": "1.0 mg/L"}})
+    house = House(tmp_path, site, expected=expected)
+    for value in (1.00004, 0.99996):
+        house.clock.forward(600)
+        house.say((measured("ammonia_nitrogen"), value))
+        house.turn()
+    assert told(house, "nh3") == ["yard/probe/ammonia_nitrogen 1.00004 > 1.0 mg/L", "yard/probe/ammonia_nitrogen 0.99996 back from 1.0 mg/L"]
+    house.kill()
+
+
+@pytest.mark.parametrize(("pause_s", "what", "mean_s"), [(2400, "60.0 > 40 mg/L", 0.0), (600, "mean 1 h 60.0 > 40 mg/L", 3600.0)])
+def test_a_message_speaks_of_a_mean_only_where_one_was_judged(tmp_path: Path, pause_s: int, what: str, mean_s: float) -> None:
+    site, _ = station("cod", standards=(), rules={"cod": {"quantity": "cod", "mean": "1 h", "above": "40 mg/L"}})
+    house = House(tmp_path, site, expected=[Expected(measured("cod"), pause_s, False)])
+    for _ in range(7):
+        house.clock.forward(pause_s)
+        house.say((measured("cod"), 60.0))
+        house.turn()
+    (told_of,) = steps(house, "cod")
+    assert (told_of["what"], told_of["mean_s"]) == (f"yard/probe/cod {what}", mean_s)
+    house.kill()
+
+
+def test_an_alert_keeps_the_limit_that_it_was_raised_at(tmp_path: Path) -> None:
+    rules = {"law": {"quantity": "laeq", "above": "GB3096"}, "own": {"quantity": "laeq", "above": {"yellow": "50 dB(A)", "red": "55 dB(A)"}}}
+    site, expected = station("laeq", standards=("GB3096",), noise_zone="1", rules=rules)
+    house = House(tmp_path, site, TurnedClock(NOON - 6 * HOUR * S), expected)
+    hours(house, {"laeq": 57.0}, 1)
+    house.kill()
+    other = {**rules, "own": {"quantity": "laeq", "above": {"yellow": "58 dB(A)"}}}
+    house.site = station("laeq", standards=("GB3096",), noise_zone="2", rules=other)[0]
+    house.start()
+    hours(house, {"laeq": 57.0}, 1)
+    law, own = steps(house, "law"), steps(house, "own")
+    assert [step["what"] for step in law] == ["yard/laeq hour 57.0 > 55 dB(A) (GB 3096-2008)",
+                                              "yard/laeq hour 57.0 within 60 dB(A), raised at 55 dB(A) (GB 3096-2008)"]
+    assert [step["limit"] for step in law] == [55.0, 55.0]
+    assert own[-1]["what"] == "yard/probe/laeq 57.0 within 58 dB(A), raised at 55 dB(A)"
+    house.kill()

@@ -65,7 +65,7 @@ def test_a_rule_whose_limit_is_a_standard_tells_the_limit_of_the_hour_in_its_own
     ((rule, steps),) = alerts(house)
     assert rule == "night"
     what = "yard/laeq hour 55.5"
-    assert steps == [f"{what} > 50 dB(A) (GB 3096-2008)", f"{what} back from 60 dB(A) (GB 3096-2008)"]
+    assert steps == [f"{what} > 50 dB(A) (GB 3096-2008)", f"{what} within 60 dB(A), raised at 50 dB(A) (GB 3096-2008)"]
     with house.reader() as reader:
         notice = reader.waiting("hook:one").notice
     data = notice.data

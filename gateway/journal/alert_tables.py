@@ -93,6 +93,13 @@ def log_alert(writer: Writer, number: int, event: int, at: int, kind: str, sever
     return int(last[0]) + 1
 
 
+def raised_at(writer: Writer, number: int, severity: int) -> float | None:
+    """The limit that an alert passed when it rose to that severity; None if it did not, or has no figure."""
+    found = writer.db.execute("SELECT json_extract(body, '$.limit') FROM alert_log WHERE alert = ? AND severity = ?"
+                              " AND kind IN ('alert.raised', 'alert.climbed') ORDER BY no DESC LIMIT 1", (number, severity)).fetchone()
+    return float(found[0]) if found and found[0] is not None else None
+
+
 def post(writer: Writer, recipient: str, notice: Notice) -> None:
     """A message for a recipient; the same message twice is one."""
     body = _text({"at": notice.at_ns, "kind": notice.kind, "subject": notice.subject, "data": notice.data})
