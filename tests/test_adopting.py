@@ -1,5 +1,7 @@
 """Sealed files that no entry names are taken in where they belong, and never removed while they hold what is nowhere else."""
 
+import fcntl
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,6 +247,25 @@ def test_what_the_journal_has_let_go_of_is_removed_by_the_next_start_and_nothing
     house.again()
     assert names(folder) == [f"{station.sealed[0]}.aside", *station.sealed[1:]], "somebody has brought it back: it is kept, but not shown"
     house.kill()
+
+
+# ── what a killed backup leaves ──────────────────────────────────────────────────────────────────────────────────────────
+def test_a_backup_removes_what_a_killed_one_left_but_not_what_another_is_writing(tmp_path, station):
+    stick = tmp_path / "stick"
+    (stick / "ecosentry-archive-12345678").mkdir(parents=True)
+    left = [stick / "ecosentry-20261101T000000Z.db.part", stick / "ecosentry-20261101T000000Z.db.part-journal",
+            stick / "ecosentry-archive-12345678" / "2026-11-01.db.part"]
+    kept = [stick / "holiday.db.part", stick / "ecosentry-20261101T000000Z.db", stick / "ecosentry-archive-12345678" / "2026-11-01.db"]
+    for path in (*left, *kept):
+        path.write_bytes(b"something")
+    opened = os.open(stick, os.O_RDONLY)
+    fcntl.flock(opened, fcntl.LOCK_SH)  # as another backup has it
+    copy_journal(station.folder, stick / "ecosentry-one.db")
+    assert all(path.exists() for path in (*left, *kept))
+    os.close(opened)
+    copy_journal(station.folder, stick / "ecosentry-two.db")
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in (*kept, stick / "ecosentry-one.db", stick / "ecosentry-two.db"))
 
 
 # ── numbers that are given again ─────────────────────────────────────────────────────────────────────────────────────────

@@ -4,9 +4,11 @@ Sealed files never change, so a second backup to the same medium copies only tho
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +39,33 @@ class Copied:
 def copy_journal(folder: Path, target: Path) -> Copied:
     """Write a copy to the file `target` and its sealed files beside it, durably, and check them. Raises JournalError.
 
-    A copy that does not pass its check, or was cut off, never has that name.
+    A copy that does not pass its check, or was cut off, never has that name; what one that was killed has left there is removed.
     """
+    with _among_others(target.parent):
+        return _copied(folder, target)
+
+
+@contextlib.contextmanager
+def _among_others(place: Path) -> Iterator[None]:
+    """While nobody else copies to this folder, what killed ones left half written goes; then it is ours too. Where locks are unknown it stays."""
+    try:
+        opened = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise JournalError(f"{place}: {error}") from error
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for pattern in ("ecosentry-*.db.part", "ecosentry-*.db.part-journal", "ecosentry-archive-*/*.db.part"):
+                for left in place.glob(pattern):
+                    left.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _copied(folder: Path, target: Path) -> Copied:
     part = target.with_name(target.name + ".part")
     try:
         for _ in range(_TRIES):
