@@ -202,9 +202,16 @@ class Daemon:
 
     def _facts(self) -> dict[str, object]:
         workers = [{"name": w.name, "restarts": w.restarts, "words": w.words} for w in self.supervisor.workers if w.restarts]
-        return {"since": iso(self._began), "trouble": self.core.trouble, "queue": self.intake.rows, "workers": workers,
+        return {"since": iso(self._began), "trouble": self.core.trouble, "queue": self.intake.rows, "workers": workers, "unwell": self._unwell(),
                 "notes": self._notes + ([self._power.words] if self._power and self._power.words else []),
                 "gaps": [plain(gap) for gap in self.core.open_gaps()], "checked": self._check.words}
+
+    def _unwell(self) -> list[str]:
+        """Why a monitor is to be alarmed; a device or a server that is away is no reason."""
+        found = [f"journal: {self.core.trouble}"] if self.core.trouble else []
+        if self.failed.is_set() or self._still_s() > _STUCK_S:
+            found.append("the core stands still")
+        return found + [f"worker {name} is down" for name in self.supervisor.down()]
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def run(self, stop: Event) -> int:
@@ -252,9 +259,13 @@ class Daemon:
         self._for_power = True
         self._stop_wanted.set()
 
+    def _still_s(self) -> float:
+        """How long the core has neither turned nor tried to write the journal."""
+        return time.monotonic() - max(self._turned, self.core.tried)
+
     def _fed(self) -> None:
         """Feed the watchdog while the core turns, or waits for a journal that cannot be written: a new start would not help, and lose what waits."""
-        if watchdog_s() and (self._brings_back or time.monotonic() - max(self._turned, self.core.tried) < _STUCK_S):
+        if watchdog_s() and (self._brings_back or self._still_s() < _STUCK_S):
             notify("WATCHDOG=1")
 
     def _say_status(self, *more: str) -> None:

@@ -34,7 +34,7 @@ class Overview:
     """Asked from any thread; one question at a time, each a few short reads."""
 
     def __init__(self, folder: Path, site: Site, version: str, clock: Clock, lines: list[LineHealth], facts: Facts) -> None:
-        """`facts` gives what only the running daemon knows: {"since", "trouble", "queue", "workers", "gaps", "notes"}."""
+        """`facts` gives what only the running daemon knows: {"since", "trouble", "queue", "workers", "gaps", "notes", "unwell"}."""
         self._site = site
         self._version = version
         self._clock = clock
@@ -101,6 +101,11 @@ class Overview:
             return [_alert(record) for record in self._reader.alerts(most)]
 
     # ── status ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    def health(self) -> str:
+        """See gateway.view.View."""
+        unwell = self._facts().get("unwell")
+        return "; ".join(unwell) if isinstance(unwell, list) else ""
+
     def status(self) -> dict[str, object]:
         """The object that `ecosentry status --json` prints; see gateway.view.View."""
         stamp, facts = self._clock.now(), self._facts()

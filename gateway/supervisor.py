@@ -24,6 +24,8 @@ class Worker:
     restarts: int = 0
     words: str = ""
     """Why it was restarted last."""
+    is_paused: bool = False
+    """It raised, and waits to be started again."""
     thread: Thread | None = field(default=None, repr=False)
 
 
@@ -61,8 +63,15 @@ class Supervisor:
                 log.exception("worker %s failed and starts again in %.0f s", worker.name, pause_s)
             if time.monotonic() - began > _CALM_S:
                 pause_s = _FIRST_PAUSE_S
+            worker.is_paused = True
             stop.wait(pause_s)
+            worker.is_paused = False
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+    def down(self) -> list[str]:
+        """Names of those that ought to work and do not: they wait to be started again, or have ended though nobody told them to."""
+        return [worker.name for worker in self.workers if not self._stops[worker.stage].is_set() and worker.thread is not None
+                and (worker.is_paused or not worker.thread.is_alive())]
 
     def rest(self, stage: int, deadline: float) -> None:
         """Stop the workers of one stage, so that `start` starts them again. Those that do not end are left alone."""

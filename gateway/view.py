@@ -100,6 +100,10 @@ class View(Protocol):
         """
         ...
 
+    def health(self) -> str:
+        """Why the house does not do its work: the journal cannot be written, the core stands, a worker is down; empty = it does. Reads nothing."""
+        ...
+
     def live(self) -> list[Live]:
         """The newest row of every series, by station, medium, device, quantity."""
         ...

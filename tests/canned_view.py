@@ -56,6 +56,7 @@ class CannedView:
         """What a test wants a series' newest row to be, by name of the series; parts of `Live`."""
         self.alerts_now: list[AlertView] = []
         self.status_now = self._status()
+        self.unwell = ""
         self.looks = 0
         self.flags: dict[str, list[tuple[int, int, int]]] = {}
         """By series: (from, until, flag), ns."""
@@ -122,6 +123,9 @@ class CannedView:
     def alerts(self, most: int) -> list[AlertView]:
         with self.lock:
             return list(self.alerts_now[:most])
+
+    def health(self) -> str:
+        return self.unwell
 
     def status(self) -> dict[str, object]:
         with self.lock:

@@ -7,11 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from servers import free_port
+from waiting import until
 
 from gateway.alone import Held, alone
 from gateway.daemon import _BEFORE_AGAIN_S, run
@@ -164,6 +166,45 @@ def test_the_journal_is_checked_at_night_and_status_shows_what_was_found(site):
     finally:
         overview.close()
         daemon.writer.close()
+
+
+def test_health_says_what_does_not_work(site):
+    from gateway.building import load_site
+    from gateway.daemon import Daemon
+
+    with alone(site.parent / "journal") as journal:
+        daemon = Daemon(load_site(site), journal)
+        daemon.core.start()
+        overview = daemon._faces()
+        stop, fails = threading.Event(), [OSError("no such port")]
+        try:
+            assert overview.health() == ""
+            daemon.core.trouble = "the disk is full"
+            assert overview.health() == "journal: the disk is full"
+            daemon.core.trouble = ""
+            daemon._turned = daemon.core.tried = time.monotonic() - 60
+            assert overview.health() == "the core stands still"
+            daemon._turned = time.monotonic()
+
+            def work(told: threading.Event) -> None:
+                if fails:
+                    raise fails.pop()
+                told.wait()
+
+            daemon.supervisor.workers.clear()
+            daemon.supervisor.add("line cabinet", work, 0)
+            daemon.supervisor.add("line meter", lambda told: stop.wait() and None, 0)
+            daemon.supervisor.start()
+            until(lambda: overview.health() == "worker line cabinet is down")
+            until(lambda: overview.health() == "", 5)
+            stop.set()
+            until(lambda: overview.health() == "worker line meter is down")
+        finally:
+            stop.set()
+            daemon.supervisor.stop(0, time.monotonic() + 5)
+            overview.close()
+            daemon.writer.close()
+    assert overview.health() == "", "who was told to end is not down"
 
 
 def test_a_clock_behind_the_journal_is_not_believed_unless_the_kernel_vouches_for_it(site, monkeypatch):

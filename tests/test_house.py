@@ -78,7 +78,7 @@ ONE_PLACE = {  # a dependency is made for its field, and is met there only
     "influxdb_client": ("gateway/sinks/",),
     "starlette": ("gateway/console/",),
     "uvicorn": ("gateway/console/",),
-    "h11": ("drivers/lines/", "drivers/simulated/"),
+    "h11": ("drivers/lines/", "drivers/simulated/", "gateway/console/patience.py"),
     "apscheduler": ("gateway/timetable.py",),
     "urllib3": ("gateway/exchange.py", "gateway/dial.py", "gateway/sinks/"),
     "amqtt": ("drivers/simulated/",),

@@ -21,6 +21,7 @@ from gateway.console.asking import Asking
 from gateway.console.assets import Asset, assets, language
 from gateway.console.feed import Feed
 from gateway.console.guard import LONGEST_HEAD, LOOPBACK, Guard, host_name, refusal
+from gateway.console.patience import MOST_CONNECTIONS, Patience
 from gateway.console.port import listen as listen_at
 from gateway.console.stream import Stream
 from gateway.port_owner import port_owner
@@ -28,7 +29,6 @@ from gateway.view import View
 
 log = logging.getLogger(__name__)
 
-MOST_CONNECTIONS = 64
 END_S = 0.6
 """How long open answers may take to end after the stop."""
 
@@ -75,7 +75,7 @@ class ConsoleServer:
         feed = Feed(asking, self._version)
         pages = Guard(application(asking, feed), self._host)
         config = uvicorn.Config(
-            pages, http="h11", loop="asyncio", ws="none", lifespan="off", interface="asgi3", log_config=None, log_level="warning",
+            pages, http=Patience, loop="asyncio", ws="none", lifespan="off", interface="asgi3", log_config=None, log_level="warning",
             access_log=False, proxy_headers=False, server_header=False, limit_concurrency=MOST_CONNECTIONS, timeout_keep_alive=30,
             h11_max_incomplete_event_size=LONGEST_HEAD,
         )
@@ -124,7 +124,8 @@ def application(asking: Asking, feed: Feed) -> Starlette:
         return kept[f"/{spoken}"].answer(request, spoken)
 
     async def health(_: Request) -> Response:
-        return Response("ok\n", 200, {"cache-control": "no-store"}, "text/plain")
+        unwell = await asking.ask(lambda view: view.health())
+        return Response(f"{unwell or 'ok'}\n", 503 if unwell else 200, {"cache-control": "no-store"}, "text/plain")
 
     return Starlette(
         routes=[

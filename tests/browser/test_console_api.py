@@ -1,6 +1,7 @@
 """What the console answers on the wire, over real sockets, without a browser."""
 
 import asyncio
+import contextlib
 import gzip
 import http.client
 import json
@@ -13,7 +14,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from itertools import pairwise
+from types import SimpleNamespace
 
+import h11
 import pytest
 from canned_view import HOUR, CannedView, S, alert, realistic
 from serving import Served
@@ -21,6 +24,7 @@ from serving import Served
 from gateway import strict_json
 from gateway.console import asking, feed
 from gateway.console.assets import assets, language, words
+from gateway.console.patience import Patience
 from gateway.console.server import ConsoleServer
 
 
@@ -133,9 +137,57 @@ def test_what_json_cannot_say_is_null_and_broken_names_stay_json():
     assert json.loads(body) == {"value": None, "rows": [[1.5, None]], "name": "a\udc80b"}
 
 
-def test_health_says_ok(address):
+def test_health_says_ok_or_why_not(serve, view):
+    address = serve(view).server.address
     answer, body = get(address, "/healthz")
     assert (answer.status, body) == (200, b"ok\n")
+    view.unwell = "journal: the disk is full"
+    answer, body = get(address, "/healthz")
+    assert (answer.status, body) == (503, b"journal: the disk is full\n")
+
+
+def test_half_requests_keep_nobody_out_and_end_in_time(serve, view, monkeypatch):
+    monkeypatch.setattr("gateway.console.patience.REQUEST_S", 0.8)
+    address = serve(view).server.address
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    said = (b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx")
+    began, gone = time.monotonic(), []
+    with contextlib.ExitStack() as wires:
+        for number in range(90):
+            wire = wires.enter_context(socket.create_connection((host, int(port)), 5))
+            wire.sendall(said[number % 3])
+        assert get(address, "/healthz")[0].status == 200, "while they are there"
+        while not gone and time.monotonic() < began + 5:  # each byte buys it nothing
+            try:
+                wire.sendall(b"x")
+                time.sleep(0.05)
+            except OSError:
+                gone.append(time.monotonic() - began)
+    assert gone
+    assert gone[0] < 3
+    assert get(address, "/healthz")[0].status == 200
+
+
+def test_of_many_streams_from_elsewhere_the_oldest_gives_way_and_one_s_own_do_not():
+    def one(peer: str, number: int, *, owes: bool) -> Patience:
+        made = Patience.__new__(Patience)
+        made.began_s, made.conn, made.client = float(number), SimpleNamespace(their_state=h11.IDLE if owes else h11.DONE), (peer, 1)
+        made.transport = SimpleNamespace(abort=lambda: gone.append(made))
+        made.connections = everyone
+        everyone.add(made)
+        return made
+
+    everyone: set[Patience] = set()
+    gone: list[Patience] = []
+    streams = [one("10.0.0.9", number, owes=False) for number in range(60)]
+    newcomer = one("10.0.0.1", 99, owes=True)
+    newcomer._make_room()
+    assert gone == [streams[0]]
+    one("10.0.0.9", 100, owes=True)._make_room()
+    assert gone[1:] == [newcomer], "who has asked nothing yet goes before a stream"
+    one("10.0.0.9", 101, owes=False)._make_room()
+    assert len(gone) == 3
+    assert gone[2].owes
 
 
 # ── what is not taken ─────────────────────────────────────────────────────────────────────────────────────────────────
