@@ -91,9 +91,9 @@ def test_day_and_night_levels_are_energy_means_of_a_day_that_begins_at_six(tmp_p
 
 
 def test_the_nights_of_a_county_are_the_same_for_the_hour_and_for_the_day(tmp_path):
-    """Day 07:00 to 23:00: what is loud at 06 and quiet at 22 is of the night, and of the day."""
-    levels = [{"laeq": 60.0 if 7 <= (7 + i) % 24 < 23 else 45.0} for i in range(24)]
-    house = lived(tmp_path, local(2026, 11, 21, 7), [*levels, {"laeq": 60.0}], **NOISE, facts={"day_from": 7, "night_from": 23})
+    """Day 07:00 to 21:00: quiet hours at 21 and 06 are those of the night, for the limit and for Ln."""
+    levels = [{"laeq": 60.0 if 7 <= (7 + i) % 24 < 21 else 45.0} for i in range(24)]
+    house = lived(tmp_path, local(2026, 11, 21, 7), [*levels, {"laeq": 60.0}], **NOISE, facts={"day_from": 7, "night_from": 21})
     for quantity, expected in (("noise_day", 60.0), ("noise_night", 45.0)):
         assert [(end, round(value, 6)) for end, value, *_ in given_by(house, quantity)] == [(local(2026, 11, 22, 7), expected)]
     assert {round(value, 6) for _, value, *_ in given_by(house, "noise_excess", "laeq")} == {0.0, -5.0}
