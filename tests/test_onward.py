@@ -12,6 +12,7 @@ from config.site import Sink, SinkTable, Station, Subscription
 from config.table import Table
 from gateway.bell import Bell
 from gateway.courier import Courier
+from gateway.journal import alert_tables
 from gateway.journal.progress import Requeue, SinkSays
 from gateway.outbox import Messenger
 from gateway.traffic import Traffic
@@ -349,6 +350,81 @@ def test_a_message_that_is_refused_for_ever_makes_way_for_the_next(alarmed):
         alarmed.turn()
         assert reader.waiting("hook:one").id > first.id
     assert outbox(alarmed)[0] == ("dead", 1, "unknown format")
+
+
+def alarm(house, *values):
+    """Three readings of each, ten seconds apart: enough for the rule."""
+    for value in values:
+        for _ in range(3):
+            house.clock.forward(10)
+            house.say((AMMONIA, value), (LAEQ, 50.0))
+            house.turn()
+
+
+def tell_all(house, one):
+    """As the worker does; what cannot be told now stays."""
+    done = 0
+    with house.reader() as reader:
+        while (waiting := reader.waiting("hook:one", done)) is not None:
+            one.tell(waiting, 5)
+            done = waiting.id
+    house.turn()
+
+
+class Unplugged(Phone):
+    def tell(self, notice, deadline):
+        raise Unavailable("no network")
+
+
+def kinds(phone):
+    return [notice.kind for notice in phone.heard if notice.data["rule"] == "ammonia"]
+
+
+@pytest.mark.parametrize(("values", "heard"), [
+    ((1.2, 1.8), ["alert.raised", "alert.climbed"]), ((1.2,), ["alert.raised"]), ((1.2, 0.2), []),
+    ((1.2, 1.8, 0.2), ["alert.climbed", "alert.ended"]),
+], ids=["orange fires", "yellow fires", "yellow is over", "orange is over"])
+def test_after_days_without_a_network_what_is_grave_or_fires_is_told(tmp_path, values, heard):
+    house, phone = House(tmp_path, site(ammonia=LADDER)), Phone()
+    alarm(house, 0.5, *values)
+    house.clock.forward(9 * 86_400)
+    tell_all(house, messenger(house, Unplugged()))
+    tell_all(house, messenger(house, phone))
+    assert kinds(phone) == heard
+    house.kill()
+
+
+def test_who_was_told_of_a_beginning_is_told_of_the_end_however_late(tmp_path):
+    house, phone = House(tmp_path, site(ammonia=LADDER)), Phone()
+    alarm(house, 0.5, 1.2)
+    tell_all(house, messenger(house, phone))
+    alarm(house, 0.2)
+    house.clock.forward(9 * 86_400)
+    tell_all(house, messenger(house, Unplugged()))
+    tell_all(house, messenger(house, phone))
+    assert kinds(phone) == ["alert.raised", "alert.ended"]
+    house.kill()
+
+
+def test_who_was_not_told_of_a_beginning_is_not_told_of_the_end_also_before_the_journal_knows(tmp_path):
+    house, phone = House(tmp_path, site(ammonia=LADDER)), Phone(Refused("unknown format"))
+    alarm(house, 0.5, 1.2, 0.2)
+    tell_all(house, messenger(house, phone))  # one life: what it tells is journalled at its end
+    assert kinds(phone) == []
+    assert [words for _, _, words in outbox(house)] == ["unknown format", "its beginning was not told"]
+    house.kill()
+
+
+def test_of_too_many_messages_those_of_the_oldest_alerts_that_are_over_give_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(alert_tables, "MOST_WAITING", 4)
+    house, phone = House(tmp_path, site(ammonia=LADDER)), Phone()
+    alarm(house, 0.5, 1.2, 0.2, 1.2, 1.8, 0.2, 1.2)
+    with house.reader() as reader:
+        assert reader.recipients()["hook:one"] == {"dead": 2, "waiting": 4}, "the yellow one that is over"
+    tell_all(house, messenger(house, phone))
+    assert kinds(phone) == ["alert.raised", "alert.climbed", "alert.ended", "alert.raised"]
+    assert outbox(house)[0] == ("dead", 0, "more than 4 messages waited")
+    house.kill()
 
 
 def test_a_message_older_than_a_day_is_given_up(alarmed):

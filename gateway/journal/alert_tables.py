@@ -5,8 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from config.site import Severity
 from gateway.contracts import Notice
+from gateway.journal.reader import alert_of
 from gateway.journal.writer import Writer
+
+MOST_WAITING = 1000
+"""Messages that wait for one recipient; what is grave or fires comes on top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,23 @@ def post(writer: Writer, recipient: str, notice: Notice) -> None:
     body = _text({"at": notice.at_ns, "kind": notice.kind, "subject": notice.subject, "data": notice.data})
     writer.db.execute("INSERT OR IGNORE INTO outbox(recipient, message, due, tries, state, words, body) VALUES (?,?,0,0,'waiting','',?)",
                       (recipient, notice.id, body))
+    _bound(writer, recipient)
+
+
+def _bound(writer: Writer, recipient: str) -> None:
+    """Of so many that wait, those of the oldest alert give way that is over, was never orange or red, and of which nothing was told."""
+    if writer.db.execute("SELECT count(*) FROM outbox WHERE recipient = ? AND state = 'waiting'", (recipient,)).fetchone()[0] <= MOST_WAITING:
+        return
+    for number, message in writer.db.execute(
+            "SELECT alert.id, message FROM outbox JOIN alert ON alert.key = json_extract(outbox.body, '$.data.alert') WHERE recipient = ? "
+            "AND outbox.state = 'waiting' AND json_extract(outbox.body, '$.data.no') = 1 AND alert.state = 'ended' AND worst < ? ORDER BY outbox.id",
+            (recipient, int(Severity.ORANGE))):
+        begin, of_alert = alert_of(message)
+        if of_alert == number:
+            writer.db.execute("UPDATE outbox SET state = 'dead', words = ? WHERE recipient = ? AND state = 'waiting' "
+                              "AND message >= ? AND message < ?",
+                              (f"more than {MOST_WAITING} messages waited", recipient, begin, f"{begin}~"))
+            return
 
 
 def _text(body: Mapping[str, object], sort_keys: bool = False) -> str:

@@ -5,6 +5,7 @@ Where a row lives is nobody's business outside this folder: what is in `live.db`
 
 import json
 import math
+import re
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,16 @@ from gateway.journal.records import OWED, EventRecord, RefusedRow, Sealed, SinkR
 from gateway.journal.shelf import FOLDER, Shelf, sealed
 from gateway.journal.superseding import superseded
 from gateway.journal.writer import UNDONE, JournalError
+
+
+def alert_of(message: str) -> tuple[str, int]:
+    """What the ids of all messages of an alert begin with, and its number; "" if the message is of none.
+
+    >>> alert_of("es_1f2e3d4c_-17_2_ab12cd34")
+    ('es_1f2e3d4c_-17_', -17)
+    """
+    found = re.match(r"(es_[^_]*_(-?[0-9]+)_)[0-9]+_", message)
+    return (found[1], int(found[2])) if found else ("", 0)
 
 
 class Reader:
@@ -257,8 +268,12 @@ class Reader:
             (recipient, after)).fetchone()
         if not found:
             return None
-        body = json.loads(found[4])
-        return Waiting(found[0], found[1], found[2], Notice(found[3], body["at"], body["kind"], body["subject"], body["data"]))
+        body, (begin, number) = json.loads(found[4]), alert_of(found[3])
+        earlier = self._db.execute("SELECT id, state FROM outbox WHERE recipient = ? AND id < ? AND message >= ? AND message < ?",
+                                   (recipient, found[0], begin, f"{begin}~")).fetchall() if begin else []
+        fires = self._db.execute("SELECT 1 FROM alert WHERE id = ? AND state = 'firing'", (number,)).fetchone() is not None
+        return Waiting(found[0], found[1], found[2], Notice(found[3], body["at"], body["kind"], body["subject"], body["data"]), fires,
+                       tuple(one for one, _ in earlier), frozenset(one for one, state in earlier if state == "dead"))
 
     def recipients(self) -> dict[str, dict[str, int]]:
         """Messages of every recipient by state."""

@@ -38,6 +38,12 @@ class Waiting:
     due: int
     tries: int
     notice: Notice
+    fires: bool = False
+    """The alert that it tells of has not ended."""
+    earlier: tuple[int, ...] = ()
+    """Messages of the same alert before it, for the same recipient."""
+    given_up: frozenset[int] = frozenset()
+    """Those among them that nobody was told."""
 
 
 @dataclass(frozen=True, slots=True)
