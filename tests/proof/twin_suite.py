@@ -59,7 +59,7 @@ def patched(twin: Twin, house: Path = HOUSE) -> str:
 def copy(place: Path, house: Path = HOUSE) -> Path:
     """The packages and tests, in an empty folder."""
     for part in PARTS:
-        shutil.copytree(house / part, place / part, ignore=shutil.ignore_patterns("__pycache__", "browser", ".*"))
+        shutil.copytree(house / part, place / part, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     shutil.copy(house / "pyproject.toml", place)
     (place / "twin_settings.py").write_text(_NO_SHRINKING)
     return place
