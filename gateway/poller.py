@@ -9,7 +9,6 @@ time gives its turn back (Pause) and others are asked. All logic is in `step()`,
 """
 
 import logging
-import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -23,9 +22,10 @@ from drivers.alignment import Alignment
 from drivers.driver import Asked, AskedLine, Called, Deliver, Pause, Wire
 from drivers.likely import AFTERWARDS, explained
 from drivers.order import Obeys
-from drivers.reading import Batch, Clock, Delivery, Readings, Stamp
+from drivers.reading import Batch, Clock, Stamp
 from gateway.breaker import Backoff
 from gateway.given_up import GivenUp
+from gateway.handing_over import HandingOver
 from gateway.health import LineHealth
 from gateway.intake import Note
 from gateway.orders import Orders
@@ -36,11 +36,6 @@ from gateway.visits import Visits
 
 log = logging.getLogger(__name__)
 
-_MISSING_EVERY_NS = 60_000_000_000
-"""A series that stays away gives one MISSING row at each due time, but at most one a minute."""
-_HAND_OVER_S = 0.2
-_HAND_OVER_AFTER_STOP = 10
-"""How often a full queue is tried again once the daemon stops; the core is emptying it meanwhile."""
 _LONGEST_WAIT_S = 30.0
 """Then it looks whether the clock was set."""
 _SLICE_S = 0.2
@@ -58,7 +53,7 @@ class Poller:
         self.name = name
         self._line = line
         self._clock = clock
-        self._deliver = deliver
+        self._onward = HandingOver(name, clock, deliver, health)
         self._health = health
         chance = random.Random(seed)  # noqa: S311 - jitter is no secret
         self._given_up = GivenUp(drivers, chance)
@@ -166,11 +161,11 @@ class Poller:
         if turn.rest is None:
             passed = turn.leave_out(now_ns)
             if self._wire is None:
-                self._tell_missing(turn, Reason.LINE, stop)
+                self._onward.tell_missing(turn, Reason.LINE, stop)
             elif self._turns.settled_ns(turn.device) > now_ns:
-                self._tell_missing(turn, Reason.MAINTENANCE, stop, every_ns=0)
+                self._onward.tell_missing(turn, Reason.MAINTENANCE, stop, every_ns=0)
             elif turn.device in self._given_up.names:
-                self._tell_missing(turn, Reason.DEVICE, stop)
+                self._onward.tell_missing(turn, Reason.DEVICE, stop)
             else:
                 if passed:
                     self._health.late(turn.device, passed)
@@ -194,12 +189,12 @@ class Poller:
             self._health.put_off(device, now.mono_ns)
         self._health.withheld(device, standing.trouble)
         if standing.batch is not None:
-            self._hand_over(standing.batch, stop)
+            self._onward.give(standing.batch, stop)
 
     def _ask(self, turn: Turn, wire: Wire, stop: Event) -> None:
         reason = self._poll(turn, wire, stop)
         if reason is not None and not stop.is_set():
-            self._tell_missing(turn, reason, stop)
+            self._onward.tell_missing(turn, reason, stop)
 
     def _try(self, turn: Turn, wire: Wire, stop: Event) -> None:
         """Poll a device that has been given up; its next try comes no sooner than the line's share allows."""
@@ -234,7 +229,7 @@ class Poller:
         if stop.is_set() and np.any(batch.reason == Reason.COMMUNICATION):
             return Reason.COMMUNICATION  # cut short by the stop, not by the device: say nothing of the rest
         self._good(turn, batch)
-        self._hand_over(batch, stop)
+        self._onward.give(batch, stop)
         return None
 
     def _good(self, turn: Turn, batch: Batch) -> None:
@@ -320,23 +315,3 @@ class Poller:
         self._health.lost(words)
         self._reopen_ns = self._clock.now().mono_ns + (0 if self._has_answered else self._reopen.next_ns())
         self._has_answered = False
-
-    def _tell_missing(self, turn: Turn, reason: Reason, stop: Event, every_ns: int = _MISSING_EVERY_NS) -> None:
-        if turn.missing_ns is not None and turn.due_ns - turn.missing_ns < every_ns:
-            return
-        turn.missing_ns = turn.due_ns
-        readings = Readings(self._clock.now())
-        for series in turn.group.series:
-            readings.add(series, math.nan, reason)
-        self._hand_over(readings.batch(), stop)
-
-    def _hand_over(self, batch: Batch, stop: Event) -> None:
-        """To the core. While its queue is full this waits, and the line's next polls are late."""
-        delivery = Delivery(self.name, (batch,))
-        tries_left = _HAND_OVER_AFTER_STOP
-        while not self._deliver(delivery, _HAND_OVER_S):
-            tries_left -= stop.is_set()
-            if tries_left <= 0:
-                self._health.count("dropped", len(batch))
-                log.error("line %s: %d readings lost: the queue stayed full after stop", self.name, len(batch))
-                return

@@ -362,7 +362,7 @@ def test_a_full_queue_makes_the_next_polls_late_and_loses_nothing():
     house.taker.full = True
     device = house.devices["a"]
     fullness = iter(range(25))
-    house.poller._deliver = lambda delivery, wait_s: house.taker(delivery, wait_s) or (next(fullness, None) is None and _open(house))
+    house.poller._onward._deliver = lambda delivery, wait_s: house.taker(delivery, wait_s) or (next(fullness, None) is None and _open(house))
     house.run_for(10)
     assert house.view("a")["late"] in (4, 5)
     assert len(house.taker.rows("a")) == len(device.polled)
