@@ -39,7 +39,7 @@ from gateway.journal.records import Sealed
 from gateway.journal.rescuing import bring_back
 from gateway.journal.sealing import Sealer
 from gateway.journal.verifying import verify
-from gateway.journal.writer import JournalError, JournalMoved, Writer
+from gateway.journal.writer import JournalDamaged, JournalError, JournalMoved, Writer
 from gateway.maintaining import Maintaining
 from gateway.notify import listened, notify, watchdog_s
 from gateway.ordering import Ordering
@@ -294,6 +294,10 @@ class Daemon:
         """Nothing more is acknowledged; what was goes where the next start finds it, and tells of it. Where that fails people hear it now."""
         log.critical("journal: %s", error)
         self._brings_back, self._code = True, Exit.DISK
+        if isinstance(error, JournalDamaged):
+            log.critical("journal: the daemon ends; its next start salvages what can be read")
+            self.failed.set()
+            return
         try:
             log.critical("journal: %s; the daemon ends, and goes on at its next start", bring_back(self.writer, str(error)))
         except JournalError as worse:

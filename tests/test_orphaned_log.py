@@ -8,6 +8,7 @@ from house import AMMONIA, NOON, House, S, TurnedClock, site
 from sealed import fill, seal
 
 from gateway.journal.verifying import verify
+from gateway.journal.writer import JournalDamaged
 
 
 def rows_of(house):
@@ -85,4 +86,26 @@ def test_a_log_that_nobody_can_read_is_kept_and_the_station_measures(tmp_path, c
     assert "without the file they cannot be read" in caplog.text
     fill(house, 2)
     assert seal(house) == []
+    house.kill()
+
+
+def test_a_journal_that_is_damaged_while_it_is_written_is_salvaged_by_the_next_start(tmp_path):
+    """Not by this one: every reader in it has the damaged file open and would follow that for ever."""
+    house = begun(tmp_path, folded=False)
+    house.writer.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with house.reader() as reader:
+        journal = reader.meta("journal_id")
+    root = house.writer.db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'hot'").fetchone()[0]
+    house.writer.abandon()
+    with (tmp_path / "live.db").open("r+b") as file:
+        file.seek((root - 1) * 1024)
+        file.write(os.urandom(1024))
+    house.writer._checked = False  # as after a commit that found it
+    with pytest.raises(JournalDamaged, match="was damaged while the daemon wrote it"):
+        fill(house, 1)
+    assert not list(tmp_path.glob("live.db.damaged-*"))
+    house.again()
+    assert len(list(tmp_path.glob("live.db.damaged-*Z"))) == 1
+    with house.reader() as reader:
+        assert reader.meta("journal_id") != journal
     house.kill()

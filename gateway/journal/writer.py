@@ -52,6 +52,10 @@ class JournalMoved(JournalError):
     """The files that are open are no longer those at their path: what is committed into them nobody would find again."""
 
 
+class JournalDamaged(JournalMoved):
+    """The file was damaged while it was written. The next start salvages it: here every reader has the damaged file open, and the old id."""
+
+
 def _identity(name: str) -> tuple[int, int]:
     """Device and inode of a file; (0, 0) = there is none. Raises OSError."""
     try:
@@ -135,6 +139,8 @@ class Writer:
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorname", "") not in _DAMAGED:
                 raise JournalError(explain(error, self.path)) from error
+            if self._opened:
+                raise JournalDamaged(f"{self.path} was damaged while the daemon wrote it ({error})") from error
             self._set_aside_damaged(error)
         except OSError as error:
             raise JournalError(explain(error, self.path)) from error
