@@ -112,7 +112,7 @@ def warm_up() -> None:
 def _one(plan: Plan, state: State, event: Event) -> Effects:
     regained = event.sure and not state["sure"][0]
     state["sure"][0] = event.sure
-    if event.sure:
+    if event.sure and plan.manner:
         _guard("clock", plan, lambda: clock_back.follow(plan.watches, state, event.now, regained=regained), None)
     if event.kind in STARTS:
         gaps.start(state, event.now)
@@ -208,7 +208,7 @@ def _gaps(
 
 def _rules(plan: Plan, state: State, event: Event, value: NDArray[np.float64], flag: NDArray[np.uint8]) -> list[rules.Transition]:
     heard = rules.hear(plan.expect, state, event.steady, event.which, event.at, event.raw, event.reason)
-    return heard + rules.watch(plan.watches, plan.kinds.behaves, state, _most_now(event), event.which, event.at, value, flag)
+    return heard + rules.watch(plan.watches, _behaves(plan), state, _most_now(plan, event), event.which, event.at, value, flag)
 
 
 def _judged(plan: Plan, state: State, hours: list[means.Hours], event: Event) -> station_indices.Issued:
@@ -218,14 +218,19 @@ def _judged(plan: Plan, state: State, hours: list[means.Hours], event: Event) ->
                                 lambda number, work: _guard(f"report {names[number]}", plan, work, {}))
 
 
-def _most_now(event: Event) -> int:
+def _most_now(plan: Plan, event: Event) -> int:
     """What no time of a reading can be later than, as far as the box knows."""
-    return event.now if event.sure else NEVER
+    return event.now if event.sure and plan.manner else NEVER
+
+
+def _behaves(plan: Plan) -> NDArray[np.uint8]:
+    """How the rules' means are made."""
+    return plan.kinds.behaves if plan.manner else np.full_like(plan.kinds.behaves, means.ARITHMETIC)
 
 
 def _rules_of_indices(plan: Plan, state: State, event: Event, judged: station_indices.Issued) -> list[rules.Transition]:
-    kind = np.where(judged.span > _HOUR_NS, np.uint8(OF_A_DAY), np.uint8(OF_AN_HOUR))
-    found = rules.watch(plan.watches, plan.kinds.behaves, state, _most_now(event), judged.series, judged.end, judged.value, judged.flag, kind)
+    kind = np.where(judged.span > _HOUR_NS, np.uint8(OF_A_DAY), np.uint8(OF_AN_HOUR)) if plan.manner else None
+    found = rules.watch(plan.watches, _behaves(plan), state, _most_now(plan, event), judged.series, judged.end, judged.value, judged.flag, kind)
     return [replace(one, row=-1) for one in found]
 
 

@@ -35,6 +35,8 @@ from gateway.wiring_windows import wire_windows
 _S = 1_000_000_000
 COLUMNS = (Column("sure", "u1", "one", fill=1), *signals.COLUMNS, *warming.COLUMNS, *quality.COLUMNS, *gaps.COLUMNS, *means.COLUMNS, *rules.COLUMNS,
            *station_indices.COLUMNS, *clock_back.COLUMNS)
+MANNER = 1
+"""Since 1 means of sound and direction are theirs, what late data renew is judged again, and what a clock that was ahead left is dropped."""
 _UNKNOWN_GAP_NS = 3600 * _S
 _PARTS = ("signals", "ledger", "warming", "windows")
 """Parts of a plan that it may lack, in the order in which they are kept."""
@@ -89,6 +91,8 @@ class Plan:
     """Whose instruments need time after power-up; None = all measure at once."""
     windows: Windows | None = None
     """When people are at which instruments; None = never."""
+    manner: int = 0
+    """How rules judge; events of an older plan are stepped again in its own, or alerts would get other numbers than they have."""
 
     def dump(self) -> bytes:
         """Everything numeric, for the journal."""
@@ -97,7 +101,7 @@ class Plan:
         parts = {name: part for name in _PARTS if (part := getattr(self, name)) is not None}
         arrays += [getattr(part, f.name) for part in parts.values() for f in fields(part)]
         head = json.dumps({"parts": list(parts), "keys": {per: list(keys) for per, keys in self.layout.keys.items()}, "off": sorted(self.off),
-                           "indices": plain(self.indices), "laws": self.laws,
+                           "indices": plain(self.indices), "laws": self.laws, "manner": self.manner,
                            "arrays": [[a.dtype.str, len(a)] for a in arrays]}, separators=(",", ":"), ensure_ascii=False)
         return head.encode() + b"\n" + b"".join(a.tobytes() for a in arrays)
 
@@ -127,7 +131,7 @@ def restore(body: bytes) -> Plan:
     warming_, windows = part(Warming) if "warming" in kept else None, part(Windows) if "windows" in kept else None
     layout = Layout(COLUMNS, {per: tuple(keys) for per, keys in head["keys"].items()})
     return Plan(limits, kinds, watches, expect, hourly, layout, frozenset(head["off"]),
-                recalled(head.get("indices", ())), head.get("laws", {}), signals_, ledger, warming_, windows)
+                recalled(head.get("indices", ())), head.get("laws", {}), signals_, ledger, warming_, windows, head.get("manner", 0))
 
 
 class Wiring:
@@ -177,7 +181,8 @@ class Wiring:
         plan = Plan(self._limits(table, active), means.Kinds(behaves, period), self._arrays(count, watches, step),
                     expect, hourly, layout, off, indices, laws_of(indices), wire_signals(self.site, table, active),
                     self._ledger(count, watched, period), wire_warming(self.site, table, active, expect),
-                    wire_windows(self.site, self.by_hand, {i: table[i]._replace(device=self.home(table[i])) for i in active}, table, expect))
+                    wire_windows(self.site, self.by_hand, {i: table[i]._replace(device=self.home(table[i])) for i in active}, table, expect),
+                    MANNER)
         return plan, watches
 
     @staticmethod

@@ -1,11 +1,14 @@
 """What a rule judges and tells: the mean that the docs name, what is renewed late, after a clock that was wrong, in words that are true."""
 
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from house import NOON, House, S, TurnedClock
 from law_house import HOUR, given_by, hours, measured, station
 
+from analytics.state import Layout, carry
 from gateway.overview import Overview
 from gateway.restoring import restore_state
 from gateway.status import _lines
@@ -116,7 +119,35 @@ def test_an_hour_that_its_last_reading_raises_late_is_told(tmp_path: Path) -> No
     house.kill()
 
 
-@pytest.mark.parametrize("ahead_h", [1, 8, 48, 8760])
+def test_events_of_an_older_version_are_stepped_again_as_it_stepped_them(tmp_path: Path) -> None:
+    """After a power cut and with a new version: alerts keep their numbers, and the rule on sound begins anew."""
+    rules = {"dust": {"quantity": "pm2_5", "mean": "1 h", "above": "100 µg/m³"}, "loud": {"quantity": "laeq", "mean": "1 h", "above": "60 dB(A)"}}
+    site, _ = station("laeq", "pm2_5", standards=(), rules=rules)
+    sound, dust = measured("laeq"), measured("pm2_5")
+    house = House(tmp_path, site, expected=[Expected(sound, 60, False), Expected(dust, 60, False)])
+    with house.reader() as reader:
+        new = restore(reader.plan(reader.last_event().plan))
+    keys = {**new.layout.keys, "watch": tuple(key.replace("|sound", "") for key in new.layout.keys["watch"])}
+    house.core._plan = replace(new, manner=0, layout=Layout(new.layout.columns, keys))
+    house.core._state = carry(house.core._state, house.core._plan.layout)
+    with house.writer.transaction():
+        house.core._version = house.writer.plan(house.core._plan.fingerprint, "older", "numba", "{}", zlib.compress(house.core._plan.dump()))
+    for k in range(60):
+        house.clock.forward(60)
+        house.say((sound, 80.0 if k % 4 == 0 else 40.0), (dust, 150.0))
+        house.turn()
+    assert (len(told(house, "dust")), told(house, "loud")) == (1, []), "as the older version was"
+    house.again()
+    for k in range(60):
+        house.clock.forward(60)
+        house.say((sound, 80.0 if k % 4 == 0 else 40.0), (dust, 20.0))
+        house.turn()
+    assert [words.split()[5] for words in told(house, "dust")] == [">", "back"], "the same alert goes on, and ends"
+    assert len(told(house, "loud")) == 1
+    house.kill()
+
+
+@pytest.mark.parametrize("ahead_h", [1, 8, 48, 27 * 32 + 3])  # the last: the rings of hours and of indices are both met again
 @pytest.mark.parametrize("killed", [False, True])
 def test_rules_and_hours_go_on_at_once_after_a_clock_that_was_ahead(tmp_path: Path, ahead_h: int, killed: bool) -> None:
     rules = {"dust": {"quantity": "pm2_5", "above": "100 µg/m³"}, "index": {"quantity": "aqi", "above": 100},
