@@ -200,7 +200,9 @@ def ask(path: Path, word: str, **arguments: object) -> object | None:
                 answer = json.loads(stream.readline())
         except (FileNotFoundError, ConnectionRefusedError):
             return None
-        except (TimeoutError, ConnectionError, ValueError) as error:
+        except (ConnectionError, ValueError) as error:
+            raise NoAnswer(f"the daemon broke off without an answer; its log says why ({path})") from error
+        except TimeoutError as error:
             raise NoAnswer(f"the daemon did not answer within {_WAIT_S:.0f} s ({path})") from error
     if not answer["ok"]:
         raise RuntimeError(answer["error"])

@@ -99,5 +99,13 @@ def test_a_daemon_that_says_nothing_is_said_to_and_status_reads_the_journal(tmp_
             with pytest.raises(NoAnswer, match="did not answer within"):
                 ask(path, "status")
         assert run_status(tmp_path / "site.toml", as_json=False, out=out) == 1
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "rude.sock"))
+        listener.listen(1)
+        rude = threading.Thread(target=lambda: listener.accept()[0].close())
+        rude.start()
+        with pytest.raises(NoAnswer, match="broke off"):
+            ask(tmp_path / "rude.sock", "status")
+        rude.join()
     assert "did not answer within" in out.getvalue()
     assert "this is what the journal holds" in out.getvalue()
