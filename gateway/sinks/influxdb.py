@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 _DAY_NS = 86_400_000_000_000
 _CODES = ("invalid", "unprocessable entity", "empty value", "conflict")
 """`code` of the API of 2.x beside 400 and 422 for points that it will not take."""
+_NO_POINTS = "writing requires points"
+"""What 2.x and 3.x say of a write without any, once they have seen the rest."""
 _DAYS = 1 << 17  # more days than int64 ns can count
 
 
@@ -130,7 +132,7 @@ class Sink:
         """Sends a write without a point: that is refused exactly when the login, the name or the right is missing."""
         self._deadline = min(deadline, time.monotonic() + self._options.timeout)
         answer = self._write(b"")
-        if not (answer.status == 400 and _is_influxdb(answer)):  # 2.x: "writing requires points", once it has seen the rest
+        if not (answer.status == 400 and (_is_influxdb(answer) or _NO_POINTS in answer.words)):
             self._judge(answer)
         where = f"database {self._options.database}" if self._options.database else f"bucket {self._options.bucket}"
         version = answer.headers.get("x-influxdb-version", "")
@@ -250,5 +252,12 @@ def _bodies(lines: list[str], most: int) -> list[bytes]:
 def _is_influxdb(answer: Answer) -> bool:
     """By its headers (1.x and 2.x have them in every answer), or by exactly what 2.x and 3.x say of points: proxies say message and error too."""
     said = answer.said
-    return any(name.startswith("x-influxdb-") for name in answer.headers) or (
+    return any(name.startswith("x-influxdb-") for name in answer.headers) or _names_lines(said) or (
         said.get("code") in _CODES and isinstance(said.get("message"), str) and said.keys() <= {"code", "message", "op", "err", "line"})
+
+
+def _names_lines(said: Mapping[str, object]) -> bool:
+    """What 3.x says of a partial write: which lines, and what is wrong with each."""
+    lines = said.get("data")
+    return said.keys() == {"error", "data"} and isinstance(lines, list) and bool(lines) and all(
+        isinstance(line, dict) and {"line_number", "error_message"} <= line.keys() for line in lines)

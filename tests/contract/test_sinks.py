@@ -232,21 +232,29 @@ def test_nine_of_ten_are_stored_when_one_is_refused(name: str, tmp_path: Path) -
         assert {row for row in FAR[name].stored(server) if row[0].station == "qinghe"} == {r for r in as_stored(ten()) if r[0] == PH}
 
 
+REFUSALS = {
+    "2.x": ({"X-Influxdb-Version": "2.7"}, b'{"code":"invalid","message":"unable to parse it"}', "unable to parse it"),
+    "3.x": ({}, b'{"error":"partial write of line protocol occurred","data":[{"original_line":"air","line_number":4,"error_message":"no"}]}',
+            "partial write of line protocol occurred"),
+}
+
+
 @http_only
-def test_one_refused_row_of_ten_is_found_by_halving(name: str) -> None:
+@pytest.mark.parametrize("generation", REFUSALS)
+def test_one_refused_row_of_ten_is_found_by_halving(name: str, generation: str) -> None:
+    headers, body, said = REFUSALS[generation]
     taken: set[str] = set()
 
     def answer(request: Request) -> Answer:
         text = unpacked(request)
         if "\nair," in "\n" + text:
-            return Answer(400, {"Content-Type": "application/json", "X-Influxdb-Version": "2.7"},
-                          b'{"code":"invalid","message":"unable to parse it"}')
+            return Answer(400, {"Content-Type": "application/json", **headers}, body)
         taken.update(line for line in text.splitlines() if not line.startswith("station,"))
         return Answer(204)
 
     with ScriptedServer(by=answer) as server, sink(name, server.url) as far:
         [(refused, words)] = deliver(far, ten())
-        assert (refused.n.tolist(), words) == ([4], "unable to parse it")
+        assert (refused.n.tolist(), words) == ([4], said)
         assert {parse(line).at_ns for line in taken} == {T0 + i * 10**9 for i in range(10)} - {T0 + 3 * 10**9}
 
 
@@ -335,6 +343,7 @@ GARBAGE = {
     "a proxy that says 400": Answer(400, {"Content-Type": "text/html"}, b"<h1>400 Bad Request</h1><center>nginx</center>"),
     "a gateway that says 400 in JSON": Answer(400, {"Server": "kong"}, b'{"message":"no Route matched with those values"}'),
     "another API's error": Answer(400, {}, b'{"error":"Bad Request","status":400}'),
+    "another API's data": Answer(400, {}, b'{"error":"Bad Request","data":[]}'),
     "another API's words": Answer(422, {}, b'{"code":400,"message":"no"}'),
     "201": Answer(201), "202": Answer(202), "500": Answer(500, body=b"\xff\xfe"), "502": Answer(502), "504": Answer(504), "599": Answer(599),
 }
