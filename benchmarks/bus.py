@@ -206,7 +206,7 @@ def dead(seconds: float) -> dict[str, float]:
         back = time.monotonic()
         worker.join()
     turns = [at for at, unit, _, _ in seen["exchanges"] if unit == 1]
-    healthy = statistics.mean(b - a for a, b in itertools.pairwise(turns) if began < a < died and b < died)
+    healthy = statistics.mean(b - a for a, b in itertools.pairwise(turns) if began + seconds / 2 < a and b < died)
     steady = statistics.mean(b - a for a, b in itertools.pairwise(turns) if died + seconds / 2 < a and b < back)
     again = [at for at, unit, _, _ in seen["exchanges"] if unit == 7 and at > back]
     return {"cycle_with_one_dead_to_healthy": steady / healthy, "asked_again_after_s": again[0] - back}

@@ -170,6 +170,8 @@ class Poller:
                 if passed:
                     self._health.late(turn.device, passed)
                 self._ask(turn, self._wire, stop)
+        elif self._wire is not None and turn.device in self._given_up.names:
+            self._try(turn, self._wire, stop)
         elif self._wire is not None:
             self._ask(turn, self._wire, stop)
         if turn.rest is None and turn.due_ns <= now_ns:
