@@ -12,7 +12,7 @@ from config.series import Series
 from config.site_rules import taken
 from config.units import duration_text, seconds
 from gateway.building import journal_folder, load_site
-from gateway.control import NoAnswer, ask, socket_path
+from gateway.control import ask, socket_path
 from gateway.exit_codes import Exit
 from gateway.journal.maintenance import KEY, ByHand, recalled
 from gateway.journal.reading import reading
@@ -20,6 +20,7 @@ from gateway.journal_words.why_not import NO_LOOK, say_why
 from gateway.open_windows import OpenWindow, clock_text, open_windows
 from gateway.order_word import login
 from gateway.status import aligned
+from gateway.telling import told
 
 
 def run_maintain(args: argparse.Namespace, path: Path) -> int:
@@ -97,20 +98,16 @@ def _tell(args: argparse.Namespace, file: SiteFile) -> int:
         print('start needs --for "45 min": nobody remembers to end it' if args.act == "start" else "end takes no --for", file=sys.stderr)
         return Exit.USAGE
     socket = socket_path(journal_folder(site))
-    try:
+
+    def tell() -> object | None:
         if args.act == "start":
-            found = ask(socket, "maintain", device=device, kind=args.kind, seconds=lasts_s, by=args.by or login(), note=args.note)
-        else:
-            found = ask(socket, "maintained", device=device)
-    except NoAnswer as silent:
-        print(f"{silent}; whether it heard it is not known: ecosentry maintain shows it", file=sys.stderr)
-        return Exit.UNAVAILABLE
-    except RuntimeError as refused:
-        print(f"not taken: {refused}", file=sys.stderr)
-        return Exit.AMISS
-    if found is None:
-        print(f"no daemon answers: it has to know from which reading on.  Start it:  ecosentry run {site.file}", file=sys.stderr)
-        return Exit.UNAVAILABLE
+            return ask(socket, "maintain", device=device, kind=args.kind, seconds=lasts_s, by=args.by or login(), note=args.note)
+        return ask(socket, "maintained", device=device)
+
+    found = told(tell, unheard="whether it heard it is not known: ecosentry maintain shows it",
+                 absent=f"it has to know from which reading on.  Start it:  ecosentry run {site.file}")
+    if isinstance(found, Exit):
+        return found
     assert isinstance(found, list)
     if args.json:
         print(json.dumps({"format": 1, "device": device, "open": found}, ensure_ascii=False))

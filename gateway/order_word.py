@@ -15,13 +15,14 @@ from config.reading_site import SiteFile
 from drivers.order import Obeys, Order, Verb
 from gateway.alerts import iso
 from gateway.building import Builder, journal_folder, load_site
-from gateway.control import NoAnswer, ask, socket_path
+from gateway.control import ask, socket_path
 from gateway.exit_codes import Exit
 from gateway.journal.reading import reading
 from gateway.journal_words.why_not import NO_LOOK, say_why
 from gateway.ordering import MOST_SHOWN, plain
 from gateway.orders import WITHIN_S
 from gateway.status import aligned
+from gateway.telling import told
 
 _LOOK_S = 0.2
 _PATIENCE_S = WITHIN_S + 60.0
@@ -110,20 +111,14 @@ def _tell(args: argparse.Namespace, file: SiteFile, verbs: Mapping[str, Verb]) -
         print("nothing was sent", file=sys.stderr)
         return Exit.AMISS
     socket = socket_path(journal_folder(file.site))
-    try:
+
+    def tell() -> Shown | None:
         given = ask(socket, "order", device=device, verb=order.verb, value=order.value, by=args.by or login())
-        ended = None if given is None else _until_its_end(socket, given)  # type: ignore[arg-type]
-    except NoAnswer as silent:
-        print(f"{silent}; whether it took the order is not known: ecosentry order lists them", file=sys.stderr)
-        return Exit.UNAVAILABLE
-    except RuntimeError as refused:
-        print(f"not taken: {refused}", file=sys.stderr)
-        return Exit.AMISS
-    if ended is None:
-        print(f"no daemon answers: orders go through it, so that nothing else talks on the line.  Start it:  ecosentry run {file.site.file}",
-              file=sys.stderr)
-        return Exit.UNAVAILABLE
-    return _say(ended, as_json=args.json)
+        return None if given is None else _until_its_end(socket, given)  # type: ignore[arg-type]
+
+    ended = told(tell, unheard="whether it took the order is not known: ecosentry order lists them",
+                 absent=f"orders go through it, so that nothing else talks on the line.  Start it:  ecosentry run {file.site.file}")
+    return ended if isinstance(ended, Exit) else _say(ended, as_json=args.json)
 
 
 def _confirmed() -> bool:
